@@ -19,7 +19,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security mutants real lint check docs docs-check reference examples pictures requirements clean
+.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security mutants import author real catalogue lint check docs docs-check reference examples pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -102,8 +102,26 @@ security: venv ## Verify the security guarantees; NIGHTLY=1, SEED=7 and AGAIN=1 
 mutants: venv ## Change the code at random places and see whether a test fails; SIZE=200 mutants, SEED=1 repeats a sample
 	@$(BIN)/python -m verification.mutants $(if $(SIZE),--size $(SIZE)) $(if $(SEED),--seed $(SEED))
 
+author: venv ## Let a scripted model connect servers with the tools of author; LIGHT=1 without installations
+	@$(BIN)/python -m verification.authoring $(if $(LIGHT),--light)
+
+import: venv build/importing/.stamp scripts/importing/node_modules/.stamp ## Measure import: real descriptions, times, real servers (needs Node); SMOKE=1 leaves out the programs of Debian
+	@$(BIN)/python -m verification.importing $(if $(SMOKE),documents light)
+
+build/importing/.stamp: scripts/importing/python.txt
+	'$(PYTHON)' -m venv --clear build/importing
+	build/importing/bin/python -m pip install --quiet -r $<
+	@touch $@
+
+scripts/importing/node_modules/.stamp: scripts/importing/package-lock.json
+	cd scripts/importing && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 real: venv ## Test the real servers in the folder SERVERS
 	$(BIN)/python -m verification.real
+
+catalogue: venv ## Call every tool of the entries of the catalogue with the real programs, which are installed on first use
+	$(BIN)/python -m verification.catalogue
 
 lint: venv ## Check lint rules, format and types
 	$(BIN)/ruff check .
@@ -142,5 +160,5 @@ $(UV): $(firstword $(MAKEFILE_LIST))
 	@touch $@
 
 clean: ## Remove all generated files
-	rm -rf .venv .servers build dist scripts/hosts/node_modules scripts/clients/node_modules scripts/agents/node/*/node_modules scripts/bundle/node_modules scripts/conformance/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .servers build dist scripts/hosts/node_modules scripts/clients/node_modules scripts/agents/node/*/node_modules scripts/bundle/node_modules scripts/conformance/node_modules scripts/importing/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

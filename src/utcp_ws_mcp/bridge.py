@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .client.dial import Resolver
     from .client.manual_cache import ManualCache
     from .client.pin_store import PinStore
+    from .client.shared.fleet import Fleet
     from .core.handshake_request import HandshakeRequest
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Bridge(BridgeStatus, FeedAccess):
         trace_rules: Also issue MatchExplained, which evaluates the rules of each message twice.
         redactor: Learns the secrets of the manifests and each token that is fetched, and removes them from texts.
             A program that shows events or errors uses the same one for them.
+        fleet: What this process shares with other replicas (`serve --shared`).
     """
 
     def __init__(
@@ -78,7 +80,9 @@ class Bridge(BridgeStatus, FeedAccess):
         manual_cache: ManualCache | None = None,
         trace_rules: bool = False,
         redactor: Redactor | None = None,
+        fleet: Fleet | None = None,
     ) -> None:
+        self.fleet = fleet
         self._observer = observe
         self._redact = Redactor() if redactor is None else redactor
         self._redact.add_secrets(each.manifest for each in loaded)
@@ -116,10 +120,10 @@ class Bridge(BridgeStatus, FeedAccess):
 
     async def __aenter__(self) -> Self:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
-        self._pool_manager = PoolManager(self._tasks, self._open_connection)
+        self._pool_manager = PoolManager(self._tasks, self._open_connection, self.fleet)
         self._feed_tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._feeds = LazyFeeds(
-            self._feed_tasks, self._pool_manager, self._ambient, self._observe, self._notify_feeds_changed
+            self._feed_tasks, self._pool_manager, self._ambient, self.fleet, self._observe, self._notify_feeds_changed
         )
         self._feeds.start(self.tools.values())
         self._discovery_tasks = await self._stack.enter_async_context(anyio.create_task_group())

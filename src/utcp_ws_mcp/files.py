@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
+
+NEW_FILE_MODE: Final = 0o644
+"""The permissions of a new file that other programs of the user read."""
 
 
 def replace_file(path: Path, content: bytes, mode: int) -> None:

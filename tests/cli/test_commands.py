@@ -336,6 +336,20 @@ OAUTH = ["--issuer", "https://i.example", "--audience", "https://m.example/mcp"]
         (["--http", "0", "--issuer", "i.example", "--audience", "https://m.example"], {}, "[invalid-issuer]"),
         (["--http", "0", "--no-auth", *OAUTH], {}, "[oauth-options-conflict]"),
         (["--http", "0", *OAUTH, "--scope-tools", "tools"], {}, "[invalid-scope-tools]"),
+        (["--shared", "redis://localhost"], {}, "--shared needs --http"),
+        (["--fleet", "a"], {}, "--fleet needs --http"),
+        (["--http", "0", "--no-auth", "--fleet", "a"], {}, "--fleet needs --shared"),
+        (["--http", "0", "--no-auth", "--shared", "localhost"], {}, "the scheme is not redis or rediss. Write redis:"),
+        (["--http", "0", "--no-auth", "--shared", "redis:///1"], {}, "the host is missing. Write redis://HOST"),
+        (["--http", "0", "--no-auth", "--shared", "redis://h/a"], {}, "the path is not the number of a database"),
+        (["--http", "0", "--no-auth", "--shared", "redis://h?a=1"], {}, "it has a query or a fragment"),
+        (["--http", "0", "--no-auth", "--shared", "redis://h:x"], {}, "[invalid-shared-url]"),
+        (["--http", "0", "--no-auth", "--shared", "redis://u:p4ss@h"], {}, "--shared contains a password, which other"),
+        (
+            ["--http", "0", "--no-auth"],
+            {"UTCP_WS_MCP_SHARED": "h:p4ss"},
+            "UTCP_WS_MCP_SHARED is not the URL of a Redis",
+        ),
         (["--http", "0", "--token-file", "/nowhere"], {}, "'/nowhere' does not exist"),
     ],
 )
@@ -346,6 +360,7 @@ def test_what_http_cannot_be_served_with_is_one_sentence(
     assert refused.returncode == 2
     assert sentence in refused.stderr
     assert "Traceback" not in refused.stderr
+    assert "p4ss" not in refused.stderr
 
 
 def test_a_port_in_use_is_one_sentence(manifest: Path) -> None:

@@ -195,7 +195,7 @@ BINARY = {
 
 @pytest.mark.parametrize(("reply", "framing", "hint"), BINARY.values(), ids=BINARY)
 @pytest.mark.parametrize("waiting", ["call", "login"])
-async def test_a_timeout_tells_which_codec_reads_a_binary_message(
+async def test_a_timeout_names_the_codec_for_a_binary_message(
     tmp_path: Path, reply: bytes, framing: dict[str, Any], hint: str, waiting: str
 ) -> None:
     async def answer(seen: Peer, connection: Any, message: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utcp_ws_mcp.core import value_size
 from utcp_ws_mcp.core.expressions.expression import EvaluationError, Expression
 from utcp_ws_mcp.core.expressions.scope import CALL_REPLY_NAMES, Ambient, Scope
 from utcp_ws_mcp.core.limits import MAX_VALUE_LENGTH
@@ -42,6 +43,31 @@ def peak_of(function):
 @pytest.mark.parametrize("value", [doubled(20), {"a": doubled(40)}, [ROWS] * 400, "x" * (MAX_VALUE_LENGTH + 1)])
 def test_what_shares_memory_is_counted_each_time_in_little_memory(value):
     assert is_too_large(value)
+    assert peak_of(lambda: is_too_large(value)) < 1 << 20
+
+
+@pytest.mark.parametrize("levels", [30, 90])
+@pytest.mark.parametrize("value", [1, "text", [[]], {"a": [1.5] * 100}], ids=type)
+def test_parts_that_are_shared_are_visited_once(value, levels, monkeypatch):
+    for _ in range(levels):
+        value = [value, value]
+    monkeypatch.setattr(value_size, "MAX_CONTAINERS", levels + 3)
+    monkeypatch.setattr(value_size, "MAX_MEMBERS", 2 * levels + 200)
+    pickled = []
+    measure = value_size._pickled_is_longer
+    monkeypatch.setattr(
+        value_size, "_pickled_is_longer", lambda value, limit: pickled.append(limit) or measure(value, limit)
+    )
+
+    assert is_too_large(value)
+    assert pickled == [value_size.QUICK_LIMIT]
+
+
+def test_a_value_of_many_parts_is_measured_in_little_memory():
+    value = [[[index]] for index in range(100_000)]
+
+    assert not is_too_large(value)
+    assert is_too_large([value] * 200)
     assert peak_of(lambda: is_too_large(value)) < 1 << 20
 
 

@@ -31,7 +31,8 @@ GUARDED = {
     "server.http.app: PlainTextResponse": "behind the GuardMiddleware, tests/server/test_guard.py",
     "server.http.app: Response": "behind the GuardMiddleware, tests/server/test_guard.py",
     "server.http.app: self._manager.handle_request": "behind the GuardMiddleware, tests/server/test_guard.py",
-    "client.state_files: file.write": "names and digests without credentials, manuals without secrets",
+    "files: file.write": "for client.state_files, names and digests without credentials and manuals without secrets; "
+    "for hosts.config_file, commands and paths; for cli.import_, what tests/cli/test_import_credentials.py shows",
     "server.http.batch: self._response.write": "behind the GuardMiddleware, tests/server/test_guard.py",
 }
 """The places where text of an endpoint or a value of a manifest may leave, and what shows that none holds a secret."""
@@ -43,7 +44,9 @@ OWN_WORDS = {
     "server.http.connections: self.transport.write": "fixed responses",
     "cli.install: click.confirm": "a fixed question",
     "cli.init: new.write": "a file of the package",
-    "hosts.config_file: new.write": "the configuration of a host: commands and paths",
+    "cli.import_: click.confirm": "a question with a path of the user",
+    "importers.schemas: run.write": "returns a schema, writes none",
+    "importers.schemas: self.write": "returns a schema, writes none",
 }
 """Places that write only what this program or the user wrote."""
 

@@ -145,10 +145,11 @@ async def test_the_acknowledgement_is_the_result(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"SOCKETIO_AUTH": '{"token": "wrong"}'}], ids=["none", "wrong"])
 async def test_a_login_that_is_refused_says_why(tmp_path: Path, environ: dict[str, str]) -> None:
+    unset = "" if environ else "; not set: SOCKETIO_AUTH"
     async with strict(Server) as server, bridge_to(tmp_path, manifest(server, "add"), environ=environ) as bridge:
         assert (await refused(bridge, "m.add", {"a": 1, "b": 2})).endswith(
             "the server rejected the login; the endpoint said: “unauthorized”. "
-            "Check the credentials and other values that the login sends. [login-rejected]"
+            f"Check the credentials and other values that the login sends{unset}. [login-rejected]"
         )
 
 

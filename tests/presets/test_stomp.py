@@ -185,11 +185,12 @@ async def test_a_message_is_accepted_when_its_receipt_comes(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("environ", [{}, {**LOGIN, "STOMP_PASSCODE": "wrong"}], ids=["no login", "a wrong passcode"])
 async def test_a_login_that_is_refused_says_why(tmp_path: Path, environ: dict[str, str]) -> None:
+    unset = "STOMP_HOST" if environ else "STOMP_HOST, STOMP_LOGIN, STOMP_PASSCODE"
     async with broker() as server, bridge_to(tmp_path, manifest(server), environ=environ) as bridge:
         said = await refused(bridge, "m.send", {"destination": "/queue/a"})
         assert said.endswith(
             "the server rejected the login; the endpoint said: “Bad CONNECT: Access refused”. "
-            "Check the credentials and other values that the login sends. [login-rejected]"
+            f"Check the credentials and other values that the login sends; not set: {unset}. [login-rejected]"
         )
 
 

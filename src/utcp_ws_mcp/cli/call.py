@@ -6,17 +6,17 @@ import base64
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..authoring.trial import restrict_to_tool
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
 from ..core.codecs.message import to_json_safe
 from ..core.exchange.result import StreamResult, partial_stream_text
-from ..core.tools.mcp_names import may_belong
 from ..errors import BridgeError, MissingVariable
 from ..observability import events
 from ..observability.logging import Trace
@@ -86,24 +86,6 @@ async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -
         data = b"binary data that contains a credential\n"
     _print_result(data, options.output, is_binary=isinstance(value, bytes))
     return ExitCode.SUCCESS
-
-
-def restrict_to_tool(manifests: Sequence[LoadedManifest], tool: str) -> list[LoadedManifest]:
-    """Return the manifests with only the call templates that may have the tool.
-
-    Without this, a call would also discover the tools of all other endpoints of the manifests.
-    """
-    names = [entry.name for each in manifests for entry in each.manifest.entries]
-    wanted = {name for name in names if may_belong(tool, name)} or set(names)
-    return [
-        replace(
-            each,
-            manifest=replace(
-                each.manifest, entries=tuple(entry for entry in each.manifest.entries if entry.name in wanted)
-            ),
-        )
-        for each in manifests
-    ]
 
 
 def _example_argument(schema: Any) -> str:

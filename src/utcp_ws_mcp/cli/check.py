@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
 
+from ..authoring.examination import Examination, examine, field_description, marked
 from ..client.catalog import find_manifest
 from ..client.manifest_files import LoadedManifest, check_unique_names, load_manifest
-from ..errors import InvalidManifest, Problem
-from ..lint import lint_manifest
-from ..lint.host_limits import host_notes
-from ..lint.placeholders import load_with_placeholders
-from ..manifest.source_map import SourceMap
-from ..manifest.validation import describe_field, join_path
+from ..errors import InvalidManifest
 from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 from .options import env_file_option, manifests_argument, run
@@ -72,72 +69,38 @@ def check_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> CheckRe
             continue
         checked.append(loaded)
         hide_secrets(Redactor(each.manifest for each in checked))
-        source_map = SourceMap(path.read_text(encoding="utf-8-sig"))
-        has_errors = _print_disabled(loaded, source_map) or has_errors
-        judged = _with_placeholders(loaded, path, env_files)
-        has_warnings = _print_warnings(judged, source_map, path) or has_warnings
+        text = path.read_text(encoding="utf-8-sig")
+        found = examine(text, loaded, partial(_load_with, path, env_files))
+        _print_examination(found, loaded)
+        has_errors |= bool(found.missing)
+        has_warnings |= bool(found.warnings)
         echo(_summary(loaded))
     return CheckResult(checked, has_errors, has_warnings)
 
 
-def _with_placeholders(loaded: LoadedManifest, path: Path, env_files: Sequence[Path]) -> LoadedManifest:
-    """Return the manifest with every call template, also those whose variables are not set; print their problems."""
-    missing = [name for disabled in loaded.manifest.disabled for name in disabled.missing]
-    if not missing:
-        return loaded
-    complete, invalid = load_with_placeholders(path, list(dict.fromkeys(missing)), env_files)
-    if invalid is not None:
-        _print_problems(invalid)
-    return complete or loaded
+def _load_with(path: Path, env_files: Sequence[Path], values: Mapping[str, str]) -> LoadedManifest:
+    return load_manifest(path, {**os.environ, **values}, env_files)
 
 
 def _print_problems(invalid: InvalidManifest) -> None:
     """Print every problem, and below it the description of its field."""
     for problem in invalid.problems:
         echo(problem.format(invalid.source), err=True)
-        if (description := describe_field(problem.path)) and not problem.message.startswith("unknown key"):
-            echo(f"    {problem.path.rpartition('.')[2]}: {description}", err=True)
+        if description := field_description(problem):
+            echo(f"    {description}", err=True)
 
 
-def _print_disabled(loaded: LoadedManifest, source_map: SourceMap) -> bool:
-    """Print which parts of a manifest are ignored or disabled; return whether variables are missing."""
-    manifest = loaded.manifest
-    for warning in manifest.warnings:
-        echo(f"{manifest.source}: {warning}", err=True)
-    for disabled in manifest.disabled:
-        position = source_map.search("|".join(rf"\$\{{?{name}\b|\bvars\.{name}\b" for name in disabled.missing))
-        position = position or source_map.locate(join_path(disabled.path, "preset"))  # a preset uses them
-        missing = disabled.error()
-        problem = Problem("", missing.message, position, code=missing.code)
-        echo(problem.format(manifest.source), err=True)
-    return bool(manifest.disabled)
-
-
-def _print_warnings(loaded: LoadedManifest, source_map: SourceMap, path: Path) -> bool:
-    """Print the warnings about a manifest in the order of the file; return whether there are any."""
-    document = json.loads(path.read_text(encoding="utf-8-sig"))
-    warnings = list(dict.fromkeys(_with_positions(lint_manifest(document, loaded), source_map)))
-    warnings += source_map.duplicate_keys
-    for warning in sorted(warnings, key=lambda warning: warning.position or (0, 0)):
-        _print_finding("warning", warning, loaded)
-    _print_notes(loaded, source_map)
-    return bool(warnings)
-
-
-def _print_notes(loaded: LoadedManifest, source_map: SourceMap) -> None:
-    """Print what single hosts refuse or change. Notes are no warnings, also with --strict."""
-    for note in _with_positions(host_notes(loaded), source_map):
-        _print_finding("note", note, loaded)
-
-
-def _print_finding(kind: str, problem: Problem, loaded: LoadedManifest) -> None:
-    place = f"{problem.path}: " if problem.path else ""
-    shown = replace(problem, path="", message=f"{kind}: {place}{problem.message}")
-    echo(shown.format(loaded.manifest.source), err=True)
-
-
-def _with_positions(problems: Iterator[Problem], source_map: SourceMap) -> Iterator[Problem]:
-    return (replace(problem, position=source_map.locate(problem.path)) for problem in problems)
+def _print_examination(found: Examination, loaded: LoadedManifest) -> None:
+    """Print what is to be said of a manifest. Notes are no warnings, also with --strict."""
+    source = loaded.manifest.source
+    for text in loaded.manifest.warnings:
+        echo(f"{source}: {text}", err=True)
+    for problem in found.missing:
+        echo(problem.format(source), err=True)
+    _print_problems(InvalidManifest(source, found.errors))
+    for kind, problems in (("warning", found.warnings), ("note", found.notes)):
+        for problem in problems:
+            echo(marked(kind, problem).format(source), err=True)
 
 
 def _summary(loaded: LoadedManifest) -> str:

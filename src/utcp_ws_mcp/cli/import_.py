@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,20 +12,27 @@ from typing import Any
 import anyio
 import click
 
+from ..authoring.import_sources import Source, SourceOptions, read_source
 from ..errors import BridgeError, ImportFailed
+from ..files import NEW_FILE_MODE, reason_of, replace_file
 from ..importers.merging import merge
 from ..importers.model import Document, Format, ImportOptions
 from ..importers.run import Imported, import_document
 from ..manifest.presets import preset_names
+from ..observability.redaction import Redactor, redact_strings
 from ..recorder.manifest import format_json
 from .check import check_manifests
 from .exit_codes import ExitCode
-from .import_sources import Source, SourceOptions, read_source
 from .options import combine, env_file_option, read_variables, run
-from .terminal import echo
+from .terminal import echo, hide_secrets
 
 _choices = combine(
-    click.option("--format", "format_", type=click.Choice(list(Format)), help="The format; by default recognized."),
+    click.option(
+        "--format",
+        "format_",
+        type=click.Choice([each.value for each in Format]),
+        help="The format; by default recognized.",
+    ),
     click.option("--url", help="The WebSocket endpoint, where the description has none or another one."),
     click.option("--preset", help="The preset of the endpoint, instead of the one that belongs to the format."),
     click.option(
@@ -104,25 +110,29 @@ def import_(
     options = ImportOptions(**choices)
     pairs = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
     variables = read_variables(env_files)
-    asking = SourceOptions(
-        Format(format_) if format_ else None, options.preset, pairs, variables, remote_references, options.url
-    )
+    asking = SourceOptions(Format(format_) if format_ else None, options.preset, pairs, variables, remote_references)
     target = Target(file, online, yes, env_files)
     run(_import_source, source, asking, options, target)
 
 
 async def _import_source(source: str, asking: SourceOptions, options: ImportOptions, target: Target) -> int:
-    """Read, import, write and check; return the exit code. Nothing is written if anything fails."""
+    """Read, import, write and check; return the exit code. Nothing is written if anything fails.
+
+    The source gets the credentials of the user, so what it says of itself may contain them.
+    """
+    redact = hide_secrets(Redactor())
+    redact.add_values(asking.credentials(source))
     try:
         existing = _read_existing(target.file)
-        read = await read_source(source, asking)
+        read = (await read_source(source, asking)).redacted(redact.guard)
         imported = await anyio.to_thread.run_sync(_import, read, options)
     except BridgeError as failed:
         echo(str(failed), err=True)
         return ExitCode.USAGE_ERROR
     for line in imported.report:
         echo(line, err=True)
-    code = _write_new(imported.manifest, target) if existing is None else _update(existing, imported.manifest, target)
+    manifest = redact_strings(imported.manifest, redact.guard)
+    code = _write_new(manifest, target) if existing is None else _update(existing, manifest, target)
     if code is not None:
         return code
     return await _check(target)
@@ -171,13 +181,12 @@ def _update(existing: Document, imported: Document, target: Target) -> int | Non
 
 
 def _write(manifest: Mapping[str, Any], file: Path, message: str) -> int | None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.new")
+    """Write a file, which keeps its permissions; return an exit code if that fails."""
     try:
-        temporary.write_text(format_json(manifest) + "\n", encoding="utf-8")
-        temporary.replace(file)
+        mode = file.stat().st_mode & 0o777 if file.exists() else NEW_FILE_MODE
+        replace_file(file, (format_json(manifest) + "\n").encode(), mode)
     except OSError as failed:
-        temporary.unlink(missing_ok=True)
-        echo(f"{file} cannot be written: {(failed.strerror or 'no reason given').lower()}", err=True)
+        echo(f"{file} cannot be written: {reason_of(failed)}. Give another FILE.", err=True)
         return ExitCode.USAGE_ERROR
     echo(message, err=True)
     return None

@@ -21,14 +21,18 @@ from ..errors import InstallError
 from ..hosts.change import Change
 from ..hosts.hosts import supported_hosts
 from ..hosts.plan import Target, plan_install, plan_uninstall
+from .author import grant_options, grant_words
 from .check import check_manifests
 from .exit_codes import ExitCode
-from .options import combine, env_file_option, manifests_argument
+from .options import combine, env_file_option
 from .terminal import echo
 
 CLAUDE_CODE: Final = "claude-code"
 DEFAULT_SERVER_NAME: Final = "websocket"
 """The name of a server with several call templates."""
+
+AUTHOR_SERVER_NAME: Final = "websocket-author"
+"""The name of the server with which an agent makes manifests."""
 
 _STARTED_MODULES: Final = (
     *("..server.run", "..server.listing", "..server.sdk_server", ".serve"),
@@ -65,12 +69,37 @@ _shared_options = combine(
 
 @click.command()
 @_host_argument
-@manifests_argument
+@click.argument("manifests", nargs=-1, type=click.Path(path_type=Path))
 @env_file_option
 @_shared_options
-def install(host: str, manifests: tuple[Path, ...], env_files: tuple[Path, ...], **options: Any) -> None:
+@click.option(
+    "--author",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Instead of MANIFESTS: let an agent make manifests in this folder (see author).",
+)
+@grant_options
+def install(
+    host: str,
+    manifests: tuple[Path, ...],
+    env_files: tuple[Path, ...],
+    folder: Path | None,
+    hosts: tuple[str, ...],
+    variables: tuple[str, ...],
+    allow_private: bool,
+    **options: Any,
+) -> None:
     """Add a server for MANIFESTS to HOST. The change of the host's file is shown before it is applied."""
-    sys.exit(install_server(_make_options(host, options), manifests, env_files))
+    made = _make_options(host, options)
+    if folder is None:
+        if hosts or variables or allow_private:
+            raise click.UsageError("--allow-host, --allow-variable and --allow-private need --author FOLDER")
+        if not manifests:
+            raise click.UsageError("give MANIFESTS, or --author FOLDER")
+        sys.exit(install_server(made, manifests, env_files))
+    if manifests:
+        raise click.UsageError("--author FOLDER and MANIFESTS contradict each other; install two servers")
+    sys.exit(install_author(made, folder, env_files, grant_words(hosts, variables, allow_private)))
 
 
 @click.command()
@@ -116,6 +145,23 @@ def install_server(options: InstallOptions, manifests: Sequence[Path], env_files
         words = [portable_word(manifest, find_manifest(manifest)) for manifest in manifests]
         command = [*_program_command(), *files, *named, *words]
         change = plan_install(target, name, command)
+        next_step = "/mcp in a new session shows it" if target.command else target.host.next_step
+        return _confirm_and_apply(change, options, f"{title} has a server {name!r}; {next_step}")
+    except InstallError as refused:
+        echo(str(refused), err=True)
+        return ExitCode.USAGE_ERROR
+
+
+def install_author(options: InstallOptions, folder: Path, env_files: Sequence[Path], grants: Sequence[str]) -> int:
+    """Add the server with which an agent makes manifests in a folder; return the exit code."""
+    title = supported_hosts()[options.host].title
+    for warning in _ephemeral_install_warnings():
+        echo(f"warning: {warning}", err=True)
+    name = options.name or AUTHOR_SERVER_NAME
+    files = [part for file in env_files for part in ("--env-file", str(file.absolute()))]
+    try:
+        target = _target(options)
+        change = plan_install(target, name, [*_program_command(), "author", *files, *grants, str(folder.absolute())])
         next_step = "/mcp in a new session shows it" if target.command else target.host.next_step
         return _confirm_and_apply(change, options, f"{title} has a server {name!r}; {next_step}")
     except InstallError as refused:

@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "init": "init",
     "record": "record",
     "import": "import_",
+    "author": "author",
     "schema": "schema",
     "docs": "docs",
     "demo": "demo",
@@ -106,6 +107,7 @@ def main() -> None:
     utcp-ws-mcp init PRESET                        write a manifest to start from
     utcp-ws-mcp record URL                         draft a manifest from a conversation
     utcp-ws-mcp import SOURCE                      make a manifest from the description of an API
+    utcp-ws-mcp author FOLDER                      let an agent make manifests, over MCP
     utcp-ws-mcp check manifest.json                validate manifests and report likely problems
     utcp-ws-mcp tools manifest.json                list the tools
     utcp-ws-mcp call manifest.json MANUAL.TOOL …   call a tool

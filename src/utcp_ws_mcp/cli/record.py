@@ -4,44 +4,28 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 import sys
 import threading
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from pathlib import Path, PurePath
-from typing import Any, Final
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import anyio
 import click
 from anyio.from_thread import BlockingPortal
 from anyio.streams.memory import MemoryObjectSendStream
 
+from ..authoring.recording import Recording, endpoint_fields, open_recorded
 from ..client.connection import Connection
-from ..client.connector import Connector
-from ..core.codecs.message import decode
-from ..core.expressions.scope import Ambient, Scope
-from ..core.network_policy import URL
-from ..core.tools.catalog import compile_entry
-from ..errors import BridgeError, InvalidManifest
-from ..manifest.loader import load_document
-from ..manifest.variables import VARIABLE, VariableResolver
-from ..observability import events
+from ..errors import BridgeError
 from ..observability.logging import Trace
-from ..observability.redaction import redact_strings
-from ..observability.secret_forms import is_word
-from ..observability.secret_search import SecretGroup
-from ..recorder.manifest import Draft, draft_manifest, format_json
-from ..recorder.messages import RecordedMessage, unescape
+from ..recorder.manifest import Draft, format_json
+from ..recorder.messages import unescape
 from .exit_codes import ExitCode
 from .options import env_file_option, read_variables, run
 from .terminal import echo
-
-MAX_IDLE_PERIODS: Final = 10
-"""Idle periods after which the next line of a pipe is sent although the endpoint is still sending."""
 
 NO_MESSAGES: Final = (
     "No message was sent or received, so the draft only listens. Type a request of the API, such as one from the "
@@ -93,111 +77,26 @@ def record(
     run(record_conversation, RecordOptions(url, pairs, protocols, output, idle, env_files, escapes, binary))
 
 
-@dataclass(slots=True)
-class Recording:
-    """The state of a recording: the messages, and the variables that they use."""
-
-    variables: Mapping[str, str] = field(repr=False)
-    trace: Trace = field(init=False)
-    messages: list[RecordedMessage] = field(default_factory=list)
-    used_variables: dict[str, str] = field(default_factory=dict, repr=False)
-    arrived: anyio.Event = field(default_factory=anyio.Event)
-    _secrets: SecretGroup = field(default_factory=SecretGroup)
-    _guarded: SecretGroup = field(default_factory=SecretGroup)
-
-    def __post_init__(self) -> None:
-        self.trace = Trace(self.redact, sys.stderr, self.guard)
-
-    def observe(self, event: events.Event) -> None:
-        """Show an event, and record received messages."""
-        if isinstance(event, events.MessageReceived):
-            self.messages.append(RecordedMessage(False, decode(event.message).value))
-            self.arrived.set()
-            event = replace(event, role="")
-        self.trace(event)
-
-    def redact(self, text: str) -> str:
-        """Return a text without the values of the variables that were used."""
-        self._secrets.replace(self.used_variables.values())
-        return self._secrets.redact(text)
-
-    def guard(self, text: str) -> str:
-        """Return a text, which may be a sentence of this program, without the values that are not a word."""
-        self._guarded.replace(value for value in self.used_variables.values() if not is_word(value))
-        return self._guarded.redact(text)
-
-    def substitute(self, text: str) -> str:
-        """Return a text in which `${NAME}` is replaced by the value of each variable that is set."""
-
-        def value(name: str, whole: str) -> str:
-            if name in self.variables:
-                self.used_variables[name] = self.variables[name]
-            return self.variables.get(name, whole)
-
-        return VARIABLE.sub(lambda found: value(found[1], found[0]) if found[1] else "${", text)
-
-    async def wait_until_idle(self, idle: float) -> None:
-        """Wait until nothing was received for `idle` seconds, at most `MAX_IDLE_PERIODS` times as long."""
-        with anyio.move_on_after(idle * MAX_IDLE_PERIODS):
-            silent = False
-            while not silent:
-                self.arrived = anyio.Event()
-                with anyio.move_on_after(idle) as waiting:
-                    await self.arrived.wait()
-                silent = waiting.cancelled_caught
-
-
 async def record_conversation(options: RecordOptions) -> int:
     """Connect, send the lines of stdin, show what is received, then print or write the draft; return the exit code."""
     if options.output is not None and options.output.exists():
         echo(f"{options.output} already exists and is not changed; give another name", err=True)
         return ExitCode.USAGE_ERROR
     recording = Recording(read_variables(options.env_files))
-    endpoint: dict[str, Any] = {"url": options.url}
-    endpoint |= {"headers": dict(options.headers)} if options.headers else {}
-    endpoint |= {"protocol": list(options.protocols)} if options.protocols else {}
+    recording.show = Trace(recording.redact, sys.stderr, recording.guard)
+    endpoint = endpoint_fields(options.url, options.headers, options.protocols)
     try:
-        opened, url = await _connect(endpoint, recording)
+        opened, url = await open_recorded(endpoint, recording)
     except BridgeError as failed:
         echo(recording.guard(str(failed)), err=True)
         return ExitCode.FAILURE
     try:
         await _run_session(opened, recording, options)
     finally:  # Ctrl-C is the usual way to end a recording, so it gives the draft as well
-        draft = draft_manifest(endpoint, url, recording.messages, recording.used_variables)
-        draft = replace(draft, document=redact_strings(draft.document, recording.guard))
         if not recording.messages:
             echo(NO_MESSAGES, err=True)
-        _write_draft(draft, options.output)
+        _write_draft(recording.draft(endpoint, url), options.output)
     return ExitCode.SUCCESS
-
-
-async def _connect(endpoint: dict[str, Any], recording: Recording) -> tuple[Connection, URL]:
-    """Open the connection; return it with its URL.
-
-    Private addresses and unencrypted transport are allowed, because the user typed the address.
-
-    Raises:
-        BridgeError: if no connection can be opened.
-    """
-    network = {"allow": ["private", "loopback"], "plaintext": True}
-    watch = {"name": "watch", "tool_call_template": {"listen": True, "stream": True}}
-    document = {**endpoint, "name": "record", "network": network, "tools": [watch]}
-    manifest = load_document(document, VariableResolver([recording.variables]), "record", PurePath())
-    for disabled in manifest.disabled:
-        raise disabled.error()
-    (entry,) = manifest.entries
-    recording.used_variables |= entry.variables
-    tools, problems = compile_entry(entry)
-    if problems:
-        raise InvalidManifest("record", problems)
-    ambient = Ambient(lambda: datetime.now(UTC), secrets.token_bytes, recording.redact)
-    request = tools[0].compiled_template.handshake.render(
-        Scope(ambient, {"args": {}, "tool": "", "vars": {}, "session": {}})
-    )
-    assert request.url is not None
-    opened = await Connector(ambient, time.monotonic, None, recording.observe)(request, {})
-    return opened, request.url
 
 
 async def _run_session(connection: Connection, recording: Recording, options: RecordOptions) -> None:
@@ -232,12 +131,9 @@ async def _send(connection: Connection, recording: Recording, line: str, options
         except ValueError:
             echo(f"Not sent, because it is not hexadecimal: {line}", err=True)
             return
-        recording.messages.append(RecordedMessage(True, data))
-        await connection.send([data])
+        await recording.send_binary(connection, data)
         return
-    text = unescape(line) if options.escapes else line
-    recording.messages.append(RecordedMessage(True, decode(text).value))
-    await connection.send([recording.substitute(text)])
+    await recording.send_text(connection, unescape(line) if options.escapes else line)
 
 
 @asynccontextmanager

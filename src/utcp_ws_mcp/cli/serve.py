@@ -9,7 +9,14 @@ from typing import Any, Final
 
 import click
 
-from ..server.http.defaults import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, DEFAULT_PORT, TOKEN_VARIABLE
+from ..server.http.defaults import (
+    DEFAULT_FLEET,
+    DEFAULT_HOST,
+    DEFAULT_MAX_SESSIONS,
+    DEFAULT_PORT,
+    SHARED_VARIABLE,
+    TOKEN_VARIABLE,
+)
 from ..server.result import DEFAULT_MAX_LINE_BYTES, JSON_FORMS, MIN_MAX_LINE_BYTES, JsonForm, MessageOptions
 from ..server.run import ServeOptions, serve_http, serve_stdio
 from ..server.tools import LIST_TIMEOUT, ListOptions
@@ -19,6 +26,7 @@ from .options import combine, env_file_option, load_manifests, manifests_argumen
 TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from ..server.auth.options import OAuthOptions
+    from ..server.http.config import SharedOptions
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -99,6 +107,23 @@ _http_options = combine(
         metavar="N",
         help="With --issuer: calls that each subject may make in a second.",
     ),
+    click.option(
+        "--shared",
+        metavar="URL",
+        help="Share rates, feeds and single connections with other replicas through this Redis server: redis://HOST or "
+        f"rediss://HOST. A URL with a password comes from --shared-file or ${SHARED_VARIABLE}.",
+    ),
+    click.option(
+        "--shared-file",
+        type=click.Path(path_type=Path, dir_okay=False, exists=True),
+        help="A file with the URL of --shared.",
+    ),
+    click.option(
+        "--fleet",
+        metavar="NAME",
+        help="With --shared: the replicas of this name share. They serve the same manifests with the same variables.  "
+        f"[default: {DEFAULT_FLEET}]",
+    ),
     click.option("--no-auth", is_flag=True, help="On loopback only: accept requests without a token."),
     click.option("--allowed-host", "allowed_hosts", multiple=True, help="A Host that clients may use: NAME[:PORT]."),
     click.option("--allowed-origin", "allowed_origins", multiple=True, help="An Origin whose pages may send requests."),
@@ -147,7 +172,8 @@ def serve(
     from ..server.http.config import HttpOptions
 
     token, oauth = _read_token(http.pop("token_file")), _oauth_options(http)
-    run(serve_http, loaded, options, HttpOptions(address, token, oauth=oauth, **http))
+    shared = _shared_store_options(http)
+    run(serve_http, loaded, options, HttpOptions(address, token, oauth=oauth, shared=shared, **http))
 
 
 def _http_address(http: dict[str, Any]) -> str | None:
@@ -190,6 +216,28 @@ def _oauth_options(http: dict[str, Any]) -> OAuthOptions | None:
     return None
 
 
+def _shared_store_options(http: dict[str, Any]) -> SharedOptions | None:
+    """Take the options of the shared store out of `http`; None if there is none.
+
+    Raises:
+        UsageError: if they contradict each other, or a file cannot be read.
+    """
+    from ..server.http.config import SharedOptions
+
+    url, file, fleet = (http.pop(name) for name in ("shared", "shared_file", "fleet"))
+    if url is not None and file is not None:
+        raise click.UsageError("--shared and --shared-file contradict each other; remove one of them")
+    if url is not None:
+        return SharedOptions(url, "--shared", fleet or DEFAULT_FLEET)
+    if file is not None:
+        return SharedOptions(_read_text(file, "--shared-file"), f"{file} (--shared-file)", fleet or DEFAULT_FLEET)
+    if text := os.environ.get(SHARED_VARIABLE):
+        return SharedOptions(text, SHARED_VARIABLE, fleet or DEFAULT_FLEET)
+    if fleet is not None:
+        raise click.UsageError("--fleet needs --shared")
+    return None
+
+
 def _reject_http_options(http: dict[str, Any]) -> None:
     """Reject an option that has no effect on stdio: a token that protects nothing would be a false promise.
 
@@ -211,7 +259,11 @@ def _read_token(file: Path | None) -> str | None:
     """
     if file is None:
         return os.environ.get(TOKEN_VARIABLE)
+    return _read_text(file, "--token-file")
+
+
+def _read_text(file: Path, option: str) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as failed:
-        raise click.UsageError(f"--token-file {file}: the file cannot be read") from failed
+        raise click.UsageError(f"{option} {file}: the file cannot be read") from failed

@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 import click
 
+from ..authoring.trial import restrict_to_tool
 from ..bridge import Bridge
 from ..client.feeds.reading import FeedGap, FeedItem
 from ..client.manifest_files import LoadedManifest
@@ -21,7 +22,7 @@ from ..errors import BridgeError, MissingVariable
 from ..observability import events
 from ..observability.logging import Trace
 from ..observability.redaction import Redactor
-from .call import parse_arguments, restrict_to_tool
+from .call import parse_arguments
 from .exit_codes import ExitCode
 from .options import env_file_option, load_manifests, run, split_manifests
 from .terminal import echo, hide_secrets

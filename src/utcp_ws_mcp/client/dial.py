@@ -24,6 +24,22 @@ if TYPE_CHECKING:
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """Returns the addresses of a host."""
 
+CheckUrl = Callable[[URL], None]
+"""Raises PolicyError for a URL that may not be connected to."""
+
+
+class CheckedResolver:
+    """A resolver that is asked first whether a URL may be connected to, IP addresses and `localhost` included."""
+
+    def __init__(self, resolver: Resolver, check: CheckUrl) -> None:
+        self.check = check
+        self._resolver = resolver
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        """Return the addresses of a host."""
+        return await self._resolver(host, port)
+
+
 HAPPY_EYEBALLS_DELAY = 0.25
 """Seconds after which the next address is tried, too, while one does not answer (RFC 8305 §5)."""
 
@@ -38,9 +54,11 @@ async def resolve(url: URL, network: Network, resolver: Resolver) -> list[str]:
             (RFC 6761 §6.3), nor for an IP address.
 
     Raises:
-        ForbiddenAddress: if one of the addresses is not allowed.
+        PolicyError: if one of the addresses is not allowed, or a `CheckedResolver` refuses the URL.
         ConnectError: if there are none.
     """
+    if isinstance(resolver, CheckedResolver):
+        resolver.check(url)
     if url.host == "localhost":
         addresses = ["127.0.0.1", "::1"]
     elif parse_ip(url.host):

@@ -12,7 +12,7 @@ from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
 from ..core.tools.catalog import compile_entry
 from ..core.tools.tool import CompiledTool
 from ..errors import InvalidManifest, InvalidTemplate, Problem
-from ..manifest.entries import Manifest, ManifestEntry
+from ..manifest.entries import Manifest, ManifestEntry, ReadFile
 from ..manifest.loader import inline_variables, load_document, variable_files
 from ..manifest.models.base import Json
 from ..manifest.validation import join_path
@@ -53,7 +53,7 @@ def load_manifest(
     """
     file = Path(path)
     text = _read_text(file)
-    document = _parse_json(text, str(file))
+    document = parse_manifest(text, str(file))
     environ = dict(os.environ) if environ is None else environ
     default_dotenv = file.parent / ".env"
     dotenvs = [*env_files, *(file.parent / name for name in variable_files(document))]
@@ -61,17 +61,37 @@ def load_manifest(
     read = {str(dotenv): read_dotenv(dotenv, str(file)) for dotenv in existing}
     names = {name: dotenv for dotenv, content in read.items() for name in content.variables}
     sources = [inline_variables(document), *(content.variables for content in read.values()), environ]
+    loaded = load_parsed(text, document, VariableResolver(sources, names), str(file), file.parent)
+    warnings = tuple(warning for content in read.values() for warning in content.warnings)
+    manifest = replace(loaded.manifest, warnings=(*loaded.manifest.warnings, *warnings))
+    return replace(loaded, manifest=manifest, files=(file, *dotenvs, default_dotenv))
+
+
+def load_parsed(
+    text: str, document: Json, resolver: VariableResolver, source: str, folder: Path, read: ReadFile | None = None
+) -> LoadedManifest:
+    """Check the document of a manifest whose text is known.
+
+    Args:
+        text: The text, for the lines of problems.
+        document: What it contains.
+        resolver: Resolves its variables.
+        source: Its name in errors.
+        folder: The folder that relative paths start from.
+        read: Reads the files that it names; by default from the folder.
+
+    Raises:
+        InvalidManifest: With every problem of the document, and its line.
+    """
     try:
-        manifest = load_document(document, VariableResolver(sources, names), str(file), file.parent, read_file)
-        warnings = tuple(warning for content in read.values() for warning in content.warnings)
-        manifest = replace(manifest, warnings=(*manifest.warnings, *warnings))
-        return LoadedManifest(manifest, _compile_tools(manifest), (file, *dotenvs, default_dotenv))
+        manifest = load_document(document, resolver, source, folder, read or read_file)
+        return LoadedManifest(manifest, _compile_tools(manifest))
     except InvalidManifest as invalid:
         from ..manifest.source_map import SourceMap  # here, because only errors need it
 
         source_map = SourceMap(text)
         located = [replace(problem, position=source_map.locate(problem.path)) for problem in invalid.problems]
-        raise InvalidManifest(str(file), located) from None
+        raise InvalidManifest(source, located) from None
 
 
 def load_call_template(document: Json, resolver: VariableResolver, source: str, folder: Path) -> LoadedManifest:
@@ -148,7 +168,12 @@ def _read_text(file: Path) -> str:
         raise InvalidManifest(str(file), [Problem("", message, code="invalid-encoding")]) from invalid
 
 
-def _parse_json(text: str, source: str) -> Json:
+def parse_manifest(text: str, source: str) -> Json:
+    """Return the document that the text of a manifest contains.
+
+    Raises:
+        InvalidManifest: If it is not JSON, or nested too deeply.
+    """
     try:
         document = json.loads(text)
     except json.JSONDecodeError as invalid:

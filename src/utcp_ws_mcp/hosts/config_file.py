@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import InstallError
-from ..files import reason_of, replace_file
+from ..files import NEW_FILE_MODE, reason_of, replace_file
 
 MAX_BYTES: Final = 16 << 20
 """The maximum size of a configuration file in bytes."""
 
 BACKUP_SUFFIX: Final = ".before-utcp-ws-mcp"
-NEW_FILE_MODE: Final = 0o644
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -9,6 +10,9 @@ from typing import Any, Final
 from ..recorder.messages import literal
 from .model import MAX_DESCRIPTION, Description, Document, ImportOptions, Operation
 from .naming import free_name, manual_name, words
+
+MAX_DEFAULT: Final = 60
+"""Characters of a default value that is said in a description."""
 
 MAX_ITEMS: Final = 20
 MAX_SECONDS: Final = 20
@@ -37,14 +41,43 @@ def _entry_name(title: str, key: str) -> str:
 
 def _content(operations: Sequence[Operation], options: ImportOptions) -> Document:
     """Return the tools and feeds of one endpoint."""
-    tools = [each.tool for each in operations if each.tool is not None]
-    feeds = [each.feed for each in operations if each.feed is not None]
+    tools = [_without_defaults(each.tool) for each in operations if each.tool is not None]
+    feeds = [_without_defaults(each.feed) for each in operations if each.feed is not None]
     feeds += event_feeds([each for each in operations if each.event is not None])
     if options.events == "streams":
         taken = {tool["name"] for tool in tools}
         tools += [_stream_tool(feed, taken) for feed in feeds]
         feeds = []
     return {**({"feeds": feeds} if feeds else {}), **({"tools": tools} if tools else {})}
+
+
+def _without_defaults(item: Document) -> Document:
+    """Return a tool or feed whose optional arguments say their default in words.
+
+    A default in the schema would be sent with each call; the endpoint knows it, and some refuse it as a value.
+    """
+    inputs = item.get("inputs")
+    properties = inputs.get("properties") if isinstance(inputs, dict) else None
+    if not isinstance(inputs, dict) or not isinstance(properties, dict):
+        return item
+    required = inputs.get("required", ())
+    said = {
+        name: _with_spoken_default(each) if isinstance(each, dict) and name not in required else each
+        for name, each in properties.items()
+    }
+    return {**item, "inputs": {**inputs, "properties": said}}
+
+
+def _with_spoken_default(schema: Document) -> Document:
+    if "default" not in schema:
+        return schema
+    kept = {key: value for key, value in schema.items() if key != "default"}
+    shown = json.dumps(schema["default"], ensure_ascii=False)
+    if schema["default"] is None or len(shown) > MAX_DEFAULT:
+        return kept
+    text = str(kept.get("description", "")).rstrip()
+    lead = f"{text} " if not text or text.endswith((".", "!", "?")) else f"{text}. "
+    return {**kept, "description": f"{lead.lstrip()}Default: {shown}."}
 
 
 def event_feeds(operations: Sequence[Operation]) -> Iterator[Document]:

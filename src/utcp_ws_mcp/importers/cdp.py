@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..errors import ImportFailed
+from .failures import Inexpressible
 from .model import Description, Document, Event, Format, ImportOptions, Operation, Skipped, Status
 from .naming import hints, is_reading, summarize, tool_name
 from .references import References
 from .schemas import Schemas
+from .shapes import objects
 from .urls import endpoint_fields
 
 DEFAULT_ENDPOINT: Final = "ws://127.0.0.1:9222/devtools/browser/{{ session.browser }}"
@@ -24,6 +26,9 @@ _BROWSER: Final[Document] = {
         }
     ]
 }
+_ENABLED: Final = frozenset({"Page", "Inspector"})
+"""Domains whose events the preset asks for, and needs itself."""
+
 _OF_BROWSER: Final = frozenset({"Browser", "Target", "SystemInfo", "Tethering"})
 """Domains whose commands are for the browser, not for a page."""
 
@@ -34,7 +39,7 @@ def import_cdp(document: Mapping[str, Any], options: ImportOptions, source: str)
     Raises:
         ImportFailed: if it has no domains.
     """
-    domains = [each for each in document.get("domains") or () if isinstance(each, Mapping) and each.get("domain")]
+    domains = [each for each in objects(document.get("domains")) if isinstance(each.get("domain"), str)]
     if not domains:
         raise ImportFailed(f'{source} has no "domains", so it is no protocol of a browser. Give its /json/protocol.')
     version = document.get("version")
@@ -66,8 +71,8 @@ def import_cdp(document: Mapping[str, Any], options: ImportOptions, source: str)
 class _Importer:
     domains: Sequence[Mapping[str, Any]]
     options: ImportOptions
-    skipped: list[Skipped] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    skipped: list[Skipped] = field(default_factory=list)
     known: frozenset[str] = field(init=False)
     schemas: Schemas = field(init=False)
 
@@ -75,7 +80,7 @@ class _Importer:
         listed = {
             f"{domain['domain']}.{each.get('id')}": (domain["domain"], each)
             for domain in self.domains
-            for each in domain.get("types") or ()
+            for each in objects(domain.get("types"))
         }
         self.known = frozenset(listed)
         types = {name: self._schema(each, domain) for name, (domain, each) in listed.items()}
@@ -94,9 +99,12 @@ class _Importer:
 
     def of_domain(self, domain: Mapping[str, Any]) -> Iterator[Operation]:
         """Yield the commands and events of a domain."""
-        for command in domain.get("commands") or ():
-            yield self._command(domain, command)
-        for event in domain.get("events") or ():
+        for command in objects(domain.get("commands")):
+            try:
+                yield self._command(domain, command)
+            except Inexpressible as reason:
+                self.skipped.append(Skipped(f"{domain['domain']}.{command.get('name')}", str(reason)))
+        for event in objects(domain.get("events")):
             yield self._event(domain, event)
 
     def _command(self, domain: Mapping[str, Any], command: Mapping[str, Any]) -> Operation:
@@ -105,7 +113,7 @@ class _Importer:
         tool: Document = {
             "name": tool_name(name, self.names),
             "description": summarize(command.get("description"), name=name, returns=_returns(command)),
-            "inputs": self._inputs(domain["domain"], command.get("parameters") or ()),
+            "inputs": self._inputs(domain["domain"], objects(command.get("parameters"))),
             "annotations": hints(str(command.get("name")), reads),
             "tags": [domain["domain"]],
         }
@@ -138,7 +146,7 @@ class _Importer:
         if isinstance(each.get("items"), Mapping):
             schema["items"] = self._schema(each["items"], domain)
         if isinstance(each.get("properties"), list):
-            listed = each["properties"]
+            listed = objects(each["properties"])
             schema["properties"] = {str(one.get("name")): self._schema(one, domain) for one in listed}
             required = [str(one.get("name")) for one in listed if one.get("optional") is not True]
             schema |= {"required": required} if required else {}
@@ -151,11 +159,17 @@ class _Importer:
             "description": f"Events of the domain {domain['domain']}.",
             "item": "message | only('method', 'params')",
         }
-        enable = next((each for each in domain.get("commands") or () if each.get("name") == "enable"), None)
-        if enable is not None and all(each.get("optional") for each in enable.get("parameters") or ()):
+        enable = next((each for each in objects(domain.get("commands")) if each.get("name") == "enable"), None)
+        is_enabled = domain["domain"] in _ENABLED and not self.is_single_target
+        if (
+            enable is not None
+            and not is_enabled
+            and all(one.get("optional") for one in objects(enable.get("parameters")))
+        ):
             on_page = domain["domain"] not in _OF_BROWSER and not self.is_single_target
             send = {**self.message(f"{domain['domain']}.enable", on_page), "params": {}}
-            fields["open"] = [{"send": send}, {"expect": "message.id == request_id"}]
+            disable = {**send, "id": "{{ next_id() }}", "method": f"{domain['domain']}.disable"}
+            fields |= {"open": [{"send": send}, {"expect": "message.id == request_id"}], "close": disable}
         return Operation(
             name,
             event=Event(str(domain["domain"]), "message.method", name, fields),
@@ -172,5 +186,5 @@ def _status(*levels: Mapping[str, Any]) -> Status:
 
 
 def _returns(command: Mapping[str, Any]) -> str:
-    names = [str(each.get("name")) for each in command.get("returns") or ()]
+    names = [str(each.get("name")) for each in objects(command.get("returns"))]
     return f"Returns: {', '.join(names)}." if names else ""

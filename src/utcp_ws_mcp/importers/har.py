@@ -19,11 +19,13 @@ from ..recorder.manifest import draft_manifest
 from ..recorder.messages import RecordedMessage
 from .model import Description, Document, Format, ImportOptions, Operation, Skipped
 from .naming import is_reading
+from .shapes import mapping, objects
 from .urls import variable_name
 
 MIN_SECRET: Final = 8
 """Characters of a secret that is replaced wherever it stands; shorter ones may be words."""
 
+_HEADER: Final = re.compile(r"[A-Za-z0-9-]+\Z")
 _OF_BROWSER: Final = re.compile(
     r"(?:sec-websocket-(?:key|version|extensions|accept)|upgrade|connection|host|user-agent|accept.*|cache-control|pragma|"
     r"sec-(?:fetch|ch-ua|gpc).*|dnt|te|content-length|priority|:.*)\Z",
@@ -38,9 +40,7 @@ def import_har(document: Mapping[str, Any], options: ImportOptions, source: str)
     Raises:
         ImportFailed: if it has none.
     """
-    entries = [
-        each for each in document["log"]["entries"] if isinstance(each, Mapping) and each.get("_webSocketMessages")
-    ]
+    entries = [each for each in objects(mapping(document.get("log")).get("entries")) if each.get("_webSocketMessages")]
     if not entries:
         message = (
             f"{source} has no WebSocket messages. Open the developer tools before the page connects, use the page, "
@@ -57,10 +57,11 @@ def import_har(document: Mapping[str, Any], options: ImportOptions, source: str)
         except BridgeError as failed:
             skipped.append(Skipped(url, failed.message))
             continue
-        tools = draft.pop("tools")
+        tools, feeds = draft.pop("tools", []), draft.pop("feeds", [])
         key = url.partition("://")[2]
         endpoints[key] = {name: value for name, value in draft.items() if name not in ("name", "$comment")}
         operations += [_operation(tool, key) for tool in tools]
+        operations += [Operation(feed["name"], feed=feed, endpoint=key, read_only=True) for feed in feeds]
     hosts = [key.partition("/")[0] for key in endpoints]
     return Description(
         title=hosts[0].partition(":")[0] if hosts else source,
@@ -79,14 +80,14 @@ def import_har(document: Mapping[str, Any], options: ImportOptions, source: str)
 def _by_url(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for entry in entries:
-        url = str(entry.get("request", {}).get("url", "")).partition("?")[0]
+        url = str(mapping(entry.get("request")).get("url", "")).partition("?")[0]
         groups.setdefault(url, []).append(entry)
     return groups
 
 
 def _draft(url: str, entries: Sequence[Mapping[str, Any]], secrets: dict[str, str]) -> Document:
     """Return the draft of the conversations with one endpoint; the variables for secrets are added to `secrets`."""
-    request = entries[0].get("request", {})
+    request = mapping(entries[0].get("request"))
     headers = dict(_headers(request))
     protocols = headers.pop("Sec-WebSocket-Protocol", "")
     parsed = parse_url(str(request.get("url")) if url == str(request.get("url")).partition("?")[0] else url)
@@ -107,16 +108,16 @@ def _draft(url: str, entries: Sequence[Mapping[str, Any]], secrets: dict[str, st
 
 def _headers(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the headers that the endpoint may need."""
-    for each in request.get("headers") or ():
+    for each in objects(request.get("headers")):
         name, value = str(each.get("name", "")), str(each.get("value", ""))
         if name.lower() == "sec-websocket-protocol":
             yield "Sec-WebSocket-Protocol", value
-        elif name and not _OF_BROWSER.match(name):
+        elif _HEADER.match(name) and not _OF_BROWSER.match(name):
             yield name, value
 
 
 def _messages(entry: Mapping[str, Any]) -> Iterator[RecordedMessage]:
-    for each in entry["_webSocketMessages"]:
+    for each in objects(entry["_webSocketMessages"]):
         data, is_sent = str(each.get("data", "")), each.get("type") in ("send", "request")
         if each.get("opcode") == 2:
             try:
@@ -124,7 +125,8 @@ def _messages(entry: Mapping[str, Any]) -> Iterator[RecordedMessage]:
             except (binascii.Error, ValueError):
                 continue
         elif each.get("opcode", 1) == 1:
-            yield RecordedMessage(is_sent, decode(data).value)
+            value = decode(data).value
+            yield RecordedMessage(is_sent, value if isinstance(value, dict | list | str) else data)
 
 
 def _secrets(headers: Mapping[str, str], query: str, messages: Sequence[RecordedMessage]) -> Iterator[tuple[str, str]]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ..errors import ImportFailed
-from ..recorder.templates import REQUEST_ID, escape_template
+from ..recorder.templates import REQUEST_ID
 from .model import Description, Document, Event, Format, ImportOptions, Operation
-from .naming import argument_name, hints, is_reading, summarize, tool_name
+from .naming import argument_name, hints, is_reading, message_key, summarize, tool_name
+from .shapes import mapping
 from .urls import choose_server, endpoint_fields
 
 _TARGETS: Final[Mapping[str, str]] = {
@@ -30,7 +31,7 @@ def import_services(services: Any, options: ImportOptions, source: str) -> Descr
     operations = [
         _operation(domain, name, service)
         for domain, listed in services.items()
-        for name, service in listed.items()
+        for name, service in mapping(listed).items()
         if isinstance(service, Mapping)
     ]
     return Description(
@@ -75,7 +76,7 @@ def _operation(domain: str, name: str, service: Mapping[str, Any]) -> Operation:
     for key, field in _fields(service.get("fields")):
         argument = argument_name(key, properties)
         properties[argument] = _schema(field)
-        data[escape_template(key, ())] = f"{{{{ args.{argument} }}}}"
+        data[message_key(key)] = f"{{{{ args.{argument} }}}}"
         required += [argument] if field.get("required") is True else []
     message: Document = {"id": REQUEST_ID, "type": "call_service", "domain": domain, "service": name}
     message |= {"service_data": data} if data else {}
@@ -124,7 +125,7 @@ def _selector(kind: str, config: Mapping[str, Any]) -> Document:
         bounds = (("minimum", config.get("min")), ("maximum", config.get("max")))
         return {"type": "number", **{key: value for key, value in bounds if isinstance(value, int | float)}}
     if kind == "select":
-        options = [each.get("value") if isinstance(each, Mapping) else each for each in config.get("options") or ()]
+        options = [each.get("value") if isinstance(each, Mapping) else each for each in _list(config.get("options"))]
         texts = [each for each in options if isinstance(each, str)]
         one: Document = (
             {"type": "string"} if config.get("custom_value") or not texts else {"type": "string", "enum": texts}
@@ -136,6 +137,10 @@ def _selector(kind: str, config: Mapping[str, Any]) -> Document:
         one = {"type": _PLAIN[kind]}
         return {"type": "array", "items": one} if config.get("multiple") else one
     return {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 _ARRAYS: Final[Mapping[str, str]] = {"color_rgb": "integer"}

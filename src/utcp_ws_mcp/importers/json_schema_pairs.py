@@ -16,6 +16,7 @@ from .model import Description, Document, Format, ImportOptions, Operation, Skip
 from .naming import hints, is_reading, summarize, tool_name
 from .references import References
 from .schemas import Schemas
+from .shapes import texts
 from .urls import choose_server, endpoint_fields
 
 _REQUEST: Final = ("request", "req", "send", "input", "command")
@@ -110,6 +111,6 @@ def _operation(name: str, request: str, response: str, schemas: Schemas, taken: 
 
 def _without_optional_constants(payload: Payload) -> Payload:
     """Return a request in which only constants that it must have are constant; others are a choice: `subscribe: 1`."""
-    required = payload.schema.get("required") or ()
+    required = texts(payload.schema.get("required"))
     kept = {path: value for path, value in payload.constants.items() if path[0] in required}
     return Payload(payload.name, payload.schema, kept)

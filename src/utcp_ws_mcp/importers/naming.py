@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection
 from typing import Any, Final
 
+from ..core.templates.tokens import has_placeholders
+from .failures import Inexpressible
 from .model import MAX_DESCRIPTION
 
 MAX_NAME: Final = 64
@@ -90,6 +92,21 @@ def argument_name(name: str, taken: Collection[str]) -> str:
     return free_name(safe, taken)
 
 
+def message_key(name: str) -> str:
+    """Return the name of a property as a key of a message.
+
+    Raises:
+        Inexpressible: if a template could not have it.
+    """
+    if has_placeholders(name) or name in _FORMS:
+        raise Inexpressible(f"its property {name[:40]!r} would be read as a template")
+    return name
+
+
+_FORMS: Final = frozenset({"$each", "$template", "$raw", "$base64", "$file"})
+"""Keys that mean something else in a message."""
+
+
 def manual_name(title: str) -> str:
     """Return the name of a manual for the title of an API."""
     name = ""
@@ -102,7 +119,10 @@ def manual_name(title: str) -> str:
     return name if name[0].isalpha() else f"api_{name}"
 
 
-_NOISE: Final = _words("api the websocket web socket json rpc service specification endpoints interface of and for")
+_NOISE: Final = _words(
+    "api rest async asyncapi openrpc docs documentation the websocket web socket json rpc service specification "
+    "endpoints interface of and for"
+)
 
 
 def summarize(*texts: Any, name: str, returns: str = "") -> str:

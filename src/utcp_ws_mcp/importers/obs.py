@@ -9,6 +9,7 @@ from typing import Any, Final
 from ..errors import ImportFailed
 from .model import Description, Document, Event, Format, ImportOptions, Operation, Skipped, Status
 from .naming import hints, is_reading, summarize, tool_name
+from .shapes import objects
 from .urls import endpoint_fields
 
 DEFAULT_ENDPOINT: Final = "ws://127.0.0.1:4455"
@@ -41,7 +42,7 @@ def import_obs(document: Mapping[str, Any], options: ImportOptions, source: str)
     return Description(
         title="obs",
         format=Format.OBS,
-        version=str(max((each.get("initialVersion", "") for each in requests), key=_version, default="")),
+        version=str(max((each.get("initialVersion", "") for each in objects(requests)), key=_version, default="")),
         endpoints={"": {**endpoint_fields(url), "preset": options.preset or "obs5"}},
         operations=operations,
         skipped=skipped,
@@ -56,7 +57,7 @@ def _version(text: Any) -> tuple[int, ...]:
 
 def _requests(requests: Sequence[Any], skipped: list[Skipped]) -> Iterator[Operation]:
     names: set[str] = set()
-    for request in requests:
+    for request in objects(requests):
         name = str(request.get("requestType"))
         if "only available in request batches" in str(request.get("description", "")).lower():
             skipped.append(Skipped(name, "it works only inside a batch of requests"))
@@ -65,7 +66,7 @@ def _requests(requests: Sequence[Any], skipped: list[Skipped]) -> Iterator[Opera
         tool: Document = {
             "name": tool_name(name, names),
             "description": summarize(request.get("description"), name=name, returns=_returns(request)),
-            "inputs": inputs_of(request.get("requestFields") or ()),
+            "inputs": inputs_of(objects(request.get("requestFields"))),
             "annotations": hints(name, reads),
             "tags": [str(request.get("category"))],
         }
@@ -78,7 +79,7 @@ def _status(item: Mapping[str, Any]) -> Status:
 
 
 def _returns(request: Mapping[str, Any]) -> str:
-    names = [str(each.get("valueName")) for each in request.get("responseFields") or ()]
+    names = [str(each.get("valueName")) for each in objects(request.get("responseFields"))]
     return f"Returns: {', '.join(names)}." if names else ""
 
 
@@ -124,7 +125,7 @@ def _events(document: Mapping[str, Any]) -> Iterator[Operation]:
     bits, usual = _subscriptions(document)
     many = sum(value for name, value in bits.items() if name not in usual)
     everything = sum(bits[name] for name in usual if name in bits) | many
-    for event in document.get("events") or ():
+    for event in objects(document.get("events")):
         name, kind = str(event.get("eventType")), str(event.get("eventSubscription"))
         is_rare = not usual or kind in usual
         fields: Document = {"description": "What happens in OBS.", "item": "message.d"}
@@ -134,6 +135,7 @@ def _events(document: Mapping[str, Any]) -> Iterator[Operation]:
                 "description": "Events that OBS sends often, such as the levels of all inputs many times a second.",
                 "item": "message.d",
                 "open": [{"send": send}, {"expect": "message.op == 2"}],
+                "close": {"op": 3, "d": {"eventSubscriptions": everything - many}},
             }
         yield Operation(
             name,
@@ -147,11 +149,10 @@ def _events(document: Mapping[str, Any]) -> Iterator[Operation]:
 
 def _subscriptions(document: Mapping[str, Any]) -> tuple[dict[str, int], set[str]]:
     """Return the bit of each kind of events, and the kinds that are sent without being asked for."""
-    enums = document.get("enums") or ()
-    found = [each for each in enums if each.get("enumType") == "EventSubscription"]
+    found = [each for each in objects(document.get("enums")) if each.get("enumType") == "EventSubscription"]
     bits: dict[str, int] = {}
     usual: set[str] = set()
-    for each in found[0].get("enumIdentifiers", ()) if found else ():
+    for each in objects(found[0].get("enumIdentifiers")) if found else ():
         name, value = str(each.get("enumIdentifier")), str(each.get("enumValue"))
         if shift := _SHIFT.match(value):
             bits[name] = int(shift[1]) << int(shift[2])

@@ -27,10 +27,6 @@ class References:
         self._documents |= {file: _rewritten(document, file) for file, document in (others or {}).items()}
         self._found: dict[str, Any] = {}
 
-    def document(self, file: str) -> Any:
-        """Return another document, or MISSING."""
-        return self._documents.get(file, MISSING)
-
     def resolve(self, value: Any) -> Any:
         """Return what a value means: the value itself unless it is a reference. Keys beside `$ref` win.
 

@@ -9,8 +9,9 @@ from typing import Any
 from ..errors import ImportFailed
 from .assembly import assemble
 from .detection import detect
+from .failures import Inexpressible
 from .merging import with_marks
-from .model import Description, Document, Format, ImportOptions
+from .model import TITLES, Description, Document, Format, ImportOptions
 from .references import References
 from .report import report_lines
 from .selection import Selection, select
@@ -50,18 +51,29 @@ def import_document(
     Raises:
         ImportFailed: if nothing can be imported.
     """
-    description = describe(document, options, source, format or detect(document, source), others or {})
+    kind = format or detect(document, source)
+    try:
+        description = describe(document, options, source, kind, others or {})
+    except Inexpressible as reason:
+        raise ImportFailed(
+            f"{source} cannot be imported: {reason}. Correct it.", code="description-malformed"
+        ) from None
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
+        # A document may have anything anywhere: a part that no reader expects must not end in a traceback.
+        message = (
+            f"{source} is no {TITLES[kind]} document that can be read: a part of it has another form than the format "
+            f"demands ({type(error).__name__}). Check it with a validator of the format."
+        )
+        raise ImportFailed(message, code="description-malformed") from error
     if fields:
         endpoints = {key: {**each, **fields} for key, each in description.endpoints.items()}
         description = replace(description, endpoints=endpoints)
     selection = select(description.operations, options)
     if not selection.kept:
-        message = f"{source}: nothing is imported, because no operation is chosen. "
-        left = f"{len(selection.left_out)} left out, {len(description.skipped)} skipped"
-        reasons = "; ".join(report_lines(description, selection)[1:4])
-        raise ImportFailed(
-            f"{message}{left}. {reasons} Change --include, --exclude or --tag.", code="nothing-to-import"
-        )
+        lines = report_lines(description, selection)
+        reasons = " ".join(line for line in lines if line.startswith(("Left out", "Skipped")))
+        message = f"{source}: nothing is imported. {reasons} Change --include, --exclude or --tag, or the document."
+        raise ImportFailed(message, code="nothing-to-import")
     report = report_lines(description, selection)
     comment = [f"Imported from {source}. {report[0]}", *report[1:COMMENT_LINES]]
     manifest = {"$comment": comment, **assemble(description, selection.kept, options)}

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ..core.tools.argument_schema import InvalidSchema, SchemaValidator
 from ..core.tools.schema_dialects import LATEST, modernized
 from .failures import Inexpressible
 from .model import Document
 from .naming import free_name
 from .references import References
+from .shapes import mapping, texts
 
 MAX_INLINE_VALUES: Final = 12
 """Values of a referenced schema that is written in place wherever it is used."""
@@ -22,8 +24,8 @@ MAX_SCHEMAS: Final = 40
 MAX_LEVELS: Final = 1
 """Levels of references that are written where there are more schemas than that."""
 
-_DRAFT: Final = 7
-"""The dialect of descriptions that name none: `items` is a list there, and nothing stands beside `$ref`."""
+_DRAFT_4: Final = 4
+_DRAFT_7: Final = 7
 
 _NOT_FOR_HOSTS: Final = frozenset(
     {"$schema", "$id", "id", "$comment", "example", "examples", "externalDocs", "xml", "discriminator", "nullable"}
@@ -56,7 +58,7 @@ class Schemas:
         `$defs`. Of too many schemas only the first levels are written, deeper ones only say their type.
 
         Raises:
-            Inexpressible: if a reference leads nowhere.
+            Inexpressible: if a reference leads nowhere, or it is no schema.
         """
         run = _Completion(self._references)
         run.collect(schema)
@@ -66,7 +68,32 @@ class Schemas:
         completed = run.write(schema)
         if isinstance(completed, bool):
             return {} if completed else {"not": {}}
-        return {**completed, "$defs": run.definitions} if run.definitions else completed
+        return _usable({**completed, "$defs": run.definitions} if run.definitions else completed)
+
+
+def _usable(schema: Document) -> Document:
+    """Return a schema that can be used: without its patterns, if one of them cannot be.
+
+    Raises:
+        Inexpressible: if it cannot be used in spite of that.
+    """
+    for candidate in (schema, _without_patterns(schema)):
+        try:
+            SchemaValidator(candidate)
+        except InvalidSchema as invalid:
+            reason = str(invalid)
+        else:
+            return candidate
+    raise Inexpressible(f"its arguments are described by a schema that cannot be used ({reason.rstrip('.')})")
+
+
+def _without_patterns(value: Any, is_schema: bool = True) -> Any:
+    if isinstance(value, list):
+        return [_without_patterns(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    names = ("pattern", "patternProperties") if is_schema else ()
+    return {key: _without_patterns(item, key not in _MAPS) for key, item in value.items() if key not in names}
 
 
 class _Completion:
@@ -121,7 +148,7 @@ class _Completion:
             return schema
         if not isinstance(schema, dict):
             return {}
-        schema = _without_nullable(modernized(schema, _DRAFT if isinstance(schema.get("items"), list) else LATEST))
+        schema = _without_nullable(modernized(schema, _dialect(schema)))
         if not isinstance(reference := schema.get("$ref"), str):
             return {key: self._write_keyword(key, item) for key, item in schema.items() if _is_kept(key)}
         written = self._write_target(reference, self._references.follow(reference))
@@ -158,6 +185,13 @@ class _Completion:
         if isinstance(value, list):
             return [self.write(item) if isinstance(item, dict | bool) else item for item in value]
         return value
+
+
+def _dialect(schema: Mapping[str, Any]) -> int:
+    """Return the dialect of one schema object, by what it contains: few descriptions name it."""
+    if any(isinstance(schema.get(key), bool) for key in ("exclusiveMinimum", "exclusiveMaximum")):
+        return _DRAFT_4
+    return _DRAFT_7 if isinstance(schema.get("items"), list) else LATEST
 
 
 def _is_kept(key: str) -> bool:
@@ -198,20 +232,31 @@ def _free_name(reference: str, taken: Mapping[str, Any]) -> str:
     return free_name(name, taken)
 
 
+def _narrowed(properties: Document, more: Mapping[str, Any]) -> Document:
+    """Return properties with those of another part of the schema: what both have is said by both."""
+    merged = dict(properties)
+    for name, schema in more.items():
+        both = isinstance(schema, dict) and isinstance(merged.get(name), dict)
+        merged[name] = {**merged[name], **schema} if both else schema
+    return merged
+
+
 def flat_object(schema: Document) -> Document:
     """Return an object schema whose properties stand at its top, where `allOf` has distributed them."""
     parts = schema.get("allOf")
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         return schema
-    merged = {key: value for key, value in schema.items() if key != "allOf"}
+    merged = {key: value for key, value in schema.items() if key not in ("allOf", "properties")}
+    properties: Document = {}
     rest: list[Document] = []
     for part in map(flat_object, parts):
         if "$ref" in part or part.keys() - {"type", "properties", "required", "description", "title"}:
             rest.append(part)
             continue
-        merged["properties"] = {**part.get("properties", {}), **merged.get("properties", {})}
-        required = dict.fromkeys([*part.get("required", ()), *merged.get("required", ())])
+        properties = _narrowed(properties, mapping(part.get("properties")))
+        required = dict.fromkeys([*texts(part.get("required")), *texts(merged.get("required"))])
         merged |= {"required": list(required)} if required else {}
-    if merged.get("properties"):
-        merged.setdefault("type", "object")
+    properties = _narrowed(properties, mapping(schema.get("properties")))
+    if properties:
+        merged = {"type": "object", **merged, "properties": properties}
     return {**merged, "allOf": rest} if rest else merged

@@ -20,7 +20,6 @@ class Server:
     """A server of a description: its URL, with variables filled in where they have a default."""
 
     url: str
-    name: str = ""
 
     @property
     def is_websocket(self) -> bool:

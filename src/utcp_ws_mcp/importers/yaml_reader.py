@@ -6,6 +6,7 @@ In YAML 1.1 `yes`, `no`, `on`, `off` are booleans and `2024-01-01` is a date; in
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import yaml
@@ -31,9 +32,22 @@ for tag, pattern, first in (
     ("null", r"(?:~|null|Null|NULL|)\Z", ["~", "n", "N", ""]),
     ("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", list("tTfF")),
     ("int", r"[-+]?[0-9]+\Z", list("-+0123456789")),
+    ("merge", r"<<\Z", ["<"]),
     ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z", list("-+.0123456789")),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), first)
+
+
+def _mapping(loader: Any, node: Any) -> Iterator[dict[str, Any]]:
+    """Yield an object whose keys are texts: Python would take `1` and `true` for the same key."""
+    data: dict[str, Any] = {}
+    yield data
+    loader.flatten_mapping(node)
+    for key, value in node.value:
+        data[_key(loader.construct_object(key, deep=True))] = loader.construct_object(value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
 def read_yaml(text: str, max_values: int) -> Any:
@@ -69,7 +83,7 @@ class _Copier:
         if self._left < 0:
             raise TooManyValues
         if isinstance(value, dict):
-            return {_key(key): self.copy(item) for key, item in value.items()}
+            return {key: self.copy(item) for key, item in value.items()}
         if isinstance(value, list):
             return [self.copy(item) for item in value]
         return value if isinstance(value, str | int | float | None) else str(value)

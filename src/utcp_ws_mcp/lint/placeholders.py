@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from ..client.manifest_files import LoadedManifest, load_manifest
+from ..client.manifest_files import LoadedManifest
 from ..errors import InvalidManifest
 from ..manifest.variables import find_variables
+
+Load = Callable[[Mapping[str, str]], LoadedManifest]
 
 _VALUES: Final = ("x", "1", "127.0.0.1", "wss://localhost/", "https://localhost/", "true", "{}")
 """What a variable may stand for: a word, a number, a host, a URL, a URL of HTTP, a boolean, JSON."""
 
 
 def load_with_placeholders(
-    path: Path, missing: Sequence[str], env_files: Sequence[Path]
+    document: Any, missing: Sequence[str], load: Load
 ) -> tuple[LoadedManifest | None, InvalidManifest | None]:
     """Return a manifest with values for its missing variables, and the problems that no value would solve.
 
     Args:
-        path: The file.
+        document: The manifest as it is written.
         missing: The names of the variables that are not set.
-        env_files: Dotenv files that come before those of the manifest.
+        load: Loads it with these values of variables.
     """
     tried = dict.fromkeys(missing, 0)
     for _ in range(len(_VALUES) * len(missing)):
         values = {name: _VALUES[index] for name, index in tried.items()}
         try:
-            return load_manifest(path, {**os.environ, **values}, env_files), None
+            return load(values), None
         except InvalidManifest as invalid:
-            document = json.loads(path.read_text(encoding="utf-8-sig"))
             suspects = [(problem, _used_at(document, problem.path) & tried.keys()) for problem in invalid.problems]
             certain = [problem for problem, names in suspects if not names]
             if certain:

@@ -143,6 +143,23 @@ class WarningIssued:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class SharedStoreLost:
+    """The store that replicas share does not do what it should; this replica goes on without it."""
+
+    address: str
+    reason: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class SharedStoreBack:
+    """The store that replicas share answers again, after `seconds`."""
+
+    address: str
+    seconds: float
+
+
 class FeedEvent:
     """The base of the events of feeds, which are in `feed_events`: most programs have no feeds."""
 
@@ -164,6 +181,8 @@ Event = (
     | DiscoverySucceeded
     | DiscoveryFailed
     | WarningIssued
+    | SharedStoreLost
+    | SharedStoreBack
     | FeedEvent
 )
 Observer = Callable[[Event], None]

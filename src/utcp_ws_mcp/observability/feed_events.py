@@ -21,6 +21,15 @@ class FeedOpened(FeedEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class FeedOwned(FeedEvent):
+    """From now on, this replica keeps a feed open for all. `taken_over`: another one did before."""
+
+    feed: str
+    arguments: str
+    taken_over: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FeedInterrupted(FeedEvent):
     """A feed receives no events, and is opened again after `retry_in` seconds. `seconds` is how long it was open."""
 

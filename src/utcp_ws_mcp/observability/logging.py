@@ -170,7 +170,17 @@ def log_event(event: events.Event, redact: Callable[[str], str] = str) -> None:
         case events.MessageSent() | events.MessageReceived() if logger.isEnabledFor(logging.DEBUG):
             _log_message(event, redact)
         case _:
+            _log_fleet_event(event, extra)
             _log_feed_event(event, extra)
+
+
+def _log_fleet_event(event: events.Event, extra: dict[str, Any]) -> None:
+    match event:
+        case events.SharedStoreLost(address, reason, code):
+            text = "%s is not used: %s. This replica goes on without it [%s]"
+            logger.warning(text, address, reason.rstrip("."), code, extra=extra)
+        case events.SharedStoreBack(address, seconds):
+            logger.warning("%s is used again after %.1f s", address, seconds, extra=extra)
 
 
 def _log_feed_event(event: events.Event, extra: dict[str, Any]) -> None:
@@ -182,6 +192,9 @@ def _log_feed_event(event: events.Event, extra: dict[str, Any]) -> None:
         case feed_events.FeedOpened(feed, arguments, seconds, reconnected):
             again = " again" if reconnected else ""
             logger.info("feed %s %s is open%s after %.0f ms", feed, arguments, again, seconds * 1000, extra=extra)
+        case feed_events.FeedOwned(feed, arguments, taken_over):
+            after = ", after another one" if taken_over else ""
+            logger.info("feed %s %s is kept open by this replica%s", feed, arguments, after, extra=extra)
         case feed_events.FeedInterrupted(feed, arguments, reason, code, _, retry_in):
             text = "feed %s %s receives no events: %s [%s]; opened again in %.1f s"
             logger.warning(text, feed, arguments, reason, code, retry_in, extra=extra)

@@ -88,6 +88,15 @@ FEED_READERS: Final = Instrument(
     "utcp_ws_feed_readers", "gauge", "Reads that wait for events, and subscriptions.", ("feed",)
 )
 FEED_BYTES: Final = Instrument("utcp_ws_feed_bytes", "gauge", "Memory of the events that are kept.", ("feed",))
+SHARED_STORE_LOSSES: Final = Instrument(
+    "utcp_ws_shared_store_losses", "counter", "Times that the shared store was lost, by code.", ("code",)
+)
+SHARED_STORE_UP: Final = Instrument(
+    "utcp_ws_shared_store_up", "gauge", "Whether the shared store answers (1 or 0); only with --shared.", ("fleet",)
+)
+REPLICAS: Final = Instrument(
+    "utcp_ws_replicas", "gauge", "Replicas that were last seen in the shared store; only with --shared.", ("fleet",)
+)
 INSTRUMENTS: Final = (
     CALL_COUNT,
     CALL_DURATION,
@@ -111,6 +120,9 @@ INSTRUMENTS: Final = (
     FEED_COUNT,
     FEED_READERS,
     FEED_BYTES,
+    SHARED_STORE_LOSSES,
+    SHARED_STORE_UP,
+    REPLICAS,
 )
 
 Measurement = tuple[Instrument, tuple[str, ...], float]
@@ -155,6 +167,7 @@ class MetricsObserver:
                 if role == UNMATCHED:
                     yield MESSAGES_UNMATCHED, (manual,), 1
             case _:
+                yield from _fleet_measurements(event)
                 yield from _feed_measurements(event)
 
     def _opened(self, manual: str) -> Iterator[Measurement]:
@@ -162,6 +175,11 @@ class MetricsObserver:
         if self._lost[manual]:
             self._lost[manual] -= 1
             yield RECONNECTS, (manual,), 1
+
+
+def _fleet_measurements(event: events.Event) -> Iterator[Measurement]:
+    if isinstance(event, events.SharedStoreLost):
+        yield SHARED_STORE_LOSSES, (event.code,), 1
 
 
 def _feed_measurements(event: events.Event) -> Iterator[Measurement]:
@@ -200,6 +218,12 @@ def feed_measurements(feeds: Iterable[tuple[str, str, int, int]]) -> Iterator[Me
     for name in readers:
         yield FEED_READERS, (name,), readers[name]
         yield FEED_BYTES, (name,), kept[name]
+
+
+def fleet_measurements(fleet: str, replicas: int, *, up: bool) -> Iterator[Measurement]:
+    """Yield the gauges of a fleet, and of the store that it shares."""
+    yield SHARED_STORE_UP, (fleet,), int(up)
+    yield REPLICAS, (fleet,), replicas
 
 
 def pool_measurements(manual: str, connections: int, used: int, pending: int) -> Iterator[Measurement]:

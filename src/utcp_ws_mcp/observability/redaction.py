@@ -92,6 +92,13 @@ class Redactor:
         self._credentials.add(credentials)
         self._guarded.add(each for each in credentials if not is_word(each))
 
+    def add_values(self, values: Iterable[str]) -> None:
+        """Redact credentials that belong to no manifest, too."""
+        given = tuple(values)
+        self._secrets.add(given)
+        self._credentials.add(given)
+        self._guarded.add(each for each in given if not is_word(each))
+
     def add_tokens(self, manual: str, tokens: Iterable[str], max_connections: int = 1) -> None:
         """Redact tokens and tickets that a login of a manual fetched; it has so many connections at a time."""
         self._tokens.setdefault(manual, TokenGroup()).learn(tokens, max_connections)

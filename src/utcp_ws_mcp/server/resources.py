@@ -186,6 +186,7 @@ class EndpointResources:
             "withheld": [name for name in bridge.withheld if name.startswith(prefix)],
             "feeds": self._feed_states(entry.name),
             "problem": str(error) if error else None,
+            **({"shared": bridge.fleet.describe()} if bridge.fleet is not None else {}),
         }
 
     def _feed_states(self, manual: str) -> dict[str, int]:

@@ -68,6 +68,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
     # The MCP SDK, starlette and uvicorn: their import takes longer than a whole start on stdio.
     from ..observability.metrics import MetricsObserver, PrometheusRegistry
     from .auth.options import make_resource_server
+    from .fleet import join_fleet
     from .http.app import TextRoute, run_http_server
     from .http.config import bind_listener
     from .sdk_server import SdkServer
@@ -80,7 +81,8 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
         open_observability(redact, options, gauges, MetricsObserver(registry.record, redact.guard)) as observe,
     ):
         async with (
-            Bridge(manifests, observe=observe, manual_cache=ManualCache(), redactor=redact) as bridge,
+            join_fleet(http_options.shared, observe, redact) as fleet,
+            Bridge(manifests, observe=observe, manual_cache=ManualCache(), redactor=redact, fleet=fleet) as bridge,
             watch_manifests(bridge, manifests, options.env_files),
         ):
             gauges.read = partial(read_gauges, bridge)
@@ -121,8 +123,10 @@ def _make_gauge_source() -> GaugeSource:
 
 def read_gauges(bridge: Bridge) -> Iterator[Measurement]:
     """Yield the gauges of the pools and of the feeds of all manuals."""
-    from ..observability.metrics import feed_measurements, pool_measurements
+    from ..observability.metrics import feed_measurements, fleet_measurements, pool_measurements
 
+    if (fleet := bridge.fleet) is not None:
+        yield from fleet_measurements(fleet.name, fleet.replicas, up=fleet.store.away is None)
     for entry in bridge.entries:
         stats = bridge.stats(entry.name)
         yield from pool_measurements(entry.name, stats.connections, stats.used, stats.waiting)

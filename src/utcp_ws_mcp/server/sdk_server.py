@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, Final
 
 import anyio
@@ -65,33 +66,48 @@ class SdkServer:
     On stdio the fast path does, unless the SDK answers everything. `is_stateless`: these clients have no sessions.
     """
 
-    def __init__(self, tools: ToolService, *, sends_list_changed: bool = True, is_stateless: bool = False) -> None:
+    def __init__(
+        self,
+        tools: ToolService,
+        *,
+        sends_list_changed: bool = True,
+        is_stateless: bool = False,
+        settings: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Serve tools.
+
+        Args:
+            tools: What is served.
+            sends_list_changed: See above.
+            is_stateless: See above.
+            settings: Arguments of the SDK's server that are added or replaced, such as `on_list_prompts`.
+        """
         self.guard = tools.guard
         self.tools = tools
         self._sends_list_changed = sends_list_changed
         self._notifications = SdkNotifications(tools, sends_list_changed=sends_list_changed)
-        self.server = self._make_server()
+        self.server = self._make_server(settings)
         self.server.is_stateless = is_stateless
 
-    def _make_server(self) -> McpServer:
-        return McpServer(
-            SERVER_INFO["name"],
-            version=__version__,
-            title=SERVER_INFO["title"],
-            icons=[types.Icon.model_validate(ICON)],
-            instructions=INSTRUCTIONS,
-            lifespan=self._lifespan,
-            cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL, scope="private")},
-            get_tool_input_schema=self.tools.input_schema,  # otherwise every call over HTTP lists all tools
-            on_list_tools=self._list_tools,  # type: ignore[arg-type]  # a result may be a mapping too
-            on_call_tool=self._call_tool,  # type: ignore[arg-type]
-            on_subscriptions_listen=self._listen,
-            on_subscribe_resource=self._subscribe,
-            on_unsubscribe_resource=self._unsubscribe,
-            on_list_resources=self._list_resources,
-            on_list_resource_templates=self._list_resource_templates,
-            on_read_resource=self._read_resource,
-        )
+    def _make_server(self, settings: Mapping[str, Any]) -> McpServer:
+        usual: dict[str, Any] = {
+            "version": __version__,
+            "title": SERVER_INFO["title"],
+            "icons": [types.Icon.model_validate(ICON)],
+            "instructions": INSTRUCTIONS,
+            "lifespan": self._lifespan,
+            "cache_hints": {"tools/list": CacheHint(ttl_ms=LIST_TTL, scope="private")},
+            "get_tool_input_schema": self.tools.input_schema,  # otherwise every call over HTTP lists all tools
+            "on_list_tools": self._list_tools,
+            "on_call_tool": self._call_tool,
+            "on_subscriptions_listen": self._listen,
+            "on_subscribe_resource": self._subscribe,
+            "on_unsubscribe_resource": self._unsubscribe,
+            "on_list_resources": self._list_resources,
+            "on_list_resource_templates": self._list_resource_templates,
+            "on_read_resource": self._read_resource,
+        }
+        return McpServer(SERVER_INFO["name"], **{**usual, **settings})
 
     @asynccontextmanager
     async def _lifespan(self, _: Server[Any]) -> AsyncIterator[None]:

@@ -308,3 +308,22 @@ def test_each_gap_is_reported_once_between_the_events_around_it_or_missed_is_unk
             cursor = page.cursor
     forgotten = happened.count("gap") - MAX_GAPS
     assert read == happened or forgotten > 0
+
+
+def test_a_buffer_that_goes_on_behind_others_counts_what_it_has_not_got() -> None:
+    buffer = make_buffer()
+    buffer.append("1", at=0)
+    buffer.restart("efgh", 5, 2)
+    buffer.append("6", at=0)
+    page = buffer.read(Cursor("efgh", 3, 2), 50, LARGE)
+    assert (data(page), page.missed, page.gaps, str(page.cursor)) == (["6"], 2, (), "efgh-6.2")
+    assert buffer.read(Cursor("efgh", 3, 1), 50, LARGE).missed is None
+    assert buffer.read(Cursor("abcd", 1, 0), 50, LARGE).missed is None
+
+
+def test_a_buffer_of_newest_events_does_not_guess_what_was_before_it() -> None:
+    buffer = make_buffer(latest=True)
+    buffer.restart("efgh", 5, 0)
+    buffer.append("6", at=0, key='"a"')
+    assert buffer.read(Cursor("efgh", 3, 0), 50, LARGE).missed is None
+    assert buffer.read(Cursor("efgh", 5, 0), 50, LARGE).missed == 0

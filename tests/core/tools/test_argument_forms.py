@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.core.tools.test_mcp_schema import DOCUMENTS, INSTANCES
+from utcp_ws_mcp.core.tools import argument_forms
 from utcp_ws_mcp.core.tools.argument_forms import ArgumentForms
 from utcp_ws_mcp.core.tools.argument_schema import InvalidSchema, SchemaValidator
 
@@ -131,6 +132,68 @@ def test_alternatives_inside_alternatives_are_tried_for_a_bounded_number_of_time
     for _ in range(6):
         value = [value]
     assert fit(schema, value) == (json.dumps(value), False)
+
+
+class CountingForms(ArgumentForms):
+    """Counts how often it is asked what schemas say about values, and whether they accept one."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        super().__init__(schema)
+        self.steps = 0
+
+    def plan(self, schemas: list[Any]) -> Any:
+        self.steps += 1
+        return super().plan(schemas)
+
+    def accepts(self, branch: Any, value: Any) -> bool:
+        self.steps += 1
+        return super().accepts(branch, value)
+
+
+def steps(schema: Any, value: Any = 5.0) -> int:
+    """Return in how many steps a value of one argument is fitted."""
+    forms = CountingForms({"properties": {"a": schema}})
+    forms.fit({"a": value})
+    return forms.steps
+
+
+def nested_conditions(depth: int) -> Any:
+    schema: Any = INTEGER
+    for _ in range(depth):
+        branches = {"if": NUMBER, "then": schema, "else": schema}
+        schema = {**branches, "allOf": [branches, {**branches, "title": "again"}]}
+    return schema
+
+
+def test_the_steps_grow_linearly_with_the_depth_of_conditions() -> None:
+    assert steps(nested_conditions(40)) <= 5 * steps(nested_conditions(10))
+
+
+def test_the_steps_of_alternatives_are_bounded_for_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema: Any = INTEGER
+    for _ in range(6):
+        schema = {"anyOf": [{"type": "array", "items": schema, "maxItems": n} for n in (4, 3, 2, 1)]}
+    value = [[[[[[n + a / 7 for a in range(5)]] * 2] * 3] * 3] for n in range(20)]
+    unbounded = steps(schema, value)
+    monkeypatch.setattr(argument_forms, "MAX_STEPS", 100)
+    assert steps(schema, value) < 150 < unbounded
+
+
+@pytest.mark.parametrize(
+    "cycle",
+    [
+        {"$ref": "#/definitions/a"},
+        {"allOf": [{"$ref": "#/definitions/a"}, {"$ref": "#/definitions/b"}]},
+        {"anyOf": [{"$ref": "#/definitions/a"}, {"$ref": "#/definitions/b"}]},
+        {"if": True, "then": {"$ref": "#/definitions/b"}},
+    ],
+)
+@pytest.mark.parametrize("dialect", ["http://json-schema.org/draft-07/schema#", "draft 2020-12"])
+def test_references_that_lead_back_to_themselves_end(cycle: Any, dialect: str) -> None:
+    definitions = {"a": cycle, "b": {"allOf": [{"$ref": "#/definitions/a"}], "type": "integer"}}
+    forms = CountingForms({"$schema": dialect, "definitions": definitions, "properties": {"n": definitions["a"]}})
+    forms.fit({"n": 5.0})
+    assert forms.steps < 50
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))

@@ -7,7 +7,7 @@ from verification.real.tools import ToolClient
 
 
 async def console(tools: ToolClient) -> None:
-    """Keep what the page writes while nobody reads."""
+    """Keep what the page writes while no client reads."""
     reader = await Reader.begin(tools, "console")
     await tools.json("evaluate", code="console.log('one'); console.warn('two'); 3")
     events = await reader.read(2)

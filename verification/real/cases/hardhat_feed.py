@@ -7,7 +7,7 @@ from verification.real.tools import ToolClient
 
 
 async def new_heads(tools: ToolClient) -> None:
-    """Keep the headers of blocks that are mined while nobody reads; each has the one before as its parent."""
+    """Keep the headers of blocks that are mined while no client reads; each has the one before as its parent."""
     reader = await Reader.begin(tools, "heads")
     for _ in range(5):
         await tools.text("mine")

@@ -11,7 +11,7 @@ TOPIC, OTHER = "house/door", "house/window"
 
 
 async def between_two_questions(tools: ToolClient) -> None:
-    """Keep messages that come while nobody reads."""
+    """Keep messages that come while no client reads."""
     reader = await Reader.begin(tools, "topic", topic=TOPIC)
     for number in range(3):
         await tools.json("publish", topic=TOPIC, payload=f"message {number}")

@@ -7,7 +7,7 @@ from verification.real.tools import ToolClient
 
 
 async def follow(tools: ToolClient) -> None:
-    """Keep messages that come while nobody reads, and those that the server had stored."""
+    """Keep messages that come while no client reads, and those that the server had stored."""
     await tools.json("publish", channel="feed", message="stored")
     reader = await Reader.begin(tools, "channel", channel="feed", cursor="abcd-0.0")
     await tools.json("publish", channel="feed", message="new")

@@ -50,8 +50,8 @@ def recording(recorded: Recorded, now: Any) -> Iterator[None]:
     """Record what is added to feeds until the block ends."""
     publish, add_gap, set_state = LiveFeed.publish, LiveFeed.add_gap, LiveFeed.set_state
 
-    def record_event(live: LiveFeed, data: str, key: str | None = None) -> Event:
-        event = publish(live, data, key)
+    def record_event(live: LiveFeed, data: str, key: str | None = None, position: Any = None) -> Event:
+        event = publish(live, data, key, position)
         recorded.numbers[event.offset], recorded.times[event.offset] = int(data), now()
         return event
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio
 
 from ...core.backoff import FATAL_CLOSE_CODES, MAX_BACKOFF, backoff_delay
+from ...core.feeds.cursor import Cursor
 from ...core.feeds.feed import CompiledFeed, FeedEvent
 from ...core.feeds.positions import Positions, PositionVerdict
 from ...errors import BridgeError, ConnectionLost, InvalidReply, ManifestError, PolicyError
+from ...observability.events import Observer
 from ...observability.feed_events import FeedClosed, FeedEventInvalid, FeedInterrupted, FeedOpened
-from .live_feed import FeedState, LiveFeed
+from .live_feed import FeedState
 from .subscription import FeedSubscription
 
 FATAL_RETRY_INTERVAL: Final = 300.0
@@ -28,6 +30,26 @@ REPLAY_SECONDS: Final = 10.0
 MIN_POSITIONS: Final = 10_000
 """Positions that are remembered at least, to recognize what an endpoint repeats."""
 
+
+class FeedSink(Protocol):
+    """Where a keeper puts what it gets: the feed itself, or what passes it on to the feeds of all replicas."""
+
+    name: str
+    arguments: str
+    state: FeedState
+    detail: str
+    observe: Observer
+
+    def publish(self, data: str, key: str | None, position: Any) -> object:
+        """Add an event; `data` and `key` are JSON texts."""
+
+    def add_gap(self, reason: str) -> object:
+        """Record that events may be missing."""
+
+    def set_state(self, state: FeedState, detail: str = "") -> None:
+        """Change the state."""
+
+
 Subscribe = Callable[[Any], FeedSubscription]
 """Makes a subscription that resumes behind a position, or None."""
 
@@ -39,15 +61,15 @@ class FeedKeeper:
         feed: The feed.
         live: Where its events and its state go.
         subscribe: Makes a subscription.
-        on_event: Called with the bytes of each event, so that the memory of all feeds stays bounded.
+        positions: What is known of the positions that were read already.
     """
 
     def __init__(
         self,
         feed: CompiledFeed,
-        live: LiveFeed,
+        live: FeedSink,
         subscribe: Subscribe,
-        on_event: Callable[[int], None] = lambda size: None,
+        positions: Positions | None = None,
     ) -> None:
         self.reconnects = 0
         self.duplicates = 0
@@ -55,11 +77,22 @@ class FeedKeeper:
         self._feed = feed
         self._live = live
         self._subscribe = subscribe
-        self._on_event = on_event
-        self._positions = Positions(max(feed.definition.size, MIN_POSITIONS))
+        self.positions = make_positions(feed) if positions is None else positions
         self._opened_at = 0.0
         self._lost_at: str | None = None
         self._reason = ""
+
+    def take_over(self, lost_at: float, reason: str) -> None:
+        """Note that another keeper had the feed open until a time, in seconds since 1970."""
+        self._lost_at, self._reason = _time_of_day(datetime.fromtimestamp(lost_at, UTC)), reason
+
+    def is_ahead(self, cursor: Cursor | None) -> bool:
+        """Return False: all events of the feed come through this keeper, so no cursor is ahead of it."""
+        return False
+
+    async def reach(self, cursor: Cursor | None) -> bool:
+        """Return True, for the same reason: nothing has to be waited for."""
+        return True
 
     async def run(self) -> None:
         """Keep the feed open until the task is cancelled."""
@@ -103,7 +136,7 @@ class FeedKeeper:
     async def _run_once(self, started: float) -> None:
         """Subscribe, and add events until the connection ends, which raises a BridgeError."""
         self._live.set_state(FeedState.OPENING, self._live.detail)
-        async with self._subscribe(self._positions.resume_after) as subscription:
+        async with self._subscribe(self.positions.resume_after) as subscription:
             self._note_open(subscription, started)
             while True:
                 try:
@@ -125,7 +158,7 @@ class FeedKeeper:
             self._lost_at = None
         if subscription.overflowed:
             self._live.add_gap(f"{subscription.overflowed} messages that came before the feed was open exceed its size")
-        self._positions.start_life(replaying=subscription.resumed)
+        self.positions.start_life(replaying=subscription.resumed)
         self._opened_at = anyio.current_time()
         self._live.set_state(FeedState.OPEN)
 
@@ -141,19 +174,24 @@ class FeedKeeper:
 
     def _end_replay(self) -> None:
         if anyio.current_time() - self._opened_at >= REPLAY_SECONDS:
-            self._positions.end_replay()
+            self.positions.end_replay()
 
     def _add(self, event: FeedEvent) -> None:
         if self._feed.position is not None:
             self._end_replay()
-            verdict = self._positions.note(event.position, event.data)
+            verdict = self.positions.note(event.position, event.data)
             if verdict is PositionVerdict.REPEATED:
                 self.duplicates += 1
                 return
             if verdict is PositionVerdict.WENT_BACK:
                 self._live.add_gap(f"the positions of the endpoint went back to {event.position}")
-        self._on_event(self._live.publish(event.data, event.key).size)
+        self._live.publish(event.data, event.key, event.position)
 
 
-def _time_of_day() -> str:
-    return datetime.now(UTC).strftime("%H:%M:%S")
+def make_positions(feed: CompiledFeed) -> Positions:
+    """Return the positions of a feed that has read nothing."""
+    return Positions(max(feed.definition.size, MIN_POSITIONS))
+
+
+def _time_of_day(at: datetime | None = None) -> str:
+    return (at or datetime.now(UTC)).strftime("%H:%M:%S")

@@ -14,6 +14,7 @@ from ..pool.manager import PoolManager
 
 TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
+    from ..shared.fleet import Fleet
     from .manager import FeedInstance, FeedManager
     from .reading import FeedGap, FeedItem
 
@@ -25,6 +26,7 @@ class LazyFeeds:
         tasks: Runs what keeps feeds open.
         pools: The connections.
         ambient: Time and randomness.
+        fleet: The replicas that share the feeds.
         observe: Gets what happens to the feeds.
         on_change: Called when a set of arguments is followed, no longer followed, or has another state.
     """
@@ -34,9 +36,11 @@ class LazyFeeds:
         tasks: TaskGroup,
         pools: PoolManager,
         ambient: Ambient,
+        fleet: Fleet | None = None,
         observe: Observer = noop,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
+        self._fleet = fleet
         self._observe = observe
         self._on_change = on_change
         self._tasks = tasks
@@ -107,7 +111,12 @@ class LazyFeeds:
             from .manager import FeedManager
 
             self._manager = FeedManager(
-                self._tasks, self._pools, self._ambient, observe=self._observe, on_change=self._on_change
+                self._tasks,
+                self._pools,
+                self._ambient,
+                fleet=self._fleet,
+                observe=self._observe,
+                on_change=self._on_change,
             )
         return self._manager
 

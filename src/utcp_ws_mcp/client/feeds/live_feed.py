@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
@@ -77,6 +77,7 @@ class LiveFeed:
         observe: Gets what happens to the feed.
         arguments: The arguments of the feed as JSON, for observers.
         on_state: Called with each change of the state.
+        on_event: Called with the bytes of each event, so that the memory of all feeds stays bounded.
 
     Attributes:
         watchers: Called with each event, gap and change of the state. They must neither wait nor raise.
@@ -90,6 +91,7 @@ class LiveFeed:
         observe: Observer = noop,
         arguments: str = "{}",
         on_state: Callable[[], None] = lambda: None,
+        on_event: Callable[[int], None] = lambda size: None,
     ) -> None:
         self.name = name
         self.buffer = buffer
@@ -99,6 +101,7 @@ class LiveFeed:
         self.observe = observe
         self.arguments = arguments
         self._on_state = on_state
+        self._on_event = on_event
         self.watchers: set[Callable[[], None]] = set()
         self._waiting: set[Wakeup] = set()
         self._failures = 0
@@ -115,17 +118,18 @@ class LiveFeed:
 
     # The keeper's side
 
-    def publish(self, data: str, key: str | None = None) -> Event:
-        """Add an event; `data` and `key` are JSON texts."""
-        event = self.buffer.append(data, self.now(), key)
+    def publish(self, data: str, key: str | None = None, position: Any = None, at: float | None = None) -> Event:
+        """Add an event; `data` and `key` are JSON texts. It arrived `at` a time, by default now."""
+        event = self.buffer.append(data, self.now() if at is None else at, key)
         self.observe(FeedEventAdded(self.name, event.offset))
         self.report_evictions()
         self._wake()
+        self._on_event(event.size)
         return event
 
-    def add_gap(self, reason: str) -> Gap:
+    def add_gap(self, reason: str, at: float | None = None) -> Gap:
         """Record that events may be missing."""
-        gap = self.buffer.add_gap(reason, self.now())
+        gap = self.buffer.add_gap(reason, self.now() if at is None else at)
         self.observe(FeedGapFound(self.name, self.arguments, gap.after, reason))
         self._wake()
         return gap

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -27,6 +27,10 @@ from ..wakeup import Wakeup
 from .keeper import FeedKeeper
 from .live_feed import FeedState, LiveFeed
 from .subscription import FOREVER, FeedSubscription
+
+if TYPE_CHECKING:
+    from ..shared.feed_keeper import SharedKeeper
+    from ..shared.fleet import Fleet
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +61,7 @@ class FeedInstance:
     feed: CompiledFeed
     arguments: dict[str, Any]
     live: LiveFeed
-    keeper: FeedKeeper
+    keeper: FeedKeeper | SharedKeeper
     scope: anyio.CancelScope | None = None
     reading: int = 0
     last_read: float = field(default_factory=anyio.current_time)
@@ -100,6 +104,7 @@ class FeedManager:
         pools: The connections.
         ambient: Time and randomness.
         max_total_bytes: Bytes of the events of all feeds.
+        fleet: The replicas that share the feeds.
         observe: Gets what happens to the feeds.
         on_change: Called when a set of arguments is followed, no longer followed, or has another state.
     """
@@ -111,9 +116,11 @@ class FeedManager:
         ambient: Ambient,
         max_total_bytes: int = MAX_TOTAL_BYTES,
         *,
+        fleet: Fleet | None = None,
         observe: Observer = noop,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
+        self._fleet = fleet
         self._observe = observe
         self._on_change = on_change
         self._tasks = tasks
@@ -191,14 +198,20 @@ class FeedManager:
         limits = BufferLimits(definition.size, definition.max_bytes, definition.max_age)
         buffer = EventBuffer(self._ambient.random_hex(EPOCH_BYTES), limits, latest=definition.keep == "latest")
         now, shown = (lambda: self._ambient.now().timestamp()), encode_json(arguments)
-        live = LiveFeed(feed.full_name, buffer, now, self._observe, shown, self._on_change)
+        live = LiveFeed(feed.full_name, buffer, now, self._observe, shown, self._on_change, self._bound_memory)
 
         def subscribe(position: Any) -> FeedSubscription:
             pool = self._pools.pool(feed.manual)
             return FeedSubscription(pool, self._ambient, feed, arguments, dict(tool.variables), position)
 
-        keeper = FeedKeeper(feed, live, subscribe, self._bound_memory)
-        return FeedInstance(tool, feed, arguments, live, keeper)
+        if self._fleet is None or feed.handshake.template.limits.scope == "replica":
+            return FeedInstance(tool, feed, arguments, live, FeedKeeper(feed, live, subscribe))
+        from ..shared.feed_keeper import SharedKeeper
+
+        shared = SharedKeeper(feed, live, subscribe, self._fleet)
+        instance = FeedInstance(tool, feed, arguments, live, shared)
+        shared.on_wanted = instance.note_read
+        return instance
 
     def _make_room(self, feed: CompiledFeed) -> None:
         """Remove the instance of a feed that was read least recently, if there are as many as may be."""

@@ -45,7 +45,7 @@ async def read_feed(manager: FeedManager, tool: CompiledTool, arguments: dict[st
         await instance.live.wait_opened(OPEN_TIMEOUT)
         if request is None:
             return _latest(instance, arguments.get("keys"))
-        return _events(await _read(tool, instance.live, request))
+        return _events(await _read(tool, instance, request))
 
 
 async def open_feeds(manager: FeedManager, tools: Sequence[CompiledTool], arguments: dict[str, Any]) -> None:
@@ -84,6 +84,8 @@ def read_page(manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any
     live = instance.live
     instance.note_read()
     live.expire()
+    if instance.keeper.is_ahead(request.cursor):
+        return _events(_nothing_yet(live, request, timed_out=False))
     try:
         page = live.buffer.read(request.cursor, request.max_events, request.max_bytes)
     except InvalidCursor as error:
@@ -152,7 +154,7 @@ async def follow_feed(
     with instance.being_read():
         await instance.live.wait_opened(OPEN_TIMEOUT)
         while not instance.removed:
-            result = await _read(tool, instance.live, request)
+            result = await _read(tool, instance, request)
             if result.state != state:
                 state = result.state
                 on_state(state)
@@ -189,7 +191,10 @@ def _gap(gap: Gap) -> FeedGap:
     return FeedGap(gap.after, gap.reason, None)
 
 
-async def _read(tool: CompiledTool, live: LiveFeed, request: ReadRequest) -> ReadResult:
+async def _read(tool: CompiledTool, instance: FeedInstance, request: ReadRequest) -> ReadResult:
+    live = instance.live
+    if not await instance.keeper.reach(request.cursor):
+        return _nothing_yet(live, request, timed_out=True)
     try:
         return await live.read(request)
     except InvalidCursor as error:
@@ -199,6 +204,12 @@ async def _read(tool: CompiledTool, live: LiveFeed, request: ReadRequest) -> Rea
     except TooManyReads:
         message = f"{tool.full_name}: {MAX_WAITING_READS} reads of this feed are waiting already. Read without waiting."
         raise CallError(message, code="too-many-reads") from None
+
+
+def _nothing_yet(live: LiveFeed, request: ReadRequest, *, timed_out: bool) -> ReadResult:
+    """Return the result for a reader who has seen more at another replica than has arrived here."""
+    assert request.cursor is not None
+    return ReadResult((), (), request.cursor, 0, has_more=False, timed_out=timed_out, state=live.describe_state())
 
 
 def _read_request(tool: CompiledTool, arguments: dict[str, Any]) -> ReadRequest:

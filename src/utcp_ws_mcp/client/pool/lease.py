@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from ...core.handshake_request import HandshakeRequest
+
 if TYPE_CHECKING:
     from ..connection import Connection
 
@@ -29,6 +31,12 @@ class RateLimiter:
 
     def __init__(self) -> None:
         self._next_start = 0.0
+
+    async def wait_turn(self, handshake: HandshakeRequest) -> None:
+        """Wait until a request over a connection may be sent; its `requests_per_second` is set."""
+        rate = handshake.template.limits.requests_per_second
+        assert rate is not None
+        await self.acquire(1 / rate)
 
     async def acquire(self, interval: float) -> None:
         """Wait until a request may start, `interval` seconds after the one before."""

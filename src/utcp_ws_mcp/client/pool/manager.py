@@ -11,12 +11,14 @@ from anyio.abc import TaskGroup
 from .status import PoolStats
 
 if TYPE_CHECKING:
+    from ..shared.fleet import Fleet
     from .lease import RateLimiter
     from .pool import ConnectionPool, OpenConnection
 
 
 class PoolManager:
     """The pools of all manuals. Their connections live in `tasks`; `open_connection` opens one and logs in.
+    With a fleet, its replicas share the rate of requests.
 
     Manuals never share connections, even if their URLs are equal: they may come from different authors. Each load of
     a manifest gets a new pool, as each generation of a CMAP pool has its own connections: calls that began before
@@ -24,8 +26,9 @@ class PoolManager:
     objects need no generation number on connections, no check at each lease, and no stale waiting calls.
     """
 
-    def __init__(self, tasks: TaskGroup, open_connection: OpenConnection) -> None:
+    def __init__(self, tasks: TaskGroup, open_connection: OpenConnection, fleet: Fleet | None = None) -> None:
         self._tasks = tasks
+        self._fleet = fleet
         self._open_connection = open_connection
         self._current: dict[str, ConnectionPool] = {}
         # Weak, because only its calls and connections know when an old pool is no longer needed: a call between two
@@ -73,4 +76,6 @@ class PoolManager:
         from .lease import RateLimiter
         from .pool import ConnectionPool
 
-        return ConnectionPool(self._tasks, self._open_connection, rate_limiter or RateLimiter(), closed=self._closed)
+        if rate_limiter is None:
+            rate_limiter = RateLimiter() if self._fleet is None else self._fleet.rate_limiter()
+        return ConnectionPool(self._tasks, self._open_connection, rate_limiter, closed=self._closed)

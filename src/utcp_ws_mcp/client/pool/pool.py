@@ -81,10 +81,10 @@ class ConnectionPool:
         pooled = await self._acquire(request, deadline)
         if pooled is None:
             return None
-        if rate := request.handshake.template.limits.requests_per_second:
+        if request.handshake.template.limits.requests_per_second:
             try:
                 with anyio.CancelScope(deadline=deadline) as scope:
-                    await self.rate_limiter.acquire(1 / rate)
+                    await self.rate_limiter.wait_turn(request.handshake)
                 self._raise_if_closed(request)
             except BaseException:
                 self._release(pooled, request)

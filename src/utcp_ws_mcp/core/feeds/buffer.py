@@ -107,6 +107,7 @@ class EventBuffer:
         self._evicted_offsets: deque[int] = deque(maxlen=MAX_REMEMBERED_EVICTIONS)
         self._gaps: deque[Gap] = deque(maxlen=MAX_GAPS)
         self._last_gap = 0
+        self._begins_behind = 0
 
     def __repr__(self) -> str:
         return f"<EventBuffer {self.epoch} 1..{self._last_offset} kept={len(self._events)} bytes={self.bytes}>"
@@ -118,6 +119,16 @@ class EventBuffer:
     def end(self) -> Cursor:
         """Return the cursor of a reader that has seen everything."""
         return Cursor(self.epoch, self._last_offset, self._last_gap)
+
+    def restart(self, epoch: str, offset: int, gap: int) -> None:
+        """Forget everything, and go on behind an event and a gap that this buffer has not got.
+
+        Within the same epoch, readers miss exactly the events that are forgotten or left out.
+        """
+        self.epoch, self._last_offset, self._last_gap, self._begins_behind = epoch, offset, gap, offset
+        self.bytes = 0
+        for each in (self._events, self._offset_by_key, self._evicted_offsets, self._gaps):
+            each.clear()
 
     def append(self, data: str, at: float, key: str | None = None) -> Event:
         """Add an event, and remove what the limits no longer allow.
@@ -225,13 +236,15 @@ class EventBuffer:
         return reversed(newer)
 
     def _remembers_gaps_after(self, number: int) -> bool:
-        return number >= self._last_gap or self._gaps[0].number <= number + 1
+        return number >= self._last_gap or (bool(self._gaps) and self._gaps[0].number <= number + 1)
 
     def _evicted_after(self, offset: int) -> int | None:
         """Return how many events behind an offset were evicted; those that a newer one replaced do not count."""
         if not self._latest:
             oldest = next(iter(self._events), self._last_offset + 1)
             return max(0, oldest - 1 - offset)
+        if offset < self._begins_behind:
+            return None
         remembered = self._evicted_offsets
         if len(remembered) == MAX_REMEMBERED_EVICTIONS and offset < remembered[0] - 1:
             return None

@@ -10,8 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from ..codecs.message import RejectedValue
 from ..expressions.patterns import compile_pattern
@@ -23,12 +22,14 @@ from .schema_references import References
 MAX_CONJUNCTS: Final = 64
 """Schemas that hold for one value, through `allOf` and references."""
 
-MAX_ATTEMPTS: Final = 500
-"""Alternatives that are tried for the arguments of one call."""
+MAX_STEPS: Final = 20_000
+"""Parts of the arguments of one call that are visited in attempts to fit an alternative; then no more is tried."""
 
 ALL_TYPES: Final = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
 _ALTERNATIVES: Final = ("anyOf", "oneOf")
 _DEFINITIONS: Final = ("$defs", "definitions", "$schema")
+
+_K = TypeVar("_K", str, int)
 
 OnText = Callable[[], None]
 
@@ -61,9 +62,12 @@ class ArgumentForms:
 
         Args:
             arguments: The arguments by name.
-            on_text: Called for each text that is read as JSON; None to leave texts as they are.
+            on_text: Called once if texts are read as JSON; None to leave texts as they are.
         """
-        fitted: dict[str, Any] = _Fit(self, on_text).fit([self._root], arguments)
+        run = _Fit(self, on_text is not None)
+        fitted: dict[str, Any] = run.fit([self._root], arguments)
+        if on_text is not None and run.texts_read:
+            on_text()
         return fitted
 
     def plan(self, schemas: list[Any]) -> _Plan:
@@ -78,13 +82,15 @@ class ArgumentForms:
         return self._plans[key]
 
     def _conjuncts(self, schemas: list[Any]) -> list[Schema]:
-        """Return all schema objects that hold for a value, with references replaced."""
+        """Return all schema objects that hold for a value, with references replaced, each once: they may be a cycle."""
         found: list[Schema] = []
+        seen: set[int] = set()
         waiting = list(reversed(schemas))
         while waiting and len(found) < MAX_CONJUNCTS:
             schema = waiting.pop()
-            if not isinstance(schema, dict):
+            if not isinstance(schema, dict) or id(schema) in seen:
                 continue
+            seen.add(id(schema))
             reference = self._references.of(schema)
             if reference is not None:
                 waiting.append(self._references.target(reference))
@@ -124,7 +130,7 @@ class ArgumentForms:
         if id(branch) not in self._validators:
             self._validators[id(branch)] = branch, self._compile(branch)
         validator = self._validators[id(branch)][1]
-        return validator is not None and validator.check(value) is None
+        return validator is not None and validator.accepts(value)
 
     def _compile(self, branch: Schema) -> SchemaValidator | None:
         """Return a validator for a part of the schema; None if it refers to something outside of the definitions."""
@@ -139,58 +145,122 @@ class ArgumentForms:
         return validator
 
 
-class _Fit:
-    """One run over the arguments of a call."""
+@dataclass(slots=True)
+class _Fitted:
+    """A value that was fitted to a plan. `given` stays alive, because it is found by its id."""
 
-    def __init__(self, forms: ArgumentForms, on_text: OnText | None) -> None:
+    given: Any
+    form: Any
+    texts_read: int = 0
+
+
+class _Fit:
+    """One run over the arguments of a call.
+
+    What alternatives say of a value is found once for each value: schemas with alternatives in alternatives, or that
+    lead back to themselves, would visit it again and again.
+    """
+
+    def __init__(self, forms: ArgumentForms, reads_texts: bool) -> None:
+        self.texts_read = 0
         self._forms = forms
-        self._on_text = on_text
-        self._attempts = 0
+        self._reads_texts = reads_texts
+        self._changing = (dict, list, float, str) if reads_texts else (dict, list, float)
+        self._known: dict[tuple[int, int], _Fitted] = {}
+        self._member_plans: dict[tuple[int, str | int], _Plan] = {}
+        self._attempts_open = 0
+        self._steps = 0
 
     def fit(self, schemas: list[Any], value: Any) -> Any:
         """Return a value in the form that all of these schemas allow."""
-        plan = self._forms.plan(schemas)
+        return self._fit(self._forms.plan(schemas), value)
+
+    def _fit(self, plan: _Plan, value: Any) -> Any:
+        if self._attempts_open:
+            self._steps += 1
         if not plan.conjuncts:
             return value
-        if isinstance(value, str) and self._on_text is not None and "string" not in plan.types:
+        if not plan.has_alternatives:
+            return self._fit_members(plan, self._fit_itself(plan, value))
+        fitted = self._known.get((id(plan), id(value)))
+        if fitted is not None:
+            self.texts_read += fitted.texts_read
+            return fitted.form
+        fitted = self._known[id(plan), id(value)] = _Fitted(value, value)  # a schema that leads to itself adds nothing
+        before = self.texts_read
+        fitted.form = self._fit_members(plan, self._fit_alternatives(plan, self._fit_itself(plan, value)))
+        fitted.texts_read = self.texts_read - before
+        return fitted.form
+
+    def _fit_itself(self, plan: _Plan, value: Any) -> Any:
+        """Return a value, not what is in it, in the form of its types."""
+        if isinstance(value, str) and self._reads_texts and "string" not in plan.types:
             read = _read_json(value, plan.types)
             if read is not _UNREADABLE:
-                self._on_text()
+                self.texts_read += 1
                 value = read
         if isinstance(value, float) and value.is_integer():
             value = _listed_form(plan.conjuncts, int(value) if _only_integer(plan.types) else value)
-        if plan.has_alternatives:
-            for schema in plan.conjuncts:
-                value = self._fit_alternatives(schema, value)
+        return value
+
+    def _fit_members(self, plan: _Plan, value: Any) -> Any:
+        """Return an object or an array whose members have their forms; itself, if they have them already."""
         if isinstance(value, dict):
-            return {key: self.fit(_member_schemas(plan.conjuncts, key), item) for key, item in value.items()}
+            changed = {key: self._fit_member(plan, key, item) for key, item in self._that_may_change(value.items())}
+            is_same = all(value[key] is item for key, item in changed.items())
+            return value if is_same else value | changed
         if isinstance(value, list):
-            return [self.fit(_item_schemas(plan.conjuncts, at), item) for at, item in enumerate(value)]
+            leading = max((len(schema.get("prefixItems", ())) for schema in plan.conjuncts), default=0)
+            changed = {
+                at: self._fit_member(plan, min(at, leading), item)
+                for at, item in self._that_may_change(enumerate(value))
+            }
+            is_same = all(value[at] is item for at, item in changed.items())
+            return value if is_same else [changed.get(at, item) for at, item in enumerate(value)]
         return value
 
-    def _fit_alternatives(self, schema: Schema, value: Any) -> Any:
+    def _that_may_change(self, members: Iterable[tuple[_K, Any]]) -> Iterator[tuple[_K, Any]]:
+        """Yield the members whose type has several forms: most of large arguments are texts and integers."""
+        changing = self._changing
+        return (member for member in members if isinstance(member[1], changing))
+
+    def _fit_member(self, plan: _Plan, key: str | int, value: Any) -> Any:
+        """Return a member of an object or an array in its form; its schemas are found once."""
+        found = self._member_plans.get((id(plan), key))
+        if found is None:
+            schemas = (
+                _item_schemas(plan.conjuncts, key) if isinstance(key, int) else _member_schemas(plan.conjuncts, key)
+            )
+            found = self._member_plans[id(plan), key] = self._forms.plan(schemas)
+        return self._fit(found, value)
+
+    def _fit_alternatives(self, plan: _Plan, value: Any) -> Any:
         """Return a value in the form of the alternatives that accept it."""
-        for key in _ALTERNATIVES:
-            value = next(self._accepted_forms(schema.get(key, ()), value), value)
-        if "if" in schema:
-            branch = schema.get("then" if self._forms.accepts(schema["if"], value) else "else", True)
-            value = self.fit([branch], value)
+        for schema in plan.conjuncts:
+            for key in _ALTERNATIVES:
+                value = self._first_accepted_form(schema.get(key, ()), value)
+            if "if" in schema and self._steps < MAX_STEPS:
+                branch = schema.get("then" if self._forms.accepts(schema["if"], value) else "else", True)
+                value = self._attempt(branch, value)
         return value
 
-    def _accepted_forms(self, branches: Iterable[Any], value: Any) -> Iterator[Any]:
+    def _first_accepted_form(self, branches: Iterable[Any], value: Any) -> Any:
+        """Return the form of the first branch that accepts a value in its form; the value, if none does."""
         for branch in branches:
-            self._attempts += 1
-            if self._attempts > MAX_ATTEMPTS:
-                return
-            read: list[None] = []
-            within = _Fit(self._forms, None if self._on_text is None else partial(read.append, None))
-            within._attempts = self._attempts
-            candidate = within.fit([branch], value)
-            self._attempts = within._attempts
-            if self._forms.accepts(branch, candidate):
-                if read and self._on_text is not None:
-                    self._on_text()
-                yield candidate
+            if self._steps >= MAX_STEPS:
+                return value
+            before = self.texts_read
+            form = self._attempt(branch, value)
+            if self._forms.accepts(branch, form):
+                return form
+            self.texts_read = before
+        return value
+
+    def _attempt(self, branch: Any, value: Any) -> Any:
+        self._attempts_open += 1
+        form = self.fit([branch], value)
+        self._attempts_open -= 1
+        return form
 
 
 def _listed_form(schemas: Iterable[Schema], number: float) -> float:

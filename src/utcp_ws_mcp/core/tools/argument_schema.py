@@ -62,11 +62,19 @@ class SchemaValidator:
 
     def check(self, value: Any) -> str | None:
         """Return what is wrong with a value, the first few errors, each with its path in the value; or None."""
+        validator = self._compiled()
+        if validator.is_valid(value):
+            return None
+        return "; ".join(_format_error(error) for error in islice(validator.iter_errors(value), MAX_ERRORS_SHOWN))
+
+    def accepts(self, value: Any) -> bool:
+        """Return whether a value is right."""
+        return self._compiled().is_valid(value)
+
+    def _compiled(self) -> Validator:
         if self._validator is None:
             self._validator = _compile(self._schema)
-        if self._validator.is_valid(value):
-            return None
-        return "; ".join(_format_error(error) for error in islice(self._validator.iter_errors(value), MAX_ERRORS_SHOWN))
+        return self._validator
 
 
 def _format_error(error: ValidationError, nesting: int = 0, above: int = 0) -> str:

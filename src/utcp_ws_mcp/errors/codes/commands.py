@@ -33,6 +33,19 @@ COMMANDS: Final[Mapping[str, str]] = {
         "The server cannot listen on the address: another program uses the port, or the address does not "
         "belong to this machine."
     ),
+    # Replicas
+    "invalid-shared-url": (
+        "`--shared`, the file of `--shared-file` or `UTCP_WS_MCP_SHARED` is not the URL of a Redis server; or the "
+        "URL of `--shared` contains a password."
+    ),
+    "shared-store-refused": (
+        "The shared store refuses the login, lacks a permission for its user, or is no Redis server."
+    ),
+    "shared-store-away": (
+        "The shared store does not answer. Calls go on: this replica takes its part of each rate, and feeds keep "
+        "what they have."
+    ),
+    "shared-store-full": "The memory of the shared store is full. Calls go on as if the store were away.",
     # Access tokens
     "subject-rate-exceeded": "A subject calls more tools in a second than `--requests-per-subject` allows.",
     "scope-required": "The access token has no scope that allows the tool.",
@@ -64,6 +77,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "description-too-large": (
         "A description has more than 32 MiB, is nested too deeply, or has aliases that repeat too much."
     ),
+    "description-malformed": "A part of a description has another form than its format demands.",
     "description-ambiguous": "The document looks like two formats at once.",
     "description-version": "The document has a version of its format that `import` does not read.",
     "server-missing": "The description names no server, and `--url` is not given.",
@@ -72,6 +86,20 @@ COMMANDS: Final[Mapping[str, str]] = {
     "endpoint-not-described": "The endpoint cannot be reached, or answers none of the questions for its methods.",
     "nothing-to-import": "The description has no operation that the options choose and that can be expressed.",
     "import-target-invalid": "The file to which `import` should write exists and is no manifest.",
+    # Author
+    "host-not-allowed": "The operator has not allowed `author` to connect to the host.",
+    "variable-not-allowed": "The operator has not allowed `author` to send the variable to the host, or it is not set.",
+    "host-not-fixed": "The host of a URL is only known when a tool is called, so `author` cannot check it.",
+    "file-not-allowed": "A manifest that an agent writes refers to a file, or to another file of variables.",
+    "proxy-not-allowed": "A manifest that an agent writes uses a proxy.",
+    "secret-in-argument": "An agent passed a secret as plain text to a tool of `author`.",
+    "invalid-grant": "`--allow-host` is not HOST or HOST:PORT, or `--allow-variable` is not NAME@HOST.",
+    "invalid-author-arguments": "A tool of `author` was called with arguments that its schema does not allow.",
+    "invalid-manifest-name": "The name of a manifest has other characters than letters, digits, `_` and `-`.",
+    "manifest-not-saved": "A manifest cannot be written to the folder of `author`, or the folder has too many of them.",
+    "manifest-not-found": "The folder of `author` has no manifest of this name, or it is no regular file.",
+    "reserved-name": "A tool of a manifest would have the name of a tool of `author`.",
+    "try-timeout": "`try_call` or `import_description` of `author` took longer than it may.",
     # The program
     "port-in-use": "The port is used by another program, perhaps by another `demo`.",
     "internal-error": "A bug of utcp-ws-mcp.",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from ...core.feeds.tool_texts import RESERVED_ARGUMENTS
 from ...manifest.secret_names import is_secret_name
 from ...recorder.messages import literal
 from ..model import Document
@@ -17,8 +18,6 @@ from ..urls import Server, choose_server, endpoint_fields, variable_name
 from .model import Api, Channel
 
 _PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
-_RESERVED: Final = frozenset({"cursor", "wait_seconds", "max_events", "where"})
-"""Arguments that the tools of every feed have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Connections:
         self._api = api
         self._given = url
         websockets = [server for server in api.servers if server.url.startswith(("ws://", "wss://"))]
-        self.server = choose_server([Server(each.url, each.key) for each in api.servers], url, source)
+        self.server = choose_server([Server(each.url) for each in api.servers], url, source)
         self._api_server = next((each for each in websockets if each.url == self.server.url), None)
         self._by_key = {each.key: each for each in websockets}
 
@@ -66,9 +65,11 @@ class Connections:
         own_path = bool(address) and address not in ("", "/") and not _has_path(base, str(address), self._given)
         connection = Connection(base if not own_path else _joined(base, str(address)), own_path=bool(own_path))
         connection = self._with_parameters(connection, channel)
-        connection = self._with_query(connection, channel.bindings.get("query"))
-        connection = self._with_headers(connection, channel.bindings.get("headers"))
         schemes = list(server.security) if server is not None else []
+        headers = channel.bindings.get("headers")
+        has_others = bool(schemes) or any(is_secret_name(name) for name, _, _ in _binding_properties(headers))
+        connection = self._with_query(connection, channel.bindings.get("query"), optional_secrets=not has_others)
+        connection = self._with_headers(connection, headers)
         return self._with_fields(self._with_security(connection, schemes, optional=False))
 
     def _is_path(self, channel: Channel) -> bool:
@@ -80,7 +81,7 @@ class Connections:
 
         def placeholder(found: re.Match[str]) -> str:
             schema = {key: value for key, value in channel.parameters.get(found[1], {}).items() if key != "location"}
-            name = argument_name(found[1], {*inputs, *_RESERVED})
+            name = argument_name(found[1], {*inputs, *RESERVED_ARGUMENTS})
             if "default" in schema:
                 inputs[name] = {"type": "string", **schema}
                 return f"{{{{ args.{name} | default({literal(str(schema['default']))}) }}}}"
@@ -94,16 +95,19 @@ class Connections:
         url = f"{parts[0]}://{_PARAMETER.sub(placeholder, parts[1].replace('${', chr(0))).replace(chr(0), '${')}"
         return replace(connection, url=url, inputs=inputs, required=required)
 
-    def _with_query(self, connection: Connection, query: Any) -> Connection:
+    def _with_query(self, connection: Connection, query: Any, *, optional_secrets: bool) -> Connection:
+        """Return the connection with a query: optional secrets only where there are no other credentials."""
         inputs, required, pairs = dict(connection.inputs), list(connection.required), []
         variables = dict(connection.variables)
         for name, schema, is_required in _binding_properties(query):
             if is_secret_name(name):
+                if not (is_required or optional_secrets):
+                    continue
                 variable = self._variable(name)
                 variables[variable] = _described(schema, f"the parameter {name} of the URL")
                 pairs.append(f"{name}=${{{variable}}}")
             elif is_required or "default" in schema:
-                argument = argument_name(name, {*inputs, *_RESERVED})
+                argument = argument_name(name, {*inputs, *RESERVED_ARGUMENTS})
                 inputs[argument] = schema
                 fallback = f" | default({_literal(schema['default'])})" if "default" in schema else ""
                 required += [] if fallback else [argument]
@@ -200,7 +204,11 @@ def _joined(base: str, address: str) -> str:
 
 
 def _literal(value: Any) -> str:
-    return literal(value) if isinstance(value, str) else json.dumps(value)
+    return literal(value) if isinstance(value, str) else json.dumps(value) if _is_plain(value) else "''"
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, int | float | bool)
 
 
 def _described(schema: Mapping[str, Any], default: str) -> str:

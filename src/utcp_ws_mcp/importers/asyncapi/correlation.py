@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ...core.expressions.paths import Path
 from ..schemas import Schemas
+from ..shapes import texts
 from .payloads import Payload
 
 _LOCATION: Final = re.compile(r"\$message\.(payload|header)#/(.+)\Z")
@@ -84,5 +85,5 @@ def _is_number(request: Payload, path: Path, schemas: Schemas) -> bool:
         properties = schema.get("properties") if isinstance(schema, Mapping) else None
         schema = schemas.resolve(properties.get(step)) if isinstance(properties, Mapping) else None
     kind = schema.get("type") if isinstance(schema, Mapping) else None
-    kinds = kind if isinstance(kind, list) else [kind]
+    kinds = texts(kind if isinstance(kind, list) else [kind])
     return "string" not in kinds and bool({"integer", "number"} & {*kinds})

@@ -75,7 +75,7 @@ class _Importer:
             operations=[*tools, *feeds],
             skipped=self.skipped,
             notes=[
-                f"Endpoint: {self.connections.server.url}.",
+                *self._endpoint_notes(),
                 f"Viewpoint: the document is written from the view of the {side}: {viewpoint.reason}.",
                 *self._correlation_notes(),
             ],
@@ -186,8 +186,9 @@ class _Importer:
     ) -> tuple[list[tuple[Payload, str | None]], list[str], bool]:
         """Return the messages that answer a request, the operations that they are, and whether they are a stream."""
         operation = context.operation
-        if operation.replies is not None:
-            return self._payloads(operation.replies), [], False
+        declared = context.message.responses or operation.replies
+        if declared is not None:
+            return self._payloads(declared), [], False
         own = [each for each in events if each.channel.key == operation.channel.key]
         incoming = [(payload, loc) for each in own for payload, loc in self._payloads(each.messages)]
         shared = [name for name in context.payload.properties if (name,) not in context.payload.constants]
@@ -244,10 +245,10 @@ class _Importer:
             listed = [payload for message in operation.messages for payload in self._forms(message)]
             if not listed:
                 raise Inexpressible("it has no message")
+            events = [(payload, self._event(operation, payload, listed, connection)) for payload in listed]
         except Inexpressible as reason:
             self.skipped.append(Skipped(operation.key, str(reason)))
             return
-        events = [(payload, self._event(operation, payload, listed, connection)) for payload in listed]
         if all(event is None for _, event in events):
             why = "nothing in its messages distinguishes them from others"
             self.skipped.append(Skipped(operation.key, why))
@@ -278,7 +279,7 @@ class _Importer:
         if payload.kind is not None:
             return Event(name, path_expression(payload.kind[0]), payload.kind[1], fields)
         found = predicate(payload, [*(each for each in others if each is not payload), *self._others(operation)])
-        is_alone = sum(not each.receives for each in self.api.operations) == 1 and len(others) == 1
+        is_alone = len(self.api.operations) == 1 and len(others) == 1
         if found is None and is_alone:
             found = "message is defined"
         return Event(name, found, None, fields) if found else None
@@ -292,18 +293,26 @@ class _Importer:
 
     # Notes
 
+    def _endpoint_notes(self) -> Iterator[str]:
+        urls = [str(each["url"]) for each in self.endpoints.values()]
+        more = f" and {len(urls) - 3} more" if len(urls) > 3 else ""
+        if urls:
+            yield f"Endpoint{'s' * (len(urls) > 1)}: {', '.join(urls[:3])}{more}."
+
     def _correlation_notes(self) -> Iterator[str]:
         kinds: dict[str, int] = {}
         for _, each in self.found:
-            if each is None:
-                kinds["none"] = kinds.get("none", 0) + 1
-            else:
+            if each is not None:
                 how = "declared in the document" if each.declared else "found in request and replies"
                 text = f"{'.'.join(map(str, each.sent))}, {how}"
                 kinds[text] = kinds.get(text, 0) + 1
+        without = sum(each is None for _, each in self.found)
+        rest = f"; {without} requests have none" if without else ""
         if kinds:
             listed = ", ".join(f"{text} ({count})" for text, count in kinds.items())
-            yield f"Correlation: replies are matched by an ID of the request: {listed}."
+            yield f"Correlation: replies are matched by an ID of the request: {listed}{rest}."
+        elif without:
+            yield "Correlation: no request has an ID that its reply repeats; calls take turns on a connection."
         if self.guessed:
             names = ", ".join(dict.fromkeys(self.guessed))
             yield f"Replies that the document does not name were found by the names of messages: {names}."

@@ -18,6 +18,8 @@ class Message:
         correlation: The location of its correlation ID, a runtime expression, if the document declares one.
         content_type: Its content type; empty if the document names none.
         texts: Its summary, title and description.
+        schema_format: The format of the schema of its payload; empty for the usual one.
+        responses: The messages that answer it, where an extension of version 2 says so.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Message:
     texts: Sequence[Any] = ()
     schema_format: str = ""
     key: str = ""
+    responses: Sequence[Message] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,6 @@ class ApiOperation:
     texts: Sequence[Any] = ()
     tags: Sequence[str] = ()
     deprecated: bool = False
-    security: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from ...core.expressions.paths import Path
 from ...recorder.messages import literal, path_expression
 from ..model import Document
 from ..schemas import Schemas, flat_object
+from ..shapes import mapping, texts
 
 MAX_FORMS: Final = 100
 """Forms of one payload, from alternatives in alternatives."""
@@ -125,8 +126,8 @@ def _with_shared(schema: Document, shared: Document) -> Document:
     """Return a schema with the properties of the schema whose alternative it is."""
     if not shared.get("properties"):
         return schema
-    required = dict.fromkeys([*shared.get("required", ()), *schema.get("required", ())])
-    merged = {**schema, "properties": {**shared["properties"], **schema.get("properties", {})}}
+    required = dict.fromkeys([*texts(shared.get("required")), *texts(schema.get("required"))])
+    merged = {**schema, "properties": {**mapping(shared["properties"]), **mapping(schema.get("properties"))}}
     return {**merged, **({"required": list(required)} if required else {})}
 
 
@@ -157,7 +158,7 @@ def _constants(schema: Mapping[str, Any], schemas: Schemas, path: Path = ()) -> 
         found = constant(below)
         if found is not None:
             yield (*path, name), found
-        elif not path and isinstance(below.get("properties"), Mapping) and name in schema.get("required", ()):
+        elif not path and isinstance(below.get("properties"), Mapping) and name in texts(schema.get("required")):
             yield from _constants(below, schemas, (name,))
 
 
@@ -170,11 +171,6 @@ def constant(schema: Mapping[str, Any]) -> Any:
         return options[0]
     found = _LITERAL.match(str(schema.get("x-fern-type", "")))
     return found[1] if found else None
-
-
-def is_kind(payload: Payload, subject: Path) -> bool:
-    """Return whether the constant at a path says what the message is."""
-    return payload.kind is not None and payload.kind[0] == subject
 
 
 def with_kind(payload: Payload, key: str, names: Collection[str]) -> Payload:
@@ -190,7 +186,7 @@ def predicate(payload: Payload, others: Sequence[Payload]) -> str | None:
     if payload.kind is not None:
         path, value = payload.kind
         return f"{path_expression(path)} == {literal(value)}"
-    required = payload.schema.get("required") or ()
+    required = texts(payload.schema.get("required"))
     taken = {name for other in others for name in other.properties}
     own = next((name for name in [*required, *payload.properties] if name not in taken), None)
     return f"{path_expression((own,))} is defined" if own is not None else None

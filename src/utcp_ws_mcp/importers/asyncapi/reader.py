@@ -9,6 +9,7 @@ from typing import Any, Final
 from ...errors import ImportFailed
 from ..failures import Inexpressible
 from ..references import References
+from ..shapes import objects, texts
 from ..urls import fill_variables
 from .model import Api, ApiOperation, ApiServer, Channel, Message
 
@@ -49,31 +50,38 @@ class _Reader:
         resolved = self._references.resolve(value)
         return resolved if isinstance(resolved, Mapping) else {}
 
+    def _peek(self, value: Any) -> Mapping[str, Any]:
+        """Return the same, and an empty object if a reference leads nowhere: one server must not fail the document."""
+        try:
+            return self.mapping(value)
+        except Inexpressible:
+            return {}
+
     def _component(self, kind: str) -> Mapping[str, Any]:
-        return self.mapping(self.mapping(self._document.get("components")).get(kind))
+        return self._peek(self._peek(self._document.get("components")).get(kind))
 
     def schemes(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the security schemes by their key."""
-        return {key: self.mapping(value) for key, value in self._component("securitySchemes").items()}
+        return {key: self._peek(value) for key, value in self._component("securitySchemes").items()}
 
     # Servers
 
     def servers(self) -> Iterator[ApiServer]:
         """Yield the servers."""
-        for key, value in self.mapping(self._document.get("servers")).items():
-            server = self.mapping(value)
+        for key, value in self._peek(self._document.get("servers")).items():
+            server = self._peek(value)
             protocol = str(server.get("protocol", "")).lower()
             address = server.get("url") or f"{server.get('host', '')}{_path(server.get('pathname'))}"
             if not address:
                 continue
             url = str(address) if "://" in str(address) else f"{protocol}://{address}"
-            filled = fill_variables(url, self.mapping(server.get("variables")), self._references.resolve)
+            filled = fill_variables(url, self._peek(server.get("variables")), self._peek)
             yield ApiServer(key, filled, protocol, list(self._requirements(server.get("security"))))
 
     def _requirements(self, security: Any) -> Iterator[Mapping[str, Any]]:
         """Yield the schemes of which one is needed: in version 3 the schemes, in 2 their names."""
         for each in security if isinstance(security, list) else ():
-            scheme = self.mapping(each)
+            scheme = self._peek(each)
             if "type" in scheme:
                 reference = each.get("$ref", "") if isinstance(each, Mapping) else ""
                 yield {"key": reference.rpartition("/")[2] or str(scheme["type"]), **scheme}
@@ -100,7 +108,15 @@ class _Reader:
             texts=[message.get(key) for key in ("summary", "title", "description")],
             schema_format=schema_format,
             key=name,
+            responses=self._responses(message),
         )
+
+    def _responses(self, message: Mapping[str, Any]) -> list[Message]:
+        """Return the messages of `x-response`, which is a message or the schema of its payload."""
+        response = self.mapping(message.get("x-response"))
+        if not response:
+            return []
+        return [self.message("response", response if "payload" in response else {"payload": message["x-response"]})]
 
     def _with_traits(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """Return an object with its traits; what it says itself wins."""
@@ -128,14 +144,18 @@ class _Reader:
                 messages=messages,
                 parameters={name: self.mapping(each) for name, each in self.mapping(value.get("parameters")).items()},
                 bindings=self.mapping(self.mapping(value.get("bindings")).get("ws")),
-                servers=[str(each.get("$ref", "")).rpartition("/")[2] for each in value.get("servers") or ()],
+                servers=[str(each.get("$ref", "")).rpartition("/")[2] for each in objects(value.get("servers"))],
                 texts=[value.get("summary"), value.get("description"), value.get("title")],
             )
         return self._channels[key]
 
     def operations_3(self) -> Iterator[ApiOperation]:
         """Yield the operations of a document of version 3."""
-        for key, listed in self.mapping(self._document.get("operations")).items():
+        operations = self.mapping(self._document.get("operations"))
+        if not operations:
+            reason = "the document has no operations, so that nothing says who sends their messages"
+            self.problems += [(key, reason) for key in self.mapping(self._document.get("channels"))]
+        for key, listed in operations.items():
             try:
                 operation = self._with_traits(self.mapping(listed))
                 channel = self._channel_3(operation.get("channel"))
@@ -181,7 +201,6 @@ class _Reader:
             texts=[operation.get(name) for name in ("summary", "title", "description")],
             tags=self._tags(operation),
             deprecated=operation.get("deprecated") is True or operation.get("x-deprecated") is True,
-            security=list(self._requirements(operation.get("security"))),
         )
 
     # Version 2
@@ -199,14 +218,14 @@ class _Reader:
 
     def _operation_2(self, address: str, value: Mapping[str, Any], action: str) -> ApiOperation:
         operation = self._with_traits(self.mapping(value[action]))
-        messages = self._messages_2(operation.get("message"), str(operation.get("operationId") or action))
+        messages = self._messages_2(operation.get("message"), "message")
         channel = Channel(
             key=address,
             address=address,
             messages={each.name: each for each in messages},
             parameters={name: self._parameter_2(each) for name, each in self.mapping(value.get("parameters")).items()},
             bindings=self.mapping(self.mapping(value.get("bindings")).get("ws")),
-            servers=value.get("servers") or (),
+            servers=texts(value.get("servers")),
             texts=[value.get("description")],
         )
         key = str(operation.get("operationId") or f"{address} {action}")

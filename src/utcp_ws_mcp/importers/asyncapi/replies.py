@@ -10,12 +10,18 @@ from ...core.expressions.paths import Path
 from ...recorder.messages import path_expression
 from ..model import Document
 from ..schemas import Schemas
+from ..shapes import texts
 from .correlation import Correlation
 from .payloads import Payload, error_text, predicate
 
 _ENDINGS: Final = r"(?:[_.\-:/ ]?(?:ack|acknowledged|response|resp|result|reply|ok|success|done|status|ed|d|bed))"
 _COMMON: Final = re.compile(r"(?:result|response|reply|ok|ack|success|error|failure|fail)\Z", re.IGNORECASE)
 
+
+_FLAGS: Final = ("success", "ok", "successful")
+"""Properties of replies that say whether a request succeeded."""
+
+_USUAL_TEXT: Final = "message.error.message | default(message.error) | default(message.message)"
 
 _BESIDE: Final = frozenset({"error", "errors", "errorMessage", "echo_req", "msg_type"})
 """Properties of replies that are no part of the result."""
@@ -57,15 +63,25 @@ def _error_rules(errors: Sequence[Payload], good: Sequence[Payload], schemas: Sc
         path = path_expression((named[0],))
         text = next((found for each in good if (found := error_text(each, schemas)) and found.startswith(path)), path)
         return {"error": path, "error_message": text}
+    flag = next((name for name in _FLAGS if all(name in each.properties for each in good)), None)
+    if flag is not None and not errors:
+        text = next((found for each in good if (found := error_text(each, schemas))), None)
+        path = path_expression((flag,))
+        return {"error": f"{path} == false", **({"error_message": text} if text else {})}
+    return {} if errors else _usual_error(good)
+
+
+def _usual_error(good: Sequence[Payload]) -> Document:
+    """Return the rule for the forms in which most endpoints report a failure, where the document describes none."""
     kinds = {each.kind[0] for each in good if each.kind is not None}
-    if len(kinds) == 1 and not errors:  # most endpoints answer a bad request so, also where they do not say it
-        return {"error": f"{path_expression(kinds.pop())} == 'error'"}
-    return {}
+    parts = [f"{path_expression(kinds.pop())} == 'error'"] if len(kinds) == 1 else []
+    parts += [] if any("error" in each.properties for each in good) else ["message.error"]
+    return {"error": " or ".join(parts), "error_message": _USUAL_TEXT} if parts else {}
 
 
 def _is_optional(name: str, payloads: Sequence[Payload]) -> bool:
     """Return whether a reply may have a property, and need not have it."""
-    return any(name in each.properties and name not in (each.schema.get("required") or ()) for each in payloads)
+    return any(name in each.properties and name not in texts(each.schema.get("required")) for each in payloads)
 
 
 def _result_path(payload: Payload, correlation: Correlation | None) -> Path | None:

@@ -10,8 +10,9 @@ from ...core.expressions.paths import Path
 from ...recorder.templates import REQUEST_ID, escape_template
 from ..failures import Inexpressible
 from ..model import Document
-from ..naming import argument_name
+from ..naming import argument_name, message_key
 from ..schemas import Schemas
+from ..shapes import mapping, texts
 from .model import Message
 from .payloads import Payload, expand
 from .reader import SCHEMA_FORMATS
@@ -91,18 +92,18 @@ class _Builder:
 
     def object(self, schema: Mapping[str, Any], path: Path, constants: Mapping[Path, Any]) -> Document:
         """Return the template of an object: constants as they are, everything else as arguments."""
-        properties = schema.get("properties") or {}
-        required = schema.get("required") or ()
+        properties = mapping(schema.get("properties"))
+        required = texts(schema.get("required"))
         template: Document = {}
         for key, listed in properties.items():
             place = (*path, key)
             if place in constants:
                 value = constants[place]
-                template[escape_template(key, ())] = escape_template(value, ()) if isinstance(value, str) else value
+                template[message_key(key)] = escape_template(value, ()) if isinstance(value, str) else value
                 continue
             below = self._schemas.resolve(listed)
             if self._is_wrapper(place, below, constants):
-                template[escape_template(key, ())] = self.object(expand(below, self._schemas), place, constants)
+                template[message_key(key)] = self.object(expand(below, self._schemas), place, constants)
                 continue
             if isinstance(below, Mapping) and below.get("readOnly") is True:
                 continue
@@ -111,7 +112,7 @@ class _Builder:
             self._properties[name] = listed
             if key in required:
                 self._required.append(name)
-            template[escape_template(key, ())] = f"{{{{ args.{name} }}}}"
+            template[message_key(key)] = f"{{{{ args.{name} }}}}"
         return template
 
     def _is_wrapper(self, place: Path, schema: Any, constants: Mapping[Path, Any]) -> bool:

@@ -9,13 +9,17 @@ from typing import Final
 
 from .model import Api, ApiOperation
 
+_NOT_TARGET: Final = r"(?<!to )(?<!to-)(?<!→ )(?<!> )"
+"""Before a word: it is not the receiver of a message."""
+
 _BY_CLIENT: Final = re.compile(
-    r"\b(?:sent by (?:the )?client|client (?:sends|messages?)|client\s*(?:→|->|to server)|client-initiated)",
+    rf"\b(?:sent (?:by|from) (?:the )?client|{_NOT_TARGET}client (?:sends|messages?)|"
+    r"client[\s-]*(?:→|->|to)[\s-]*server|client-initiated)",
     re.IGNORECASE,
 )
 _BY_SERVER: Final = re.compile(
-    r"\b(?:sent by (?:the )?server|server (?:sends|messages?)|server\s*(?:→|->|to client)|pushed to|"
-    r"received by the client)",
+    rf"\b(?:sent (?:by|from) (?:the )?server|{_NOT_TARGET}server (?:sends|messages?)|"
+    r"server[\s-]*(?:→|->|to)[\s-]*client|pushed to|received by the client)",
     re.IGNORECASE,
 )
 _REQUEST: Final = re.compile(
@@ -64,7 +68,7 @@ def _votes(api: Api) -> Iterator[tuple[float, str]]:
 
 
 def _words(operation: ApiOperation, sign: int) -> Iterator[tuple[float, str]]:
-    texts = " ".join(str(text) for text in [*operation.texts, *operation.channel.texts[:0]] if text)
+    texts = " ".join(str(text) for text in operation.texts if text)
     if _BY_CLIENT.search(texts):
         yield 2 * sign, f"{operation.key} is {_action(operation)}, and its text says that clients send it"
     if _BY_SERVER.search(texts):

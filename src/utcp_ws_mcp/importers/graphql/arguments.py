@@ -79,7 +79,7 @@ def reference(kind: Any) -> Document:
 
 
 def _described(schema: Document, text: str | None) -> Document:
-    plain = " ".join(text.split()) if text else ""
+    plain = " ".join(text.split()) if isinstance(text, str) else ""
     return {**schema, "description": plain[:300]} if plain else schema
 
 

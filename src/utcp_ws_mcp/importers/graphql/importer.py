@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ...core.feeds.tool_texts import RESERVED_ARGUMENTS
 from ...errors import ImportFailed
 from ...recorder.templates import REQUEST_ID, escape_template
 from ..assembly import MAX_ITEMS, MAX_SECONDS
@@ -17,7 +18,6 @@ from ..schemas import Schemas
 from ..urls import choose_server, endpoint_fields
 
 PRESET: Final = "graphql-transport-ws"
-FEED_ARGUMENTS: Final = frozenset({"cursor", "wait_seconds", "max_events", "where"})
 
 
 def import_graphql(document: Any, options: ImportOptions, source: str) -> Description:
@@ -100,7 +100,7 @@ class _Importer:
 
         inputs = self.schemas.complete(inputs_of(each.args))
         arguments: dict[str, str] = {}
-        reserved = FEED_ARGUMENTS if kind == "subscription" else frozenset()
+        reserved = RESERVED_ARGUMENTS if kind == "subscription" else frozenset()
         for argument in inputs["properties"]:
             arguments[argument] = argument_name(argument, {*arguments.values(), *reserved})
         declared = ", ".join(f"${key}: {declaration(each.args[key])}" for key in arguments)

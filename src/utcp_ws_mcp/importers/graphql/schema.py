@@ -24,7 +24,7 @@ def read_schema(document: Any, source: str) -> GraphQLSchema:
         if isinstance(document, str):
             return build_schema(document, assume_valid=True, assume_valid_sdl=True, no_location=True)
         return build_client_schema(document.get("data", document), assume_valid=True)
-    except (GraphQLError, TypeError, ValueError, RecursionError) as invalid:
+    except (GraphQLError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as invalid:
         reason = str(invalid).strip().splitlines()[0] if str(invalid).strip() else type(invalid).__name__
         message = f"{source} is no GraphQL schema that can be read: {reason.rstrip('.')}. Correct it."
         raise ImportFailed(message, code="description-not-readable") from None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ...core.feeds.tool_texts import RESERVED_ARGUMENTS
 from ...errors import ImportFailed
 from ..failures import Inexpressible
 from ..model import Description, Document, Format, ImportOptions, Operation, Skipped, Status
@@ -15,9 +16,6 @@ from ..schemas import Schemas
 from ..urls import Server, choose_server, endpoint_fields, fill_variables
 from . import subscriptions
 from .params import Parameters, guess_positions, read_parameters, reads_positions
-
-FEED_ARGUMENTS: Final = ("cursor", "wait_seconds", "max_events", "where")
-"""Arguments that the tools of every feed have."""
 
 _PRESET: Final = "jsonrpc2"
 _INTERNAL: Final = frozenset({"rpc-only", "internal"})
@@ -49,6 +47,7 @@ class _Importer:
     methods: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     by_position: bool = False
+    assumed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.schemas = Schemas(self.references)
@@ -60,7 +59,12 @@ class _Importer:
         extensions = {each["subscribe"]: each for each in subscriptions.extension_subscriptions(self.document)}
         self.roles = subscriptions.find_roles(list(self.methods.values()), extensions)
         operations = [*self._of_methods(), *self._of_extensions(extensions), *self._of_notifications()]
-        fields = {**endpoint_fields(server.url), "preset": self.options.preset or _PRESET}
+        if self.document.get("x-preset") == "mopidy":
+            operations.append(subscriptions.mopidy_events())
+        fields = {
+            **endpoint_fields(server.url),
+            "preset": self.options.preset or self.document.get("x-preset") or _PRESET,
+        }
         info = self.document.get("info")
         title = info.get("title") if isinstance(info, Mapping) else None
         return Description(
@@ -70,7 +74,7 @@ class _Importer:
             endpoints={"": fields},
             operations=operations,
             skipped=self.skipped,
-            notes=[f"Endpoint: {server.url}.", *self._parameter_note(reason)],
+            notes=[f"Endpoint: {server.url}.", *self._parameter_note(reason), *self._assumptions()],
         )
 
     def _servers(self) -> Iterator[Server]:
@@ -88,6 +92,11 @@ class _Importer:
         how = self.options.params or ("position" if self.by_position else "name")
         why = "as --params says" if self.options.params else f"because {reason}; --params changes it"
         yield f"Parameters are sent by {how} where the document does not say it, {why}."
+
+    def _assumptions(self) -> Iterator[str]:
+        if self.assumed:
+            names = ", ".join(dict.fromkeys(self.assumed))
+            yield f"Subscriptions are ended by methods that the document does not have: {names}. Check close."
 
     def _read_methods(self) -> None:
         for index, listed in enumerate(self.document["methods"]):
@@ -132,7 +141,7 @@ class _Importer:
         if role.kind == "notification":
             event = subscriptions.notification(name)
             return Operation(name, event=event, tags=tags, read_only=True, status=status)
-        parameters = self._parameters(method, reserved=FEED_ARGUMENTS)
+        parameters = self._parameters(method, reserved=RESERVED_ARGUMENTS)
         own = self._own_name(name)
         if role.kind == "listen":
             by_name = Parameters(parameters.inputs, parameters.names, parameters.required, by_position=False)
@@ -149,16 +158,16 @@ class _Importer:
             self.references.resolve(result.get("schema")) if isinstance(result, Mapping) else None
         )
 
-    def _ending(self, partner: str | None) -> tuple[str, bool, str] | None:
+    def _ending(self, partner: str) -> tuple[str, bool, str]:
         """Return the method that ends a subscription, how it reads its parameter, and the name of that one."""
-        if partner is None:
-            return None
+        if partner not in self.methods:
+            self.assumed.append(partner)
         method = self.methods.get(partner, {})
         parameters = [each for each in method.get("params", ()) if isinstance(each, Mapping)]
         name = str(parameters[0].get("name", "subscription")) if parameters else "subscription"
         return partner, reads_positions(method, self.options.params, self.by_position), name
 
-    def _parameters(self, method: Mapping[str, Any], reserved: Sequence[str] = ()) -> Parameters:
+    def _parameters(self, method: Mapping[str, Any], reserved: Collection[str] = ()) -> Parameters:
         by_position = reads_positions(method, self.options.params, self.by_position)
         return read_parameters(method["params"], self.schemas, by_position, reserved)
 
@@ -207,7 +216,8 @@ class _Importer:
 
     def _tags(self, method: Mapping[str, Any]) -> list[str]:
         tags = []
-        for each in method.get("tags") or ():
+        listed = method.get("tags")
+        for each in listed if isinstance(listed, list) else ():
             try:
                 resolved = self.references.resolve(each)
             except Inexpressible:
@@ -230,9 +240,9 @@ class _Importer:
                     for key, value in schema.get("properties", {}).items()
                 ]
                 method = {"name": begins, "params": listed, "summary": each.get("summary"), "paramStructure": "by-name"}
-                parameters = self._parameters(method, reserved=FEED_ARGUMENTS)
+                parameters = self._parameters(method, reserved=RESERVED_ARGUMENTS)
                 end = each.get("unsubscribe")
-                partner = (end, False, "subscriptionId") if isinstance(end, str) else None
+                partner = (end if isinstance(end, str) else f"{name}.unsubscribe", False, "subscriptionId")
                 own = self._own_name(name)
                 feed = subscriptions.subscription_feed(own, method, parameters, "reply.result.subscriptionId", partner)
             except Inexpressible as reason:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from ..model import Document
 from ..naming import is_reading
+from ..shapes import mapping, objects
 
 Recognizer = Callable[[Any], bool]
 
@@ -51,7 +53,7 @@ def _all_methods(answer: Any, fits: Recognizer) -> bool:
 
 
 def _from_kodi(answer: Mapping[str, Any]) -> Document:
-    types = {name: _kodi_schema(schema) for name, schema in answer["types"].items()}
+    types = {name: _kodi_schema(schema) for name, schema in mapping(answer["types"]).items()}
     methods = [_kodi_method(name, each) for name, each in answer["methods"].items() if isinstance(each, Mapping)]
     notifications = answer.get("notifications")
     return {
@@ -60,12 +62,12 @@ def _from_kodi(answer: Mapping[str, Any]) -> Document:
         "methods": methods,
         "notifications": [{"name": name} for name in notifications] if isinstance(notifications, Mapping) else [],
         "components": {"schemas": types},
-        "x-rewritten": "JSONRPC.Introspect",
     }
 
 
 def _kodi_method(name: str, method: Mapping[str, Any]) -> Document:
-    parameters = [each for each in method.get("params", ()) if isinstance(each, Mapping)]
+    parameters = objects(method.get("params"))
+    permission = method.get("permission")
     return {
         "name": name,
         "description": method.get("description", ""),
@@ -75,7 +77,7 @@ def _kodi_method(name: str, method: Mapping[str, Any]) -> Document:
             for each in parameters
         ],
         "result": {"name": "result", "schema": _kodi_schema(method.get("returns"))},
-        "x-read-only": method.get("permission") == "ReadData" and (is_reading(name) or "Get" in name),
+        **({} if permission is None else {"x-read-only": permission == "ReadData"}),
     }
 
 
@@ -133,11 +135,11 @@ def _from_mopidy(answer: Mapping[str, Any]) -> Document:
                 "paramStructure": "by-name",
                 "params": list(_mopidy_params(each["params"])),
                 "result": {"name": "result"},
-                "deprecated": "deprecated" in str(each.get("description", "")).lower(),
+                "deprecated": bool(re.match(r"\s*(?:\.\. )?deprecated", str(each.get("description")), re.IGNORECASE)),
             }
             for name, each in answer.items()
         ],
-        "x-rewritten": "core.describe",
+        "x-preset": "mopidy",
     }
 
 
@@ -164,7 +166,6 @@ def _from_truenas(answer: Mapping[str, Any]) -> Document:
             }
             for name, each in answer.items()
         ],
-        "x-rewritten": "core.get_methods",
     }
 
 
@@ -180,5 +181,10 @@ def _truenas_params(accepts: Any) -> Iterator[Document]:
 _FORMS: Final = ((_is_kodi, _from_kodi), (_is_mopidy, _from_mopidy), (_is_truenas, _from_truenas))
 """The forms of answers, the most special first."""
 
-QUESTIONS: Final = ("rpc.discover", "JSONRPC.Introspect", "core.describe", "core.get_methods")
-"""The methods that describe an endpoint, in the order in which they are tried."""
+QUESTIONS: Final[Mapping[str, Document]] = {
+    "rpc.discover": {},
+    "JSONRPC.Introspect": {"getdescriptions": True, "getmetadata": True},
+    "core.describe": {},
+    "core.get_methods": {},
+}
+"""The methods that describe an endpoint with their parameters, in the order in which they are tried."""

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ...recorder.messages import literal
-from ...recorder.templates import escape_template
 from ..model import Document
-from ..naming import argument_name
+from ..naming import argument_name, message_key
 from ..schemas import Schemas
 
 _ETHEREUM: Final = re.compile(r"[A-Za-z0-9]+_[A-Za-z0-9_]+\Z")
@@ -37,7 +36,7 @@ class Parameters:
             return _positions(list(self.names.values()), {self.names[name] for name in self.required})
         if not self.names:
             return {}
-        return {escape_template(name, ()): f"{{{{ args.{argument} }}}}" for name, argument in self.names.items()}
+        return {message_key(name): f"{{{{ args.{argument} }}}}" for name, argument in self.names.items()}
 
 
 def read_parameters(

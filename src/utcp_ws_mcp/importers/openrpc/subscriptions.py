@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ...recorder.templates import escape_template
-from ..model import Document, Event
-from ..naming import summarize, words
+from ..model import Document, Event, Operation
+from ..naming import message_key, summarize, words
+from ..shapes import objects
 from .params import Parameters
 
 _LISTENING: Final = "message.id == request_id and message.result is defined and message.result.listening is not defined"
@@ -22,11 +23,11 @@ _EVENT_WORDS: Final = frozenset({"event", "events", "notification", "notify", "s
 class Role:
     """What a method is for subscriptions: `kind` is listen, subscribe, unsubscribe or notification.
 
-    `partner` is the method that ends a subscription, if there is one.
+    `partner` is the method that ends a subscription.
     """
 
     kind: str
-    partner: str | None = None
+    partner: str = ""
 
 
 def find_roles(methods: Sequence[Mapping[str, Any]], extensions: Mapping[str, Mapping[str, Any]]) -> dict[str, Role]:
@@ -37,7 +38,7 @@ def find_roles(methods: Sequence[Mapping[str, Any]], extensions: Mapping[str, Ma
         extensions: The subscriptions that the document lists outside of its methods, by the method that begins them.
     """
     names = {str(each["name"]) for each in methods}
-    ended = {each.get("unsubscribe") for each in extensions.values()}
+    ended = {str(each.get("unsubscribe")) for each in extensions.values()}
     roles = {}
     for method in methods:
         name = str(method["name"])
@@ -57,12 +58,12 @@ def has_listen(method: Mapping[str, Any]) -> bool:
     return any(isinstance(each, Mapping) and each.get("name") == "listen" for each in method.get("params", ()))
 
 
-def _partner(name: str, names: set[str]) -> str | None:
-    """Return the method that ends what this method begins."""
+def _partner(name: str, names: set[str]) -> str:
+    """Return the method that ends what this method begins, by its name, also where the document does not have it."""
     own = re.sub(r"subscribe", "unsubscribe", name, count=1, flags=re.IGNORECASE)
     own = own.replace("unsubscribe", "Unsubscribe", 1) if "Subscribe" in name else own
     shared = re.sub(r"(?i)(subscribe)\w*\Z", "unsubscribe", name)
-    return next((each for each in (own, shared) if each in names), None)
+    return next((each for each in (own, shared) if each in names), own)
 
 
 def listen_feed(name: str, method: Mapping[str, Any], parameters: Parameters) -> Document:
@@ -83,7 +84,7 @@ def listen_feed(name: str, method: Mapping[str, Any], parameters: Parameters) ->
 
 
 def subscription_feed(
-    name: str, method: Mapping[str, Any], parameters: Parameters, token: str, partner: tuple[str, bool, str] | None
+    name: str, method: Mapping[str, Any], parameters: Parameters, token: str, partner: tuple[str, bool, str]
 ) -> Document:
     """Return the feed of a method that begins a subscription.
 
@@ -94,19 +95,17 @@ def subscription_feed(
         token: The expression of the ID of the subscription.
         partner: The method that ends the subscription, whether it reads its parameter by position, and that one's name.
     """
-    feed: Document = {
+    ending, by_position, argument = partner
+    params: Any = [f"{{{{ {token} }}}}"] if by_position else {message_key(argument): f"{{{{ {token} }}}}"}
+    return {
         "name": name,
         "description": summarize(method.get("summary"), method.get("description"), name=name),
         **({"inputs": parameters.inputs} if parameters.names else {}),
         "open": _open(str(method["name"]), parameters.template()),
         "match": f"message.method is defined and {token} in [{_TOKENS}]",
         "item": _ITEM,
+        "close": request(ending, params, "{{ next_id() }}"),
     }
-    if partner is not None:
-        ending, by_position, argument = partner
-        params: Any = [f"{{{{ {token} }}}}"] if by_position else {escape_template(argument, ()): f"{{{{ {token} }}}}"}
-        feed["close"] = request(ending, params, "{{ next_id() }}")
-    return feed
 
 
 def token_expression(schema: Any) -> str:
@@ -123,19 +122,24 @@ def notification(name: str, summary: str = "") -> Event:
     return Event("notifications", "message.method", name, described)
 
 
+def mopidy_events() -> Operation:
+    """Return the events of Mopidy, which core.describe does not list."""
+    fields = {"description": "What Mopidy does, such as track_playback_started.", "item": "message"}
+    return Operation("events", event=Event("mopidy", "message.event is defined", None, fields), read_only=True)
+
+
 def extension_subscriptions(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the subscriptions that stand outside of the methods, as fastapi-rpckit writes them."""
-    for each in document.get("x-rpc-subscriptions") or ():
-        if isinstance(each, Mapping) and isinstance(each.get("subscribe"), str):
+    for each in objects(document.get("x-rpc-subscriptions")):
+        if isinstance(each.get("subscribe"), str):
             yield each
 
 
 def extension_notifications(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the notifications of the server that stand outside of the methods."""
     for key in ("x-rpc-notifications", "x-notifications", "notifications"):
-        listed = document.get(key) or ()
-        for each in listed if isinstance(listed, list) else ():
-            if isinstance(each, Mapping) and isinstance(each.get("name"), str):
+        for each in objects(document.get(key)):
+            if isinstance(each.get("name"), str):
                 yield each
 
 

@@ -1,7 +1,7 @@
 """Which endpoints may be reached, how TLS is checked, and the limits of connections (section 9)."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -101,4 +101,9 @@ class Limits(Model):
     ping_timeout: float = Field(20, gt=0, description="Seconds to wait for the answer to a ping.")
     requests_per_second: float | None = Field(
         None, gt=0, description="The maximum number of requests per second; further requests wait."
+    )
+    scope: Literal["fleet", "replica"] = Field(
+        "fleet",
+        description="Whether the replicas of serve --shared together keep requests_per_second and open each feed once, "
+        "or each replica for itself.",
     )

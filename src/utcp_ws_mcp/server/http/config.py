@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,6 +17,15 @@ from .defaults import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, TOKEN_VARIABLE
 from .security import Authority, HttpAccessPolicy, Origin, parse_authority, parse_origin
 
 LISTEN_BACKLOG: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class SharedOptions:
+    """The options of the shared store: its URL, where that was given, and the name of the fleet."""
+
+    url: str = field(repr=False)
+    source: str
+    fleet: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,7 @@ class HttpOptions:
     stateless: bool = False
     max_sessions: int = DEFAULT_MAX_SESSIONS
     oauth: OAuthOptions | None = None
+    shared: SharedOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,3 +13,6 @@ TOKEN_VARIABLE: Final = "UTCP_WS_MCP_TOKEN"  # noqa: S105  # the name of a varia
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8080
 DEFAULT_MAX_SESSIONS: Final = 500
+SHARED_VARIABLE: Final = "UTCP_WS_MCP_SHARED"
+"""Has the URL of the shared store if no option does."""
+DEFAULT_FLEET: Final = "default"

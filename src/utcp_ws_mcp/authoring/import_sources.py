@@ -1,15 +1,16 @@
-"""Read what `import` is given: a file and those beside it, a folder, a document on the web, or an endpoint."""
+"""Read what is imported: a file and those beside it, a folder, a document on the web, or an endpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
 
 import anyio
 
+from ..client.dial import Resolver
 from ..client.http_client import HttpRequest, send_request
 from ..client.resolver import EndpointResolver
 from ..core.network_policy import parse_url
@@ -18,7 +19,9 @@ from ..importers.model import Document, Format, ImportOptions
 from ..importers.reading import MAX_SOURCE_BYTES, check_size, parse_text
 from ..importers.references import files_of
 from ..manifest.models.network import Network
+from ..manifest.secret_names import is_secret_name
 from ..manifest.variables import VARIABLE
+from ..observability.redaction import redact_strings
 
 FETCH_TIMEOUT: Final = 30.0
 """Seconds in which a document must have been fetched."""
@@ -35,14 +38,17 @@ ANY_ADDRESS: Final = Network(allow=("private", "loopback"), plaintext=True)
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """The options that say how a source is read. `headers` may contain `${NAME}` of `variables`."""
+    """The options that say how a source is read.
+
+    `headers` may contain `${NAME}` of `variables`; `resolver` resolves hosts, by default the operating system.
+    """
 
     format: Format | None
     preset: str | None
     headers: Mapping[str, str] = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
     remote_references: bool
-    url: str | None = None
+    resolver: Resolver | None = None
 
     def sent_headers(self) -> dict[str, str]:
         """Return the headers with the values of their variables."""
@@ -51,6 +57,14 @@ class SourceOptions:
     def substitute(self, text: str) -> str:
         """Return a text in which each `${NAME}` that is set is replaced by its value."""
         return VARIABLE.sub(lambda found: self.variables.get(found[1] or "", found[0]), text)
+
+    def credentials(self, source: str) -> Iterator[str]:
+        """Yield the secrets that asking for a source sends: of headers, and of the query of its URL."""
+        query = urlsplit(source).query if "://" in source else ""
+        for name, value in (*self.headers.items(), *parse_qsl(query)):
+            yield from (self.variables[each] for each in VARIABLE.findall(value) if each in self.variables)
+            if is_secret_name(name):  # "Bearer TOKEN" is two words, and the endpoint may repeat the second one
+                yield from self.substitute(value).split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,11 @@ class Source:
     others: Mapping[str, Any] = field(default_factory=dict)
     url: str | None = None
     fields: Document = field(default_factory=dict)
+
+    def redacted(self, redact: Callable[[str], str]) -> Source:
+        """Return the source without secrets in its documents, before names are made of their texts."""
+        others = {name: redact_strings(other, redact) for name, other in self.others.items()}
+        return replace(self, document=redact_strings(self.document, redact), others=others)
 
     def options(self, options: ImportOptions) -> ImportOptions:
         """Return the options, with the endpoint of the source where the user gave none."""
@@ -103,10 +122,11 @@ async def _read_path(path: Path, options: SourceOptions) -> Source:
     async def read(name: str) -> Any:
         if urlsplit(name).scheme in ("http", "https"):
             return await _fetch_other(name, options)
-        file = (folder / name).resolve()
-        if not file.is_relative_to(folder.resolve()):
-            return None
-        return parse_text(_read_text(file), name) if file.is_file() else None
+        for candidate in (folder / name, folder / Path(name).name):  # some are written from another folder
+            file = candidate.resolve()
+            if file.is_relative_to(folder.resolve()) and file.is_file():
+                return parse_text(_read_text(file), name)
+        return None
 
     return Source(path.name, document, options.format, await _others(document, read))
 
@@ -200,7 +220,7 @@ async def _get(url: str, options: SourceOptions) -> str:
     try:
         parsed = parse_url(options.substitute(url), ("http", "https"))
         request = HttpRequest("GET", parsed, options.sent_headers(), {}, max_response_bytes=MAX_SOURCE_BYTES)
-        response = await send_request(request, ANY_ADDRESS, EndpointResolver(), FETCH_TIMEOUT)
+        response = await send_request(request, ANY_ADDRESS, options.resolver or EndpointResolver(), FETCH_TIMEOUT)
     except BridgeError as failed:
         raise ImportFailed(
             f"{_shown(url)} cannot be fetched: {failed.message}", code="description-not-fetched"

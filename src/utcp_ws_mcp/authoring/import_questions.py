@@ -18,9 +18,6 @@ from .import_sources import Source, SourceOptions
 QUESTION_TIMEOUT: Final = 20.0
 """Seconds in which an endpoint must answer a question."""
 
-Question = tuple[str, Document]
-"""The name of a tool, and the tool."""
-
 INTROSPECTION: Final = """
 query IntrospectionQuery {
   __schema {
@@ -79,7 +76,9 @@ async def ask_endpoint(url: str, options: SourceOptions) -> Source:
 def _questions(url: str, options: SourceOptions) -> list[tuple[Format, str, Document]]:
     """Return the questions in the order in which they are asked: what the options or the URL say comes first."""
     graphql = (Format.GRAPHQL, "graphql-transport-ws", _graphql_tool())
-    rpc = [(Format.OPENRPC, options.preset or "jsonrpc2", {"name": name}) for name in QUESTIONS]
+    rpc = [
+        (Format.OPENRPC, options.preset or "jsonrpc2", _rpc_tool(name, params)) for name, params in QUESTIONS.items()
+    ]
     if options.preset == "homeassistant" or options.format is Format.HOMEASSISTANT:
         return [(Format.HOMEASSISTANT, "homeassistant", {"name": "get_services"})]
     if options.format is Format.GRAPHQL or options.preset == "graphql-transport-ws":
@@ -87,6 +86,11 @@ def _questions(url: str, options: SourceOptions) -> list[tuple[Format, str, Docu
     if options.format is Format.OPENRPC or options.preset in ("jsonrpc2", "mopidy"):
         return rpc
     return [graphql, *rpc] if "graphql" in url.lower() else [*rpc, graphql]
+
+
+def _rpc_tool(name: str, params: Document) -> Document:
+    message = {"jsonrpc": "2.0", "id": "{{ request_id }}", "method": name, "params": params}
+    return {"name": name, "tool_call_template": {"message": message}}
 
 
 def _graphql_tool() -> Document:
@@ -106,11 +110,9 @@ async def _ask(url: str, options: SourceOptions, preset: str, tool: Mapping[str,
         "tools": [tool],
         **({"headers": dict(options.headers)} if options.headers else {}),
     }
-    if preset == "jsonrpc2":
-        document["message"] = {"jsonrpc": "2.0", "id": "{{ request_id }}", "method": "{{ tool }}", "params": {}}
     loaded = load_call_template(document, VariableResolver([options.variables]), "import", Path())
     for disabled in loaded.manifest.disabled:
         message = f"the endpoint cannot be asked: {', '.join(disabled.missing)} is not set. Set it, or give --env-file."
         raise ImportFailed(message, code="endpoint-not-described")
-    async with Bridge([loaded]) as bridge:
+    async with Bridge([loaded], resolver=options.resolver) as bridge:
         return await bridge.call_tool(f"endpoint.{tool['name']}", {})

@@ -1,0 +1,83 @@
+"""Judge a manifest that was loaded: what is missing, what is wrong, what is likely to be, what single hosts refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ..client.manifest_files import LoadedManifest
+from ..errors import Problem
+from ..lint import lint_manifest
+from ..lint.host_limits import host_notes
+from ..lint.placeholders import Load, load_with_placeholders
+from ..manifest.source_map import SourceMap
+from ..manifest.validation import describe_field, join_path
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What is to be said of a manifest; problems have the lines of its text.
+
+    Attributes:
+        missing: A problem for each call template that is disabled.
+        errors: Problems that the values of the missing variables would not solve.
+        warnings: Likely problems, in the order of the text.
+        notes: What single hosts refuse or change.
+    """
+
+    missing: tuple[Problem, ...]
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    notes: tuple[Problem, ...]
+
+
+def examine(text: str, loaded: LoadedManifest, load: Load) -> Examination:
+    """Return what is to be said of a manifest.
+
+    Args:
+        text: Its text.
+        loaded: The manifest.
+        load: Loads it with additional values of variables.
+    """
+    document, source_map = json.loads(text), SourceMap(text)
+    names = [name for disabled in loaded.manifest.disabled for name in disabled.missing]
+    judged: LoadedManifest = loaded
+    errors: tuple[Problem, ...] = ()
+    if names:
+        complete, invalid = load_with_placeholders(document, list(dict.fromkeys(names)), load)
+        judged, errors = complete or loaded, invalid.problems if invalid is not None else ()
+    warnings = list(dict.fromkeys(_with_positions(lint_manifest(document, judged), source_map)))
+    warnings += source_map.duplicate_keys
+    return Examination(
+        tuple(_missing(loaded, source_map)),
+        errors,
+        tuple(sorted(warnings, key=lambda warning: warning.position or (0, 0))),
+        tuple(_with_positions(host_notes(judged), source_map)),
+    )
+
+
+def field_description(problem: Problem) -> str:
+    """Return the description of the field that a problem is about, or an empty text."""
+    description = describe_field(problem.path)
+    if not description or problem.message.startswith("unknown key"):
+        return ""
+    return f"{problem.path.rpartition('.')[2]}: {description}"
+
+
+def marked(kind: str, problem: Problem) -> Problem:
+    """Return a problem whose message begins with its kind and its place."""
+    place = f"{problem.path}: " if problem.path else ""
+    return replace(problem, path="", message=f"{kind}: {place}{problem.message}")
+
+
+def _missing(loaded: LoadedManifest, source_map: SourceMap) -> Iterator[Problem]:
+    for disabled in loaded.manifest.disabled:
+        position = source_map.search("|".join(rf"\$\{{?{name}\b|\bvars\.{name}\b" for name in disabled.missing))
+        position = position or source_map.locate(join_path(disabled.path, "preset"))  # a preset uses them
+        missing = disabled.error()
+        yield Problem("", missing.message, position, code=missing.code)
+
+
+def _with_positions(problems: Iterator[Problem], source_map: SourceMap) -> Iterator[Problem]:
+    return (replace(problem, position=source_map.locate(problem.path)) for problem in problems)

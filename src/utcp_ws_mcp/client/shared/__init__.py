@@ -1,0 +1,1 @@
+"""What replicas share through a Redis server; imported only with `serve --shared`."""

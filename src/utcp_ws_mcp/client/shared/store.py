@@ -1,0 +1,192 @@
+"""The shared store: a Redis or Valkey server, whose failures never fail or delay a call for long.
+
+This module alone imports redis-py. Every operation is one script, which the server runs as a whole. An operation ends
+after STORE_TIMEOUT; then the store is away, and later operations fail at once until a probe finds it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+import redis.asyncio as redis
+from redis import exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+
+from ...errors import ServeOptionsError
+from ...observability.events import Observer, SharedStoreBack, SharedStoreLost
+from .address import StoreAddress
+
+STORE_TIMEOUT: Final = 0.25
+"""Seconds of an operation, including a new connection."""
+BLOCK_SECONDS: Final = 1.0
+"""Seconds that a read of streams waits for an entry."""
+MAX_CONNECTIONS: Final = 256
+MAX_SHOWN_LENGTH: Final = 200
+"""Characters of a text of the server in a message."""
+
+
+StreamEntry = tuple[str, Mapping[bytes, bytes]]
+"""The identifier of an entry of a stream, and its fields."""
+
+
+class StoreAway(Exception):
+    """The store did not carry out an operation; `reason` says why. The operation may have happened."""
+
+    def __init__(self, reason: str, code: str = "shared-store-away") -> None:
+        self.reason, self.code = reason, code
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script of the server in Lua."""
+
+    source: str
+
+
+class SharedStore:
+    """A connection to the store, with what is known of its state.
+
+    Args:
+        address: Where the store is.
+        observe: Gets when the store is lost, and when it is back.
+    """
+
+    def __init__(self, address: StoreAddress, observe: Observer) -> None:
+        self.address = address
+        self._observe = observe
+        self._away: StoreAway | None = None
+        self._lost_at = 0.0
+        self._commands = self._client(STORE_TIMEOUT)
+        self._readers = self._client(BLOCK_SECONDS + STORE_TIMEOUT)
+        self._scripts: dict[Script, Any] = {}
+
+    def _client(self, timeout: float) -> redis.Redis:
+        address = self.address
+        return redis.Redis(
+            host=address.host,
+            port=address.port,
+            db=address.database,
+            username=address.username,
+            password=address.password,
+            ssl=address.tls,
+            socket_timeout=timeout,
+            socket_connect_timeout=STORE_TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
+            max_connections=MAX_CONNECTIONS,
+            protocol=2,
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        )
+
+    @property
+    def away(self) -> str | None:
+        """Return why the store is away; None while it answers."""
+        return None if self._away is None else self._away.reason
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
+        """Run a script, and return its answer.
+
+        Raises:
+            StoreAway: if the store does not carry it out in time, or is away already.
+        """
+        if self._away is not None:
+            raise self._away
+        return await self.probe(script, keys, args)
+
+    async def probe(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
+        """Run a script also if the store is away; if it succeeds, the store is back.
+
+        Raises:
+            StoreAway: if the store does not carry it out in time.
+        """
+        prepared = self._scripts.get(script)
+        if prepared is None:
+            prepared = self._scripts[script] = self._commands.register_script(script.source)
+        try:
+            with anyio.fail_after(STORE_TIMEOUT):
+                answer = await prepared(keys=keys, args=args)
+        except (exceptions.RedisError, OSError, ValueError) as error:  # ValueError: bytes that are not of the protocol
+            raise self._lose(error) from error
+        self._find()
+        return answer
+
+    async def read_streams(self, positions: Mapping[str, str]) -> dict[str, list[StreamEntry]]:
+        """Return the entries behind the positions of streams; wait at most BLOCK_SECONDS for the first.
+
+        Raises:
+            StoreAway: if the store does not answer.
+        """
+        if self._away is not None:
+            raise self._away
+        streams: Any = dict(positions)
+        try:
+            with anyio.fail_after(BLOCK_SECONDS + STORE_TIMEOUT):
+                answer: Any = await self._readers.xread(streams, block=int(BLOCK_SECONDS * 1000))
+            return {
+                key.decode(): [(entry_id.decode(), fields) for entry_id, fields in entries] for key, entries in answer
+            }
+        except (exceptions.RedisError, OSError, ValueError) as error:
+            raise self._lose(error) from error
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._commands.aclose()
+        await self._readers.aclose()
+
+    def _lose(self, error: Exception) -> StoreAway:
+        away = describe_failure(error)
+        if self._away is None or self._away.code != away.code:
+            self._lost_at = anyio.current_time()
+            self._observe(SharedStoreLost(str(self.address), away.reason, away.code))
+        self._away = away
+        return away
+
+    def _find(self) -> None:
+        if self._away is not None:
+            self._away = None
+            self._observe(SharedStoreBack(str(self.address), anyio.current_time() - self._lost_at))
+
+
+def describe_failure(error: Exception) -> StoreAway:
+    """Return what a failure of an operation means."""
+    shown = str(error)[:MAX_SHOWN_LENGTH] or type(error).__name__
+    match error:
+        case exceptions.AuthenticationError() | exceptions.AuthorizationError():
+            return StoreAway(f"the login is refused: {shown}", "shared-store-refused")
+        case exceptions.NoPermissionError():
+            return StoreAway(f"the user lacks a permission: {shown}", "shared-store-refused")
+        case exceptions.OutOfMemoryError():
+            return StoreAway("its memory is full (maxmemory)", "shared-store-full")
+        case exceptions.BusyLoadingError():
+            return StoreAway("it is loading its data")
+        case exceptions.TimeoutError() | TimeoutError():
+            return StoreAway(f"no answer within {STORE_TIMEOUT:g} s")
+        case exceptions.InvalidResponse() | ValueError():
+            return StoreAway("the answer is not of the Redis protocol", "shared-store-refused")
+        case exceptions.ResponseError():
+            return _describe_answer(shown)
+        case _:
+            return StoreAway(shown.rstrip("."))
+
+
+def _describe_answer(text: str) -> StoreAway:
+    for start, reason, code in (
+        ("OOM ", "its memory is full (maxmemory)", "shared-store-full"),
+        ("NOPERM", f"the user lacks a permission: {text}", "shared-store-refused"),
+        ("NOAUTH", "a password is required", "shared-store-refused"),
+    ):
+        if start in text[:40]:
+            return StoreAway(reason, code)
+    return StoreAway(f"it answered: {text}")
+
+
+def refuse_start(address: StoreAddress, away: StoreAway) -> ServeOptionsError:
+    """Return the error for a store that cannot be used before the operator changes something."""
+    return ServeOptionsError(
+        f"--shared {address}: {away.reason.rstrip('.')}. Check the URL, the user and the password.", code=away.code
+    )

@@ -1,0 +1,113 @@
+"""What does not happen unless the operator allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .base import BridgeError, end_sentence
+
+
+class PolicyError(BridgeError):
+    """The operator must allow it in the manifest or in the options, or it does not happen."""
+
+
+class ServeOptionsError(PolicyError):
+    """The options of `serve` contradict each other, or cannot be granted."""
+
+
+class ScopeRequired(PolicyError):
+    """The access token of a caller has no scope that allows a tool; each of `scopes` would."""
+
+    code = "scope-required"
+
+    def __init__(self, tool: str, scopes: Sequence[str]) -> None:
+        self.tool, self.scopes = tool, tuple(scopes)
+        needed = f"a token with the scope {' or '.join(scopes)} is needed" if scopes else "no scope of this server does"
+        super().__init__(f"{tool} was not called: your access token does not allow it; {needed}.")
+
+
+class SubjectRateExceeded(PolicyError):
+    """A subject calls more tools in a second than `--requests-per-subject` allows."""
+
+    code = "subject-rate-exceeded"
+
+    def __init__(self, per_second: float, wait: float) -> None:
+        self.per_second, self.wait = per_second, wait
+        super().__init__(
+            f"the call was not sent: each user may call {per_second:g} tools a second here. Call again in {wait:.1f} s."
+        )
+
+
+class InstallError(PolicyError):
+    """The configuration of an MCP host does not allow that a server is added or removed. The message says why."""
+
+    code = "host-file-invalid"
+
+
+class ImportFailed(PolicyError):
+    """A description that cannot be imported. The message says why, and what to give instead."""
+
+    code = "not-a-description"
+
+
+class PinStoreError(PolicyError):
+    """The approved tools cannot be saved in the state folder."""
+
+    code = "pins-not-saved"
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"the approved tools cannot be saved in {path}: {end_sentence(reason)}")
+
+
+class ApprovalRefused(PolicyError):
+    """A discovered tool that cannot be approved as it was named: nothing was shown under this name and digest."""
+
+    code = "approval-refused"
+
+    def __init__(self, tool: str, reason: str) -> None:
+        self.tool, self.reason = tool, reason
+        super().__init__(f"{tool} is not approved: {reason}. List the withheld tools again with `utcp-ws-mcp approve`.")
+
+
+class ForbiddenURL(PolicyError):
+    """A URL that is malformed, or of a kind that is not allowed here."""
+
+    code = "invalid-url"
+
+
+class ForbiddenAddress(PolicyError):
+    """A host that resolves to an address which the manifest does not allow."""
+
+    code = "address-not-allowed"
+
+    def __init__(self, host: str, address: str, kind: str) -> None:
+        self.host, self.address, self.kind = host, address, kind
+        cause = f"it is a {kind} address" if host == address else f"it resolves to the {kind} address {address}"
+        allowed = kind if kind in ("private", "loopback") else address
+        super().__init__(
+            f"{host}: connection blocked because {cause}. To allow it, set "
+            f'"network": {{"allow": ["{allowed}"]}} in the call template.'
+        )
+
+
+class ForbiddenRedirect(PolicyError):
+    """A redirect. The bridge never follows redirects, because they would carry credentials to another server."""
+
+    code = "redirect-not-followed"
+
+    def __init__(self, address: str, status: int) -> None:
+        self.address, self.status = address, status
+        super().__init__(
+            f"{address}: the server answered with a redirect (HTTP {status}). Write the final URL into the manifest."
+        )
+
+
+class ForbiddenHeader(PolicyError):
+    """A header that may not be sent: its name belongs to the handshake, or its value contains control characters."""
+
+    code = "header-not-allowed"
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        super().__init__(f"header {name!r}: {reason}")

@@ -1,0 +1,322 @@
+"""`utcp-ws-mcp import`, as a person uses it: files, folders, URLs, endpoints, and a second import."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.server import ServerConnection
+
+from .endpoint import served
+from .test_commands import run
+
+METHODS = [
+    {"name": "getTime", "params": [{"name": "zone", "schema": {"type": "string"}}], "result": {"name": "time"}},
+    {"name": "setTime", "params": [], "result": {"name": "ok"}},
+]
+OPENRPC = {"openrpc": "1.3.2", "info": {"title": "Clock"}, "methods": METHODS}
+URL = "wss://clock.example.com/"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    file = tmp_path / "openrpc.json"
+    file.write_text(json.dumps(OPENRPC))
+    return file
+
+
+def read(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_a_description_becomes_a_manifest_that_is_checked(source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    ended = run("import", str(source), str(file), "--url", URL)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.startswith("Clock (OpenRPC 1.3.2), 2 operations: 2 imported.\n")
+    assert ended.stdout == f"{file}: 1 call template, 2 tools listed\n"
+    manifest = read(file)
+    assert manifest["$comment"][0] == "Imported from openrpc.json. Clock (OpenRPC 1.3.2), 2 operations: 2 imported."
+    assert (manifest["name"], manifest["url"]) == ("clock", URL)
+    assert run("check", "--strict", str(file)).returncode == 0
+
+
+def test_the_options_choose(source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    ended = run("import", str(source), str(file), "--url", URL, "--read-only", "--params", "position")
+    assert ended.returncode == 0, ended.stderr
+    (tool,) = read(file)["tools"]
+    assert tool["tool_call_template"]["message"]["params"] == ["{{ args.zone }}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "code"),
+    [
+        (None, (), "description-not-readable"),
+        (b"\xff\xfe", (), "description-not-readable"),
+        (b"{", (), "description-not-readable"),
+        (b'{"openapi": "3.0.0"}', (), "not-a-description"),
+        (b'{"asyncapi": "3.0.0", "openrpc": "1.0.0"}', (), "description-ambiguous"),
+        (json.dumps(OPENRPC).encode(), (), "server-missing"),
+        (json.dumps(OPENRPC).encode(), ("--url", "https://x.example.com"), "server-not-usable"),
+        (json.dumps(OPENRPC).encode(), ("--url", URL, "--include", "x*"), "nothing-to-import"),
+        (json.dumps({**OPENRPC, "servers": [{"url": "https://x.example.com"}]}).encode(), (), "server-not-websocket"),
+        (b" " * (33 << 20), (), "description-too-large"),
+        (b'{"asyncapi": "9.0.0"}', ("--url", URL), "description-version"),
+    ],
+)
+def test_bad_input_gives_one_message_and_writes_nothing(
+    content: bytes | None, options: tuple[str, ...], code: str, tmp_path: Path
+) -> None:
+    source, file = tmp_path / "source.json", tmp_path / "m.json"
+    if content is not None:
+        source.write_bytes(content)
+    ended = run("import", str(source), str(file), *options)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.endswith(f"[{code}]\n")
+    assert {*tmp_path.iterdir()} <= {source}
+
+
+@pytest.mark.parametrize("content", ["[]", "no JSON"])
+def test_a_file_that_is_no_manifest_is_not_overwritten(content: str, source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    file.write_text(content)
+    ended = run("import", str(source), str(file), "--url", URL, "--yes")
+    assert (ended.returncode, file.read_text()) == (2, content)
+    assert ended.stderr.endswith("[import-target-invalid]\n")
+
+
+def test_a_folder_that_does_not_exist_is_said(source: Path, tmp_path: Path) -> None:
+    ended = run("import", str(source), str(tmp_path / "no" / "m.json"), "--url", URL)
+    assert ended.returncode == 2
+    assert "cannot be written: no such file or directory" in ended.stderr
+
+
+def test_a_second_import_shows_the_difference_and_writes_it_only_if_asked(source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    assert run("import", str(source), str(file), "--url", URL).returncode == 0
+    changed = read(file)
+    changed["tools"][0]["description"] = "Mine."
+    file.write_text(json.dumps(changed))
+    newer = [{**each, "summary": "Newer."} for each in METHODS]
+    added = {"name": "stop", "params": [], "result": {"name": "ok"}}
+    source.write_text(json.dumps({**OPENRPC, "methods": [*newer, added]}))
+    shown = run("import", str(source), str(file), "--url", URL)
+    assert (shown.returncode, read(file)) == (1, changed)
+    assert shown.stdout.splitlines() == [
+        f"{file}: + new: stop",
+        f"{file}: ~ changed in the description: setTime",
+        f"{file}: = changed by you, kept: getTime",
+    ]
+    assert "--yes changes it" in shown.stderr
+    written = run("import", str(source), str(file), "--url", URL, "--yes")
+    assert written.returncode == 0, written.stderr
+    assert [(tool["name"], tool["description"]) for tool in read(file)["tools"]] == [
+        ("getTime", "Mine."),
+        ("setTime", "Newer. Returns: ok."),
+        ("stop", "Stop. Returns: ok."),
+    ]
+    again = run("import", str(source), str(file), "--url", URL)
+    assert again.stdout.splitlines() == [f"{file}: = changed by you, kept: getTime"]
+
+
+def test_files_beside_a_description_are_read_and_others_not(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.json"
+    secret.write_text(json.dumps({"type": "string", "enum": ["top-secret"]}))
+    folder = tmp_path / "api"
+    folder.mkdir()
+    (folder / "types.json").write_text(json.dumps({"Zone": {"type": "string", "enum": ["Oslo"]}}))
+    (folder / "link.json").symlink_to(secret)
+    names = {"beside": "types.json#/Zone", "above": "../secret.json", "linked": "link.json", "absolute": str(secret)}
+    methods = [
+        {"name": name, "params": [{"name": "zone", "schema": {"$ref": reference}}], "result": {}}
+        for name, reference in names.items()
+    ]
+    (folder / "openrpc.json").write_text(json.dumps({**OPENRPC, "methods": methods}))
+    file = tmp_path / "m.json"
+    ended = run("import", str(folder / "openrpc.json"), str(file), "--url", URL)
+    assert [tool["name"] for tool in read(file)["tools"]] == ["beside"]
+    assert "3 skipped" in ended.stderr
+    assert "top-secret" not in file.read_text()
+
+
+@contextmanager
+def web(pages: dict[str, Any]) -> Iterator[str]:
+    """Serve documents by their path; what is no dict is a status. The requests that came are in `pages["seen"]`."""
+    seen = pages.setdefault("seen", [])
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append((self.path, self.headers.get("Authorization")))
+            page = pages.get(self.path, 404)
+            self.send_response(page if isinstance(page, int) else 200)
+            if page == 302:
+                self.send_header("Location", "/elsewhere")
+            self.end_headers()
+            if not isinstance(page, int):
+                self.wfile.write(page if isinstance(page, bytes) else json.dumps(page).encode())
+
+        def log_message(self, *_: Any) -> None:
+            """Write nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_description_is_fetched_with_headers_whose_values_stay_secret(tmp_path: Path) -> None:
+    pages: dict[str, Any] = {"/openrpc.json?key=abc": OPENRPC}
+    file = tmp_path / "m.json"
+    with web(pages) as base:
+        header = "Authorization:Bearer ${API_TOKEN}"
+        ended = run(
+            *("import", f"{base}/openrpc.json?key=abc", str(file), "--url", URL, "--header", header),
+            API_TOKEN="a-token-123456",
+        )
+    assert ended.returncode == 0, ended.stderr
+    assert pages["seen"] == [("/openrpc.json?key=abc", "Bearer a-token-123456")]
+    assert "key=abc" not in file.read_text() + ended.stderr
+    assert "a-token-123456" not in file.read_text() + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [
+        (404, "description-not-fetched"),
+        (302, "description-not-fetched"),
+        (b"<html>", "description-not-readable"),
+        (b"\xff\xff", "description-not-readable"),
+    ],
+)
+def test_a_document_that_cannot_be_fetched_says_why(page: Any, code: str, tmp_path: Path) -> None:
+    with web({"/x": page}) as base:
+        ended = run("import", f"{base}/x", str(tmp_path / "m.json"), "--url", URL)
+    assert ended.returncode == 2
+    assert ended.stderr.endswith(f"[{code}]\n")
+
+
+def test_references_to_the_web_are_followed_only_if_asked(tmp_path: Path) -> None:
+    pages: dict[str, Any] = {"/types.json": {"Zone": {"type": "string"}}}
+    with web(pages) as base:
+        method = {
+            "name": "f",
+            "params": [{"name": "zone", "schema": {"$ref": f"{base}/types.json#/Zone"}}],
+            "result": {},
+        }
+        source = tmp_path / "openrpc.json"
+        source.write_text(json.dumps({**OPENRPC, "methods": [*METHODS, method]}))
+        run("import", str(source), str(tmp_path / "a.json"), "--url", URL)
+        assert pages["seen"] == []
+        run("import", str(source), str(tmp_path / "b.json"), "--url", URL, "--remote-references")
+    assert [len(read(tmp_path / name)["tools"]) for name in ("a.json", "b.json")] == [2, 3]
+
+
+def test_a_browser_is_asked_for_its_protocol(tmp_path: Path) -> None:
+    protocol = {"domains": [{"domain": "Page", "commands": [{"name": "enable"}]}]}
+    file = tmp_path / "m.json"
+    with web({"/json/protocol": protocol}) as base:
+        ended = run("import", base, str(file), "--format", "cdp")
+    assert ended.returncode == 0, ended.stderr
+    manifest = read(file)
+    assert manifest["url"] == f"ws{base.removeprefix('http')}/devtools/browser/{{{{ session.browser }}}}"
+    assert manifest["before_connect"][0]["http"]["url"] == f"{base}/json/version"
+
+
+def rpc(answers: dict[str, Any]) -> Any:
+    def handle(connection: ServerConnection) -> None:
+        for raw in connection:
+            message = json.loads(raw)
+            if message.get("type") == "auth":
+                connection.send(json.dumps({"type": "auth_ok"}))
+                continue
+            known = answers.get(message.get("method", message.get("type")))
+            reply = {"error": {"code": -32601, "message": "Method not found"}} if known is None else {"result": known}
+            success = {"type": "result", "success": known is not None}
+            connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], **success, **reply}))
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "tool"),
+    [
+        ("rpc.discover", OPENRPC, "getTime"),
+        ("JSONRPC.Introspect", {"methods": {"JSONRPC.Ping": {"params": []}}, "types": {}}, "JSONRPC.Ping"),
+        ("core.describe", {"core.get_version": {"params": [], "description": "Get."}}, "core.get_version"),
+        ("core.get_methods", {"pool.query": {"accepts": [], "description": "Query."}}, "pool.query"),
+    ],
+)
+def test_an_endpoint_is_asked_for_its_methods(method: str, answer: Any, tool: str, tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    with served(rpc({method: answer})) as url:
+        ended = run("import", url, str(file), "--header", "X-Key:${KEY}", KEY="a-key-123456")
+        assert ended.returncode == 0, ended.stderr
+    manifest = read(file)
+    assert (manifest["tools"][0]["name"], manifest["url"]) == (tool, url)
+
+
+def test_home_assistant_is_asked_for_its_services(tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    services = {"light": {"turn_on": {"description": "Turns on."}}}
+    answer = rpc({"get_services": services})
+
+    def handle(connection: ServerConnection) -> None:
+        connection.send(json.dumps({"type": "auth_required"}))
+        answer(connection)
+
+    token = {"HOMEASSISTANT_TOKEN": "a-token-123456"}
+    with served(handle) as url:
+        ended = run("import", url, str(file), "--preset", "homeassistant", **token)
+        missing = run("import", url, str(tmp_path / "n.json"), "--preset", "homeassistant")
+    assert ended.returncode == 0, ended.stderr
+    assert read(file)["tools"][0]["name"] == "light.turn_on"
+    assert "HOMEASSISTANT_TOKEN is not set" in missing.stderr
+    assert missing.stderr.endswith("[endpoint-not-described]\n")
+
+
+def test_an_endpoint_that_does_not_describe_itself_says_what_it_answered(tmp_path: Path) -> None:
+    with served(rpc({})) as url:
+        refused = run("import", url, str(tmp_path / "m.json"))
+    gone = run("import", url, str(tmp_path / "m.json"))
+    for ended in (refused, gone):
+        assert ended.returncode == 2
+        assert ended.stderr.endswith("[endpoint-not-described]\n")
+    assert "Method not found" in refused.stderr
+    assert not (tmp_path / "m.json").exists()
+
+
+def test_a_preset_that_does_not_exist_is_said(source: Path, tmp_path: Path) -> None:
+    ended = run("import", str(source), str(tmp_path / "m.json"), "--preset", "jsonrpc3")
+    assert ended.returncode == 2
+    assert "there is no preset 'jsonrpc3'" in ended.stderr
+
+
+def test_online_connects_to_what_was_imported(source: Path, tmp_path: Path) -> None:
+    with served(rpc({})) as url:
+        ended = run("import", str(source), str(tmp_path / "m.json"), "--url", url, "--online")
+    assert ended.returncode == 0, ended.stderr
+    assert "connected to" in ended.stdout
+
+
+def test_a_folder_of_schemas_is_imported(tmp_path: Path) -> None:
+    folder = tmp_path / "v3"
+    for name in ("time/send", "time/receive"):
+        file = folder / f"{name}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"type": "object", "properties": {"req_id": {"type": "integer"}}}))
+    ended = run("import", str(folder), str(tmp_path / "m.json"), "--url", URL)
+    assert ended.returncode == 0, ended.stderr
+    assert read(tmp_path / "m.json")["tools"][0]["name"] == "time"

@@ -1,0 +1,341 @@
+"""OpenRPC, and what endpoints without it say of their methods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.peer import peer
+from utcp_ws_mcp import Bridge
+from utcp_ws_mcp.errors import ImportFailed
+
+from .sides import feeds, imported, problems_of, tools
+
+
+def document(*methods: dict[str, Any], **others: Any) -> dict[str, Any]:
+    return {"openrpc": "1.3.2", "info": {"title": "Node"}, "methods": list(methods), **others}
+
+
+def method(name: str, *params: dict[str, Any], **others: Any) -> dict[str, Any]:
+    return {"name": name, "params": list(params), "result": {"name": "result"}, **others}
+
+
+def param(name: str, kind: str = "string", **others: Any) -> dict[str, Any]:
+    return {"name": name, "schema": {"type": kind}, **others}
+
+
+def message_of(result: Any, name: str) -> Any:
+    return tools(result)[name]["tool_call_template"]["message"]
+
+
+def test_names_of_parameters_that_hosts_refuse_are_mapped_in_the_message(tmp_path: Any) -> None:
+    each = method("say", param("the text", required=True), param("$top", "integer"), paramStructure="by-name")
+    result = imported(document(each))
+    assert tools(result)["say"]["inputs"]["required"] == ["the_text"]
+    assert problems_of(result, tmp_path) == []
+    assert message_of(result, "say")["params"] == {"the text": "{{ args.the_text }}", "$top": "{{ args.top }}"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        ({"a": "1"}, ["1"]),
+        ({"a": "1", "c": "3"}, ["1", None, "3"]),
+        ({"a": "1", "b": "2"}, ["1", "2"]),
+        ({"a": "1", "b": "2", "c": "3"}, ["1", "2", "3"]),
+    ],
+)
+async def test_a_missing_parameter_before_others_is_null_and_one_at_the_end_is_left_out(
+    arguments: dict[str, Any], sent: list[Any], tmp_path: Any
+) -> None:
+    each = method("f", param("a", required=True), param("b"), param("c"), paramStructure="by-position")
+
+    async def answer(_: Any, connection: Any, message: Any) -> None:
+        await connection.send(f'{{"jsonrpc": "2.0", "id": {message["id"]}, "result": 1}}')
+
+    async with peer(answer) as server:
+        file = tmp_path / "m.json"
+        assert problems_of(imported(document(each), url=server.url), tmp_path) == []
+        file = tmp_path / "manifest.json"
+        async with Bridge.open(file) as bridge:
+            await bridge.call_tool("node.f", arguments)
+    assert server.received[0]["params"] == sent
+
+
+def test_the_way_of_parameters_is_what_the_method_says_then_the_option_then_its_style() -> None:
+    said = method("a_x", param("p"), paramStructure="by-name")
+    silent = method("a_y", param("p"))
+    default = imported(document(said, silent))
+    assert "tool_call_template" not in tools(default)["a_x"]
+    assert message_of(default, "a_y")["params"] == ["{{ args.p }}"]
+    chosen = imported(document(said, silent), params="name")
+    assert "tool_call_template" not in tools(chosen)["a_y"]
+
+
+def test_a_method_without_result_is_a_notification_which_nothing_answers() -> None:
+    each = {"name": "log", "params": [param("text")]}
+    template = tools(imported(document(each)))["log"]["tool_call_template"]
+    assert template == {"message": {"jsonrpc": "2.0", "method": "log", "params": "{{ args }}"}, "reply": "none"}
+
+
+def test_a_server_with_variables_has_their_defaults_and_asks_for_the_others() -> None:
+    server = {"url": "wss://{host}/{tenant}/rpc", "variables": {"host": {"default": "a.example.com"}, "tenant": {}}}
+    result = imported(document(method("f"), servers=[server]), url=None)
+    assert result.manifest["url"] == "wss://a.example.com/${TENANT}/rpc"
+
+
+@pytest.mark.parametrize(
+    ("servers", "code"), [([], "server-missing"), ([{"url": "https://a.example.com"}], "server-not-websocket")]
+)
+def test_a_document_without_a_websocket_server_asks_for_the_url(servers: Any, code: str) -> None:
+    with pytest.raises(ImportFailed) as failed:
+        imported(document(method("f"), servers=servers), url=None)
+    assert failed.value.code == code
+    assert "--url" in str(failed.value)
+
+
+def test_a_broken_reference_skips_its_method_only() -> None:
+    broken = method("bad", {"name": "x", "schema": {"$ref": "#/components/schemas/Missing"}})
+    result = imported(document(method("good"), broken))
+    assert [*tools(result)] == ["good"]
+    assert [(each.name, "leads nowhere" in each.reason) for each in result.description.skipped] == [("bad", True)]
+
+
+def test_a_reference_to_itself_skips_its_method_only() -> None:
+    schemas = {"A": {"$ref": "#/components/schemas/B"}, "B": {"$ref": "#/components/schemas/A"}}
+    circular = method("bad", {"name": "x", "schema": {"$ref": "#/components/schemas/A"}})
+    result = imported(document(method("good"), circular, components={"schemas": schemas}))
+    assert [each.reason for each in result.description.skipped] == [
+        "the reference '#/components/schemas/A' leads to itself"
+    ]
+
+
+def test_a_schema_that_contains_itself_stays_a_reference_to_a_definition(tmp_path: Any) -> None:
+    tree = {
+        "type": "object",
+        "properties": {"children": {"type": "array", "items": {"$ref": "#/components/schemas/T"}}},
+    }
+    each = method("plant", {"name": "tree", "required": True, "schema": {"$ref": "#/components/schemas/T"}})
+    result = imported(document(each, components={"schemas": {"T": tree}}))
+    inputs = tools(result)["plant"]["inputs"]
+    assert inputs["properties"]["tree"] == {"$ref": "#/$defs/T"}
+    assert inputs["$defs"]["T"]["properties"]["children"]["items"] == {"$ref": "#/$defs/T"}
+    assert problems_of(result, tmp_path) == []
+
+
+def test_methods_of_one_name_and_names_that_are_alike_do_not_hide_each_other() -> None:
+    result = imported(document(method("a b"), method("a_b"), method("a b")))
+    assert [*tools(result)] == ["a_b", "a_b_2"]
+    assert message_of(result, "a_b")["method"] == "a b"
+    assert message_of(result, "a_b_2")["method"] == "a_b"
+    assert [each.name for each in result.description.skipped] == ["a b (again)"]
+
+
+def test_the_texts_of_a_document_are_no_templates_and_no_variables(tmp_path: Any) -> None:
+    name = "{{ vars.HOME }}${HOME}"
+    each = method(name, param("x", description="${HOME} {{ 7 * 7 }}"), summary="${HOME}")
+    key = method("f", param("{{ args.x }}"), paramStructure="by-name")
+    result = imported(document(each, key))
+    assert [skipped.name for skipped in result.description.skipped] == ["f"]
+    assert problems_of(result, tmp_path) == []
+    (tool,) = tools(result).values()
+    assert tool["name"] == "vars.HOME_HOME"
+    assert "{{ '" in tool["tool_call_template"]["message"]["method"]
+
+
+def test_defaults_are_said_in_words_because_they_would_be_sent() -> None:
+    each = method("f", {"name": "limit", "schema": {"type": "integer", "default": -1, "description": "At most."}})
+    schema = tools(imported(document(each)))["f"]["inputs"]["properties"]["limit"]
+    assert schema == {"type": "integer", "description": "At most. Default: -1."}
+
+
+def events_of(result: Any, name: str) -> dict[str, Any]:
+    return feeds(result)[name]
+
+
+async def follow(server: Any, result: Any, feed: str, arguments: dict[str, Any], folder: Any) -> list[Any]:
+    """Return the data of the events of a feed."""
+    assert problems_of(result, folder) == []
+    async with Bridge.open(folder / "manifest.json") as bridge:
+        read = await bridge.call_tool(f"node.{feed}_events", {**arguments, "wait_seconds": 5})
+    return [event["data"] for event in read["events"]]
+
+
+SUBSCRIPTIONS: list[tuple[str, dict[str, Any], str, dict[str, Any], Any, Any, Any]] = [
+    (  # Ethereum: the ID is the result, one method ends all subscriptions
+        "ethereum",
+        document(
+            method("eth_subscribe", param("kind", required=True)),
+            method("eth_unsubscribe", param("id", required=True)),
+        ),
+        "eth_subscribe",
+        {"kind": "newHeads"},
+        "0x1",
+        {"method": "eth_subscription", "params": {"subscription": "0x1", "result": {"n": 1}}},
+        ["0x1"],
+    ),
+    (  # jsonrpsee: a pair of methods for each subscription
+        "jsonrpsee",
+        document(method("subscribe_blocks"), method("unsubscribe_blocks", param("id", required=True))),
+        "subscribe_blocks",
+        {},
+        7,
+        {"method": "blocks", "params": {"subscription": 7, "result": {"n": 1}}},
+        [7],
+    ),
+    (  # Starknet: notifications are methods without a result
+        "starknet",
+        document(
+            method("s_subscribeHeads", param("block")),
+            {"name": "s_subscriptionHeads", "params": [param("subscription_id"), param("result")]},
+            method("s_unsubscribe", param("subscription_id", required=True)),
+        ),
+        "s_subscribeHeads",
+        {},
+        "9",
+        {"method": "s_subscriptionHeads", "params": {"subscription_id": "9", "result": {"n": 1}}},
+        ["9"],
+    ),
+    (  # rpckit: subscriptions stand outside of the methods
+        "rpckit",
+        document(
+            method("other"),
+            **{
+                "x-rpc-subscriptions": [
+                    {
+                        "name": "count",
+                        "subscribe": "count.subscribe",
+                        "unsubscribe": "count.unsubscribe",
+                        "params": {"type": "object", "properties": {"start": {"type": "integer"}}},
+                    }
+                ]
+            },
+        ),
+        "count",
+        {"start": 1},
+        {"subscriptionId": "s"},
+        {"method": "count", "params": {"subscriptionId": "s", "payload": {"n": 1}}},
+        {"subscriptionId": "s"},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("api", "feed", "arguments", "reply", "event", "ended"),
+    [case[1:] for case in SUBSCRIPTIONS],
+    ids=[case[0] for case in SUBSCRIPTIONS],
+)
+async def test_a_subscription_is_a_feed_that_begins_reads_and_ends_it(
+    api: Any, feed: str, arguments: dict[str, Any], reply: Any, event: Any, ended: Any, tmp_path: Any
+) -> None:
+    import json
+
+    async def answer(_: Any, connection: Any, message: Any) -> None:
+        if "unsubscribe" in message["method"]:
+            return
+        foreign = json.loads(json.dumps(event).replace('"0x1"', '"0x2"').replace('"9"', '"8"').replace(": 7", ": 6"))
+        await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": reply}))
+        if foreign != event:
+            await connection.send(json.dumps({"jsonrpc": "2.0", **foreign}))
+        await connection.send(json.dumps({"jsonrpc": "2.0", **event}))
+
+    async with peer(answer) as server:
+        data = await follow(server, imported(api, url=server.url), feed, arguments, tmp_path)
+        await server.until(lambda: len(server.received) == 2)
+    assert data == [{"n": 1}]
+    assert "unsubscribe" in server.received[1]["method"]
+    assert server.received[1]["params"] == ended
+
+
+def test_a_method_that_ends_a_subscription_is_assumed_where_the_document_has_none(tmp_path: Any) -> None:
+    result = imported(document(method("eth_subscribe", param("kind", required=True))))
+    assert feeds(result)["eth_subscribe"]["close"]["method"] == "eth_unsubscribe"
+    assert any("does not have: eth_unsubscribe" in line for line in result.report)
+    assert problems_of(result, tmp_path) == []
+
+
+async def test_a_method_that_listens_is_a_feed_without_this_argument(tmp_path: Any) -> None:
+    import json
+
+    each = method("Device.onChanged", param("listen", "boolean", required=True))
+
+    async def answer(_: Any, connection: Any, message: Any) -> None:
+        for result in ({"listening": message["params"]["listen"], "event": "changed"}, {"volume": 3}):
+            await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}))
+
+    async with peer(answer) as server:
+        result = imported(document(each), url=server.url)
+        assert "inputs" not in events_of(result, "Device.onChanged")
+        data = await follow(server, result, "Device.onChanged", {}, tmp_path)
+        await server.until(lambda: len(server.received) == 2)
+    assert data == [{"volume": 3}]
+    assert [message["params"] for message in server.received] == [{"listen": True}, {"listen": False}]
+
+
+def test_events_can_be_streams_or_nothing() -> None:
+    api = SUBSCRIPTIONS[0][1]
+    stream = tools(imported(api, events="streams"))["eth_subscribe"]
+    assert stream["tool_call_template"]["stream"]["cancel"]["method"] == "eth_unsubscribe"
+    nothing = imported(document(*api["methods"], method("eth_call")), events="none")
+    assert ([*tools(nothing)], feeds(nothing)) == (["eth_call"], {})
+
+
+KODI = {
+    "methods": {
+        "Player.Stop": {"type": "method", "params": [{"name": "playerid", "required": True, "$ref": "Player.Id"}]},
+        "Player.GetItem": {
+            "permission": "ReadData",
+            "params": [{"name": "limits", "type": [{"type": "integer", "minimum": 0}, {"type": "string"}]}],
+        },
+    },
+    "types": {"Player.Id": {"id": "Player.Id", "type": "integer", "minimum": 0, "required": True}},
+    "notifications": {"Player.OnStop": {}},
+}
+MOPIDY = {
+    "core.get_version": {"description": "Get version.", "params": []},
+    "core.mixer.set_volume": {
+        "description": "Set volume.",
+        "params": [{"name": "volume"}, {"name": "x", "default": 1}],
+    },
+}
+TRUENAS = {
+    "pool.query": {
+        "description": "Pools.",
+        "accepts": [{"_name_": "filters", "type": "array", "_required_": False}],
+        "returns": [{}],
+    },
+    "pool.export": {"description": "Export.", "accepts": [{"_name_": "id", "type": "integer"}], "job": True},
+}
+
+
+def test_what_kodi_says_is_imported_with_its_old_schemas(tmp_path: Any) -> None:
+    result = imported({"jsonrpc": "2.0", "id": 1, "result": KODI})
+    assert tools(result)["Player.Stop"]["inputs"]["properties"]["playerid"] == {"type": "integer", "minimum": 0}
+    limits = tools(result)["Player.GetItem"]["inputs"]["properties"]["limits"]
+    assert limits == {"anyOf": [{"minimum": 0, "type": "integer"}, {"type": "string"}]}
+    assert tools(result)["Player.GetItem"]["annotations"] == {"readOnlyHint": True}
+    assert feeds(result)["notifications"]["match"] == "message.method == 'Player.OnStop'"
+    assert problems_of(result, tmp_path) == []
+
+
+def test_what_mopidy_says_is_imported_with_its_preset(tmp_path: Any) -> None:
+    result = imported(MOPIDY)
+    assert result.manifest["preset"] == "mopidy"
+    assert tools(result)["core.mixer.set_volume"]["inputs"]["required"] == ["volume"]
+    assert feeds(result)["mopidy"]["match"] == "message.event is defined"
+    assert problems_of(result, tmp_path) == []
+
+
+def test_what_truenas_says_is_imported_by_position(tmp_path: Any) -> None:
+    result = imported(TRUENAS)
+    assert message_of(result, "pool.query")["params"] == ["{{ args.filters }}"]
+    assert tools(result)["pool.query"]["annotations"] == {"readOnlyHint": True}
+    assert tools(result)["pool.export"]["inputs"]["required"] == ["id"]
+    assert problems_of(result, tmp_path) == []
+
+
+def test_an_openrpc_document_without_methods_is_refused() -> None:
+    with pytest.raises(ImportFailed, match=r"no array \"methods\"") as failed:
+        imported({"openrpc": "1.3.2"})
+    assert failed.value.code == "not-a-description"
