@@ -95,11 +95,6 @@ class DiscoveryTask:
         self._changed = anyio.Event()
         self._cancel_scope = anyio.CancelScope()
 
-    @property
-    def was_attempted(self) -> bool:
-        """Whether an attempt has ended."""
-        return self._ended > 0
-
     @cached_property
     def _tool(self) -> CompiledTool:
         return compile_discovery(self.entry)
