@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -175,7 +175,8 @@ class Bridge(BridgeStatus, FeedAccess):
         self, request: HandshakeRequest, arguments: dict[str, Any], on_draining: Callable[[], None]
     ) -> Connection:
         try:
-            return await self._connector(request, arguments, on_draining)
+            opening = partial(self._connector, request, arguments, on_draining)
+            return await (opening() if self.fleet is None else self.fleet.accounts.open(request, opening))
         except ConnectError as failed:
             failed.redact(self._redact.guard)
             raise
@@ -350,6 +351,8 @@ class Bridge(BridgeStatus, FeedAccess):
         self._observe(events.WarningIssued(text))
 
     def _observe(self, event: events.Event) -> None:
+        if isinstance(event, events.ConnectionClosed) and self.fleet is not None:
+            self.fleet.accounts.note_closed()
         if isinstance(event, events.ConnectionClosed) and event.remote:
             self._discovery_manager.connection_lost(event.manual)
         try:

@@ -287,6 +287,23 @@ async def test_health_needs_no_access_and_metrics_none_on_loopback(tmp_path: Pat
     assert foreign.status_code == 421
 
 
+async def test_a_server_is_ready_when_the_discovery_of_each_manual_has_succeeded_or_failed_once(tmp_path: Path) -> None:
+    async def refuse(seen: Peer, connection: Any, message: Any) -> None:
+        await announced.wait()
+        await connection.close()
+
+    announced = anyio.Event()
+    async with peer(refuse) as seen, served(tmp_path, entry(seen)) as url, httpx2.AsyncClient() as http:
+        ready, elsewhere = url.replace("/mcp", "/readyz"), {"Host": "10.0.0.7"}
+        waiting = await http.get(ready, headers=elsewhere)
+        announced.set()
+        with anyio.fail_after(PATIENCE):
+            while (answer := await http.get(ready, headers=elsewhere)).status_code == 503:
+                await anyio.sleep(0.02)
+    assert (waiting.status_code, waiting.text) == (503, "waits for manuals\n")
+    assert (answer.status_code, answer.text) == (200, "ready\n")
+
+
 async def test_metrics_need_the_token_if_other_machines_can_reach_them(tmp_path: Path) -> None:
     async with peer(jsonrpc) as seen:
         options = {"address": "0.0.0.0:0", "allowed_hosts": ["mcp.example"]}

@@ -12,7 +12,8 @@ from ...core.feeds.cursor import Cursor
 from ...core.feeds.feed import CompiledFeed
 from ...core.feeds.shared_entry import SharedEvent
 from ...core.fleet_keys import connection_digest
-from ...observability.feed_events import FeedClosed, FeedOwned
+from ...observability.events import Event
+from ...observability.feed_events import FeedClosed, FeedInterrupted, FeedOwned
 from ..feeds.keeper import FeedKeeper, Subscribe, make_positions
 from ..feeds.live_feed import FeedState, LiveFeed
 from ..wakeup import Wakeup
@@ -50,6 +51,8 @@ class SharedKeeper:
         self._subscribe = subscribe
         self._positions = make_positions(feed)
         self._keeper: FeedKeeper | None = None
+        self._owning: anyio.CancelScope | None = None
+        self._yields = False
         self._past: Counter[str] = Counter()
         digest = connection_digest(feed.handshake, definition.model_dump_json(), live.arguments)
         name = (feed.manual, digest, "feed", definition.name)
@@ -112,6 +115,9 @@ class SharedKeeper:
                 self._epoch = claim.epoch
             if claim.owned:
                 await self._own(claim, asked)
+                if self._yields:  # to the replica that has the connection, if it follows the feed
+                    self._yields = False
+                    await anyio.sleep(RENEW_SECONDS)
             else:
                 await self._released.wait(asked + RENEW_SECONDS)
 
@@ -127,7 +133,7 @@ class SharedKeeper:
             definition.max_bytes,
             definition.size,
             live.now,
-            live.observe,
+            self._observe,
         )
         keeper = self._keeper = FeedKeeper(self._feed, writer, self._subscribe, self._positions)
         if claim.since is not None:
@@ -135,6 +141,7 @@ class SharedKeeper:
         live.observe(FeedOwned(live.name, live.arguments, taken_over=claim.since is not None))
         try:
             async with anyio.create_task_group() as tasks:
+                self._owning = tasks.cancel_scope
                 tasks.start_soon(keeper.run)
                 tasks.start_soon(self._write, writer, tasks.cancel_scope)
                 await self._renew(writer, since)
@@ -144,6 +151,14 @@ class SharedKeeper:
             self._keeper = None
             with anyio.CancelScope(shield=True):
                 await self._give_up(writer)
+
+    def _observe(self, event: Event) -> None:
+        """Let another replica own the feed if that has the only connection of the account."""
+        self._live.observe(event)
+        if isinstance(event, FeedInterrupted) and event.error_code == "account-held-elsewhere":
+            self._yields = True
+            if self._owning is not None:
+                self._owning.cancel()
 
     async def _write(self, writer: FeedWriter, scope: anyio.CancelScope) -> None:
         try:

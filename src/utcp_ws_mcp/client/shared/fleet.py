@@ -12,6 +12,7 @@ from ...core.fleet_keys import connection_digest, fleet_key
 from ...core.handshake_request import HandshakeRequest
 from ...observability.events import Observer
 from ..pool.lease import RateLimiter
+from .accounts import Accounts
 from .address import StoreAddress
 from .store import STORE_TIMEOUT, Script, SharedStore, StoreAway, refuse_start
 
@@ -57,6 +58,7 @@ class Fleet:
     """
 
     def __init__(self, name: str, replica: str, store: SharedStore) -> None:
+        self.accounts = Accounts(self)
         self.name = name
         self.replica = replica
         self.store = store
@@ -154,11 +156,13 @@ async def open_fleet(name: str, replica: str, address: StoreAddress, observe: Ob
             await fleet.store.aclose()
             raise refuse_start(address, away) from away
     async with anyio.create_task_group() as tasks:
+        fleet.accounts.tasks = tasks
         tasks.start_soon(fleet.keep_alive)
         try:
             yield fleet
         finally:
             tasks.cancel_scope.cancel()
             with anyio.move_on_after(2 * STORE_TIMEOUT, shield=True):
+                await fleet.accounts.aclose()
                 await fleet.leave()
                 await fleet.store.aclose()

@@ -28,6 +28,9 @@ CONNECTIONS: Final[Mapping[str, str]] = {
         "subprotocol must be a token: it contains no spaces and commas."
     ),
     # Before the connection is open
+    "account-held-elsewhere": (
+        "With `--shared`, another replica has the only connection of an account (`limits.max_connections` is 1)."
+    ),
     "connection-refused": "No program listens on the port.",
     "host-not-found": "The host name cannot be resolved.",
     "host-unreachable": "The operating system has no route to the host, or rejects the connection for another reason.",

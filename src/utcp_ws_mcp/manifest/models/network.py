@@ -104,6 +104,6 @@ class Limits(Model):
     )
     scope: Literal["fleet", "replica"] = Field(
         "fleet",
-        description="Whether the replicas of serve --shared together keep requests_per_second and open each feed once, "
-        "or each replica for itself.",
+        description="Whether the replicas of serve --shared together keep requests_per_second and a max_connections of "
+        "1, and open each feed once, or each replica for itself.",
     )
