@@ -106,6 +106,32 @@ async def test_arguments_that_clients_repeat_in_headers_must_agree(tmp_path: Pat
     assert len(seen.received) == 1
 
 
+@pytest.mark.parametrize("fast_path", [True, False])
+@pytest.mark.parametrize(
+    ("body", "code", "request_id"),
+    [
+        (b'{"jsonrpc": "2.0", "id": 7, "method": 5}', -32600, 7),
+        (b'{"jsonrpc": "2.0", "id": "x"}', -32600, "x"),
+        (b'{"id": 7, "method": "ping"}', -32600, 7),
+        (b'{"jsonrpc": "2.0", "id": 7, "method": "ping", "params": []}', -32600, 7),
+        (b'[{"jsonrpc": "2.0", "id": 7, "method": "ping"}]', -32600, None),
+        (b"5", -32600, None),
+        (b'{"jsonrpc": "2.0", "id": 7,', -32700, None),
+    ],
+    ids=["method", "no method", "no version", "parameters", "batch of a revision without them", "number", "no JSON"],
+)
+async def test_what_is_no_request_is_answered_as_on_stdio(
+    tmp_path: Path, body: bytes, code: int, request_id: Any, fast_path: bool
+) -> None:
+    headers = {**POST, **BEARER, "MCP-Protocol-Version": "2025-11-25"}
+    async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC), fast_path=fast_path) as url:
+        async with httpx2.AsyncClient(headers=headers, timeout=PATIENCE) as http:
+            response = await http.post(url, content=body)
+    answer = response.json()
+    assert (response.status_code, answer["id"], answer["error"]["code"]) == (400, request_id, code)
+    assert "pydantic" not in answer["error"]["message"]
+
+
 @ERAS
 async def test_clients_without_sessions_are_served_too(tmp_path: Path, mode: str) -> None:
     async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC), stateless=True) as url:

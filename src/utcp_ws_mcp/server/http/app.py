@@ -34,6 +34,7 @@ from ..auth.identity import Identity
 from ..auth.resource_server import ResourceServer
 from ..auth.step_up import check_scopes
 from ..guard import GuardMiddleware
+from ..jsonrpc import read_message
 from ..sdk_server import SdkServer
 from .batch import messages_of_batch, serve_batch
 from .body import MAX_BODY_SIZE, read_body, replay
@@ -124,6 +125,15 @@ class McpEndpoint:
         elif body is not None and (batch := messages_of_batch(body, scope["headers"])) is not None:
             await serve_batch(*batch, self._manager.handle_request, scope, receive, send)
         elif body is not None and not await self._try_fast(body, scope, receive, send):
+            await self._serve_with_sdk(body, scope, receive, send)
+
+    async def _serve_with_sdk(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            read_message(body)
+        except ValueError as invalid:
+            # The SDK would answer with the code of invalid parameters, and a list of what pydantic found.
+            await Response(str(invalid), 400, media_type="application/json")(scope, receive, send)
+        else:
             await self._manager.handle_request(scope, replay(body, receive), send)
 
     async def _try_fast(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> bool:
