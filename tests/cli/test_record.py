@@ -90,8 +90,7 @@ def test_ctrl_c_ends_with_a_draft_too(clock: str) -> None:
         assert recording.stderr is not None
         recording.stdin.write('{"id": 1, "action": "time"}\n')
         recording.stdin.flush()
-        while "result" not in recording.stderr.readline():
-            pass
+        assert any("result" in line for line in recording.stderr)
         recording.send_signal(signal.SIGINT)
         drafted, said = recording.communicate(timeout=60)
     assert [tool["name"] for tool in json.loads(drafted)["tools"]] == ["time"]

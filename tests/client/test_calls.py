@@ -6,11 +6,14 @@ import asyncio
 import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from websockets.asyncio.server import ServerConnection
+from websockets.frames import Opcode
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, InvalidReply, NetworkError, ToolError, UnknownTool
@@ -736,3 +739,44 @@ async def test_an_endpoint_that_closes_before_a_request_can_be_sent_is_an_error_
             await bridge.call_tool("m.t")
         assert (lost.value.outcome, lost.value.close_code) == (Outcome.NOT_SENT, 4406)
         assert len(seen.upgrades) == MAX_CONNECTION_ATTEMPTS
+
+
+class _EndsAtPing(ServerConnection):
+    """Ends the connection at the first ping: after the upgrade, before a call without IDs can use the connection."""
+
+    end: Callable[[_EndsAtPing], None]
+
+    def process_event(self, event: Any) -> None:
+        if getattr(event, "opcode", None) is Opcode.PING:
+            self.end()
+        else:
+            super().process_event(event)
+
+
+def _cut(connection: ServerConnection) -> None:
+    connection.transport.abort()
+
+
+def _close(connection: ServerConnection) -> None:
+    connection.protocol.send_close(4401, "old token")
+    connection.send_data()
+
+
+@pytest.mark.parametrize("speaks", [False, True], ids=["silent", "speaks first"])
+@pytest.mark.parametrize(("end", "said"), [(_cut, "the network connection was cut"), (_close, "4401.*old token")])
+async def test_an_endpoint_that_ends_each_connection_before_it_can_be_used_is_named_and_left_alone(
+    tmp_path: Path, end: Callable[[ServerConnection], None], said: str, speaks: bool
+) -> None:
+    async def greet(connection: Any) -> None:
+        if speaks:
+            await connection.send('"not welcome"')
+
+    connections = type("EndsAtPing", (_EndsAtPing,), {"end": end})
+    async with peer(silent, greet=greet, create_connection=connections) as seen:
+        document = {**entry(seen, "t"), "url": f"{seen.url}?token=${{TOKEN}}"}
+        async with bridge_to(tmp_path, document, environ={"TOKEN": "abc"}) as bridge:
+            with anyio.fail_after(PATIENCE), pytest.raises(ConnectionLost, match=said) as lost:
+                await bridge.call_tool("m.t")
+            assert lost.value.outcome is Outcome.NOT_SENT
+            assert ('credential in "url" has expired' in str(lost.value)) is not speaks
+            assert len(seen.upgrades) == FAILURE_THRESHOLD

@@ -19,7 +19,8 @@ import trustme
 
 from tests.client.test_oauth import token_endpoint
 from tests.client.test_websocket import server_context
-from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent, timed
+from tests.client.turns import Turns
+from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, ToolError, load_manifest
 from utcp_ws_mcp.errors import ConnectError, ConnectionLost, InvalidManifest, InvalidTemplate, Outcome
 from utcp_ws_mcp.observability.events import Event, HttpRequestFinished, MessageReceived, MessageSendFailed, MessageSent
@@ -914,34 +915,39 @@ async def test_a_message_may_be_acknowledged_and_still_be_an_item(tmp_path: Path
     assert seen.received[1:] == [{"ack": 1}, {"ack": 2}]
 
 
-async def test_requests_keep_to_the_rate_that_the_endpoint_allows(tmp_path: Path) -> None:
-    times: list[float] = []
-
+async def test_requests_keep_to_the_rate_that_the_endpoint_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = Turns(monkeypatch)
     limits = {"limits": {"requests_per_second": 50}}
-    async with peer(timed(times)) as seen, bridge_to(tmp_path, entry(seen, "t", **limits, **RPC)) as bridge:
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **limits, **RPC)) as bridge:
         async with anyio.create_task_group() as calls:
             for _ in range(6):
                 calls.start_soon(bridge.call_tool, "m.t")
-    assert times[-1] - times[0] >= 4 / 50
+    assert turns.starts == pytest.approx([number / 50 for number in range(6)])
+    assert len(seen.received) == 6
 
 
 async def test_requests_that_waited_for_the_connection_keep_to_the_rate_too(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # found by seed 228 of reliability.simulation_runs
-    times: list[float] = []
+    accepted = anyio.Event()
+    turns = Turns(monkeypatch, accepted.is_set)
 
     async def slowly(connection: Any, request: Any) -> None:
-        await anyio.sleep(0.15)
+        await anyio.wait_all_tasks_blocked()
+        accepted.set()
 
     limits = {"limits": {"requests_per_second": 50}}
     async with (
-        peer(timed(times), process_request=slowly) as seen,
+        peer(jsonrpc, process_request=slowly) as seen,
         bridge_to(tmp_path, entry(seen, "t", **limits, **RPC)) as bridge,
     ):
         async with anyio.create_task_group() as calls:
             for _ in range(6):
                 calls.start_soon(bridge.call_tool, "m.t")
-    assert times[-1] - times[0] >= 4 / 50
+    assert turns.all_ready
+    assert turns.starts == pytest.approx([number / 50 for number in range(6)])
 
 
 async def test_a_message_that_contains_the_time_twice_contains_the_same(

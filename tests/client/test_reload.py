@@ -9,7 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent, timed
+from tests.client.turns import Turns
+from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import InvalidManifest, load_manifest
 from utcp_ws_mcp.client.manifest_files import LoadedManifest
 
@@ -103,16 +104,15 @@ async def test_a_request_that_is_sent_again_goes_where_it_went_before_and_leaves
 
 
 async def test_the_rate_that_an_endpoint_allows_holds_across_a_reload(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # found by seed 883163178421 of reliability.simulation
-    times: list[float] = []
-
+    turns = Turns(monkeypatch)
     limits = {"limits": {"requests_per_second": 5}}
-    async with peer(timed(times)) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC, **limits)) as bridge:
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC, **limits)) as bridge:
         await bridge.call_tool("m.t")
         bridge.reload([loaded(tmp_path, entry(seen, "t", **RPC, **limits, timeout=9))])
         await bridge.call_tool("m.t")
-    assert times[1] - times[0] >= 0.9 / 5
+    assert turns.starts == pytest.approx([0, 0.2])
 
 
 async def test_a_call_template_that_did_not_change_keeps_its_connection_and_what_was_discovered(tmp_path: Path) -> None:

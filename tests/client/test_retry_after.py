@@ -21,6 +21,10 @@ NOW = datetime(2026, 11, 30, 2, 0, 0, tzinfo=UTC)
 VALUES = {
     "seconds": ("30", 30),
     "blanks": (" 30 ", 30),
+    "zeros in front": ("0" * 20 + "30", 30),
+    "the longest pause": ("900", 900),
+    "more than the longest pause": ("901", 900),
+    "a second": ("1", 1),
     "a date": ("Mon, 30 Nov 2026 02:01:00 GMT", 60),
     "an obsolete date": ("Monday, 30-Nov-26 02:01:00 GMT", 60),
     "a day": ("86400", MAX_RETRY_AFTER),

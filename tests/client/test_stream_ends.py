@@ -75,7 +75,7 @@ async def test_a_stream_that_must_end_by_itself_fails_otherwise(
     assert (failed.value.partial, failed.value.outcome) == ((1, 2), Outcome.MAYBE_EXECUTED)
 
 
-@pytest.mark.parametrize("stream", [UNTIL, {"until_close": True}, {**UNTIL, "collect": "last"}])
+@pytest.mark.parametrize("stream", [UNTIL, {"until_close": True}, {"require_end": True}, {**UNTIL, "collect": "last"}])
 async def test_a_stream_whose_end_does_not_come_in_time_fails_with_its_items(
     tmp_path: Path, stream: dict[str, Any]
 ) -> None:

@@ -2,7 +2,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.backoff import INITIAL_BACKOFF, MAX_BACKOFF, backoff_delay, with_jitter
+from utcp_ws_mcp.core.backoff import (
+    FATAL_CLOSE_CODES,
+    INITIAL_BACKOFF,
+    MAX_BACKOFF,
+    backoff_delay,
+    with_jitter,
+    with_pause,
+)
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 
@@ -33,3 +40,32 @@ def test_delays_are_bounded_and_spread(failures, one, other):
 @given(st.floats(0, 1000), st.floats(0, 1, exclude_max=True))
 def test_jitter_is_half_more_or_less(seconds, draw):
     assert 0.5 * seconds <= with_jitter(seconds, lambda: draw) <= 1.5 * seconds
+
+
+PAUSES = {
+    "no pause": (0, 0.0, 0),
+    "no pause, and at most a second more": (0, 1.0, 1),
+    "the pause that the server asks for": (30, 0.0, 30),
+    "a tenth and a second more at most": (30, 1.0, 34),
+    "in the middle": (60, 0.5, 63.5),
+}
+
+
+@pytest.mark.parametrize(("seconds", "draw", "delay"), PAUSES.values(), ids=PAUSES)
+def test_a_pause_grows_by_up_to_a_tenth_and_a_second(seconds, draw, delay):
+    assert with_pause(seconds, lambda: draw) == delay
+
+
+def test_the_jitter_reaches_from_half_to_one_and_a_half():
+    assert [with_jitter(10, lambda draw=draw: draw) for draw in (0.0, 0.5, 1.0)] == [5, 10, 15]
+
+
+CLOSE_CODES = {
+    "policy and format": ((1003, 1007, 1008, 1010), (1000, 1001, 1002, 1004, 1005, 1006, 1009, 1011, 1012, 1013, 1014)),
+    "authentication, as APIs number it": ((4001, 4003, 4004, 4401, 4403), (4000, 4002, 4005, 4400, 4402, 4404)),
+}
+
+
+@pytest.mark.parametrize(("fatal", "transient"), CLOSE_CODES.values(), ids=CLOSE_CODES)
+def test_only_close_codes_after_which_the_same_request_fails_again_are_fatal(fatal, transient):
+    assert {*fatal, *transient} & FATAL_CLOSE_CODES == {*fatal}

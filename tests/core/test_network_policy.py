@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp import InvalidManifest, load_manifest
-from utcp_ws_mcp.core.header_policy import check_header, check_subprotocol
+from utcp_ws_mcp.core.header_policy import check_header, check_subprotocol, check_written_header
 from utcp_ws_mcp.core.limits import MAX_HEADER_LENGTH, MAX_URL_LENGTH
 from utcp_ws_mcp.core.network_policy import (
     URL,
@@ -521,7 +521,31 @@ def test_a_header_is_one_line_or_refused(name, value):
     assert value == value.strip()
 
 
-@pytest.mark.parametrize("name", ["graphql-transport-ws", "v1.json", "a~b", "bearer." + "x" * 1000])
+# name, constant value, whether the local manifest wrote it; the reason of the error
+WRITTEN = {
+    "a value that a call makes": ("X-A", None, True, None),
+    "a header of a foreign manual": ("X-A", None, False, None),
+    "a host": ("Host", "a.example:80", True, None),
+    "a host that a call makes": ("Host", None, True, "contains a placeholder"),
+    "a host that a call makes, in another case": ("HOST", None, True, "contains a placeholder"),
+    "a host that is none": ("Host", "a b", True, "is not a host name"),
+    "a host of a foreign manual": ("Host", "a.example", False, "belongs to the handshake"),
+    "a host that a call to a foreign manual makes": ("Host", None, False, "belongs to the handshake"),
+    "a header of the handshake": ("Upgrade", None, True, "belongs to the handshake"),
+    "no header": ("X A", None, True, "is not a header name"),
+}
+
+
+@pytest.mark.parametrize(("name", "constant", "local", "reason"), WRITTEN.values(), ids=WRITTEN)
+def test_what_no_call_can_change_of_a_header_is_checked_where_it_is_written(name, constant, local, reason):
+    if reason is None:
+        check_written_header(name, constant, local=local)
+        return
+    with pytest.raises(ForbiddenHeader, match=reason):
+        check_written_header(name, constant, local=local)
+
+
+@pytest.mark.parametrize("name", ["graphql-transport-ws", "v1.json", "a~b", "bearer." + "x" * 1000, "x" * 8192])
 def test_a_subprotocol_may_be_offered(name):
     check_subprotocol(name)
 
@@ -530,6 +554,14 @@ def test_a_subprotocol_may_be_offered(name):
 def test_a_subprotocol_that_is_no_token_is_refused(name):
     with pytest.raises(ForbiddenHeader, match="is not a token"):
         check_subprotocol(name)
+
+
+@pytest.mark.parametrize(("name", "shown"), [("a " + "x" * 62, "a " + "x" * 62), ("a " + "x" * 63, "a " + "x" * 62)])
+def test_a_refused_subprotocol_is_shown_up_to_64_characters(name, shown):
+    with pytest.raises(ForbiddenHeader) as forbidden:
+        check_subprotocol(name)
+
+    assert f" {shown!r} is not a token" in str(forbidden.value)
 
 
 # --- HTTP requests and proxies ---

@@ -12,6 +12,7 @@ from utcp_ws_mcp.recorder.manifest import LINE_WIDTH, format_json
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=30),
     lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=20), inner, max_size=6),
+    max_leaves=20,
 )
 
 

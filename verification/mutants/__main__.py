@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import itertools
 import json
 import random
 import secrets
@@ -16,18 +17,19 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
-from . import coverage_map
+from . import measure
 from .coverage_map import CoverageMap
 from .operators import Mutant, compiles, find_mutants
 from .sandbox import Sandbox, Trial, Verdict
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 BUILD: Final = ROOT / "build" / "mutants"
-_MISSED: Final = (Verdict.SURVIVED, Verdict.UNTESTED)
+_MISSED: Final = (Verdict.SURVIVED, Verdict.UNTESTED, Verdict.UNSURE)
 
 
 def main() -> None:
@@ -38,7 +40,7 @@ def main() -> None:
     parser.add_argument("--folder", default="", help="only mutants below this folder of src/utcp_ws_mcp")
     parser.add_argument("--workers", type=int, default=2, help="pytest processes at a time (default: 2)")
     parser.add_argument("--budget", type=float, default=60.0, help="seconds of tests for a mutant (default: 60)")
-    parser.add_argument("--stale-map", action="store_true", help="use the map of an earlier state of the files")
+    parser.add_argument("--stale-map", action="store_true", help="keep an old map: measure only changed tests")
     parser.add_argument("--list", action="store_true", help="only print the sample")
     options = parser.parse_args()
     seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
@@ -48,7 +50,7 @@ def main() -> None:
         for mutant in sample:
             print(f"{describe(mutant, ROOT)}\n")
         return
-    covered = coverage_map.load(ROOT, BUILD, stale=options.stale_map)
+    covered = measure.load(ROOT, BUILD, stale=options.stale_map, workers=options.workers)
     trials = run(sample, covered, workers=options.workers, budget=options.budget)
     print(table(trials))
     for trial in trials:
@@ -83,8 +85,10 @@ def run(sample: Sequence[Mutant], covered: CoverageMap, *, workers: int, budget:
 
 
 def _run(sample: Sequence[Mutant], covered: CoverageMap, free: SimpleQueue[Sandbox], budget: float) -> list[Trial]:
+    count = itertools.count(1)
+
     def attempt(mutant: Mutant) -> Trial:
-        tests, known = covered.tests(mutant, ROOT)
+        tests, known = covered.find_tests(mutant, ROOT)
         chosen = within(tests, covered.seconds, budget)
         sandbox = free.get()
         try:
@@ -93,11 +97,19 @@ def _run(sample: Sequence[Mutant], covered: CoverageMap, free: SimpleQueue[Sandb
         finally:
             free.put(sandbox)
         place = f"{mutant.path}:{mutant.first_line}"
-        print(f"{trial.verdict:9}{place} ({mutant.kind}) {trial.detail}", file=sys.stderr, flush=True)
+        print(f"{next(count)}/{len(sample)} {trial.verdict:9}{place} ({mutant.kind}) {trial.killer}", file=sys.stderr)
         return trial
 
     with ThreadPoolExecutor(free.qsize()) as executor:
-        return list(executor.map(attempt, sample))
+        trials = list(executor.map(attempt, sample))
+    return confirm(trials, free.get(), covered.seconds)
+
+
+def confirm(trials: Sequence[Trial], sandbox: Sandbox, seconds: dict[str, float]) -> list[Trial]:
+    """Run the tests that killed mutants once without any: what fails there as well says nothing about its mutant."""
+    killers = sorted({trial.killer for trial in trials} & seconds.keys())
+    failing = sandbox.find_failing(killers, sum(seconds[test] for test in killers)) if killers else set[str]()
+    return [replace(trial, verdict=Verdict.UNSURE) if trial.killer in failing else trial for trial in trials]
 
 
 def within(tests: Sequence[str], seconds: dict[str, float], budget: float) -> list[str]:
@@ -136,12 +148,12 @@ def table(trials: Iterable[Trial]) -> str:
         parts = Path(trial.mutant.path).relative_to("src/utcp_ws_mcp").parts
         by_folder[parts[0] if len(parts) > 1 else "(top)"].append(trial.verdict)
     by_folder["all"] = [verdict for verdicts in list(by_folder.values()) for verdict in verdicts]
-    rows = ["| folder | mutants | killed | survived | no test | score |", "| --- | --- | --- | --- | --- | --- |"]
+    rows = ["| folder | mutants | killed | survived | no test | unsure | score |", "|" + " --- |" * 7]
     for folder, verdicts in by_folder.items():
-        survived, untested = (verdicts.count(verdict) for verdict in _MISSED)
-        killed = len(verdicts) - survived - untested
+        missed = [verdicts.count(verdict) for verdict in _MISSED]
+        killed = len(verdicts) - sum(missed)
         score = f"{killed / len(verdicts):.0%}" if verdicts else "-"
-        rows.append(f"| {folder} | {len(verdicts)} | {killed} | {survived} | {untested} | {score} |")
+        rows.append(f"| {folder} | {len(verdicts)} | {killed} | {' | '.join(map(str, missed))} | {score} |")
     return "\n".join(rows)
 
 

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Final
 
-import coverage
-
 from .operators import Mutant
-from .pytest_contexts import DURATIONS, test_function
-
-_PURE: Final = ("core", "manifest", "errors", "lint", "hosts", "recorder")
-FOLDERS: Final = (*_PURE, "observability", "plugins", "demo", "server", "client", "cli")
-"""The folders of `tests` that take part: those that mirror `src`."""
 
 UNSEEN: Final = ("cli", "server")
 """The folders whose tests start the program as processes of their own."""
@@ -33,14 +24,15 @@ _CONSTANT: Final = re.compile(rb"^(\w+)\s*[:=]")
 class CoverageMap:
     """`lines`: the test functions that run a line, by path and line; `seconds`: what a test function takes.
 
-    `files` has the digests of the files: lines are right only as long as these are the same.
+    `tests` has the digests of the files of `tests`, `sources` the files of `src`, as they were when they were measured.
     """
 
     lines: dict[str, dict[int, list[str]]] = field(repr=False)
     seconds: dict[str, float] = field(repr=False)
-    files: dict[str, str] = field(repr=False)
+    tests: dict[str, str] = field(default_factory=dict, repr=False)
+    sources: dict[str, str] = field(default_factory=dict, repr=False)
 
-    def tests(self, mutant: Mutant, root: Path) -> tuple[list[str], bool]:
+    def find_tests(self, mutant: Mutant, root: Path) -> tuple[list[str], bool]:
         """Return the tests that may notice a mutant, the fastest first, and whether they are known to run it."""
         found = self._running(mutant.path, range(mutant.first_line, mutant.last_line + 1))
         if not mutant.in_function:
@@ -51,6 +43,34 @@ class CoverageMap:
         ordered = self._fastest_first(found)
         # What coverage does not see: processes that are killed, or that start with an empty environment.
         return (ordered + self._fastest_first(others) if not found or top in UNSEEN else ordered), known
+
+    def is_of(self, root: Path) -> bool:
+        """Return whether no file has changed since the map was measured."""
+        return self.tests == digests(root) and self.sources == read_sources(root)
+
+    def follow(self, root: Path) -> None:
+        """Move the lines to where they are in today's files."""
+        today = read_sources(root)
+        self.lines = {
+            path: move(self.lines.get(path, {}), self.sources.get(path, ""), source) for path, source in today.items()
+        }
+        self.sources = today
+
+    def replace_tests(self, paths: Iterable[str], measured: CoverageMap) -> None:
+        """Put what is measured now of test files in place of what is known of them."""
+        gone = tuple(f"{path}::" for path in paths)
+        self.seconds = {test: each for test, each in self.seconds.items() if not test.startswith(gone)}
+        self.seconds |= measured.seconds
+        for path, source_lines in self.lines.items():
+            new = measured.lines.get(path, {})
+            for line in source_lines.keys() | new.keys():
+                kept = {test for test in source_lines.get(line, ()) if not test.startswith(gone)}
+                source_lines[line] = sorted(kept.union(new.get(line, ())))
+        self.tests = measured.tests
+
+    def save(self, path: Path) -> None:
+        """Keep the map in a file."""
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     def _fastest_first(self, tests: set[str]) -> list[str]:
         return sorted(tests & self.seconds.keys(), key=lambda test: (self.seconds[test], test))
@@ -75,67 +95,32 @@ class CoverageMap:
         return tests
 
 
+def read_map(path: Path) -> CoverageMap:
+    """Return the map that a file keeps."""
+    document = json.loads(path.read_bytes())
+    lines = {source: {int(line): tests for line, tests in of.items()} for source, of in document.pop("lines").items()}
+    return CoverageMap(lines, **document)
+
+
+def move(lines: dict[int, list[str]], before: str, after: str) -> dict[int, list[str]]:
+    """Return the tests of the lines of a changed file: a new line has those of the lines around it before."""
+    moved: defaultdict[int, set[str]] = defaultdict(set)
+    matcher = SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False)
+    for kind, start, end, new_start, new_end in matcher.get_opcodes():
+        around = {test for line in range(start, end + 2) for test in lines.get(line, ())}
+        for offset in range(new_end - new_start):
+            tests = lines.get(start + offset + 1, ()) if kind == "equal" else around
+            moved[new_start + offset + 1].update(tests)
+    return {line: sorted(tests) for line, tests in moved.items() if tests}
+
+
 def digests(root: Path) -> dict[str, str]:
-    """Return a digest of each Python file of `src` and `tests`."""
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for folder in ("src", "tests")
-        for path in sorted((root / folder).rglob("*.py"))
-    }
+    """Return a digest of each Python file of `tests`."""
+    paths = sorted((root / "tests").rglob("*.py"))
+    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def load(root: Path, folder: Path, *, stale: bool) -> CoverageMap:
-    """Return the map in a folder; build it first if there is none, or a file has changed since.
-
-    Args:
-        root: The repository.
-        folder: Where the map is kept.
-        stale: Use an old map as well: wrong for the lines of changed files.
-    """
-    kept = folder / "map.json"
-    if kept.exists():
-        document = json.loads(kept.read_bytes())
-        lines = {path: {int(line): tests for line, tests in of.items()} for path, of in document["lines"].items()}
-        found = CoverageMap(lines, document["seconds"], document["files"])
-        if stale or found.files == digests(root):
-            return found
-    measure(root, folder)
-    return collect(root, folder)
-
-
-def measure(root: Path, folder: Path) -> None:
-    """Run the tests once with coverage."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("coverage.*"):
-        old.unlink()
-    here = Path(__file__).parent
-    environ = {
-        **os.environ,
-        "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}",
-        "COVERAGE_FILE": str(folder / "coverage"),
-        DURATIONS: str(folder / "durations.json"),
-    }
-    command = [sys.executable, "-m", "coverage", "run", "--rcfile", str(here / "coverage.ini"), "-m", "pytest", "-q"]
-    command += ["-p", "verification.mutants.pytest_contexts", *(f"tests/{each}" for each in FOLDERS)]
-    with (folder / "measure.log").open("wb") as log:
-        subprocess.run(command, cwd=root, env=environ, stdout=log, stderr=subprocess.STDOUT, check=False)
-
-
-def collect(root: Path, folder: Path) -> CoverageMap:
-    """Return the map of the files that `measure` has written, and keep it."""
-    names: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for part in sorted(folder.glob("coverage.*")):
-        data = coverage.CoverageData(str(part))
-        data.read()
-        for measured in data.measured_files():
-            path = Path(measured) if not Path(measured).is_absolute() else Path(measured).relative_to(root)
-            for line, contexts in data.contexts_by_lineno(measured).items():
-                names[path.as_posix()][line].update(test_function(each.rpartition("|")[2]) for each in contexts if each)
-    lines = {path: {line: sorted(tests) for line, tests in of.items()} for path, of in names.items()}
-    seconds: dict[str, float] = {}
-    for part in sorted(folder.glob("durations*.json")):
-        seconds |= json.loads(part.read_bytes())
-    found = CoverageMap(lines, seconds, digests(root))
-    document = {"lines": found.lines, "seconds": found.seconds, "files": found.files}
-    (folder / "map.json").write_text(json.dumps(document), encoding="utf-8")
-    return found
+def read_sources(root: Path) -> dict[str, str]:
+    """Return the files of `src`."""
+    paths = sorted((root / "src").rglob("*.py"))
+    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in paths}

@@ -152,6 +152,8 @@ class _Finder(ast.NodeVisitor):
                     yield ("assigned None", *self._span(value), "None")
             case ast.Raise():
                 yield ("removed raise", *self._span(node), "pass")
+            case ast.Return(value=ast.Constant(value=True | False)):
+                pass  # the other constant is a mutant already, and callers take None as false
             case ast.Return(value=ast.expr() as value) if not _is_none(value):
                 yield ("returned None", *self._span(value), "None")
             case ast.Continue() | ast.Break() | ast.Delete():

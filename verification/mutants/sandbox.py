@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,25 +23,28 @@ START_SECONDS: Final = 30.0
 SLOWDOWN: Final = 5.0
 """How much longer tests may take than they took when they were measured."""
 
+_SUMMARY: Final = re.compile(r"(?:FAILED|ERROR) (\S+?)(?:\[| - |$)")
+
 
 class Verdict(StrEnum):
     """What the tests said about a mutant."""
 
     KILLED = "killed"
     TIMEOUT = "timeout"  # counts as killed: a test that hangs is noticed
+    UNSURE = "unsure"  # the tests fail without the mutant, too, or take as long
     SURVIVED = "survived"
     UNTESTED = "no test"  # no test is known to run the line, and those of its folder pass
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The verdict about a mutant, and by how many tests of those that could notice it."""
+    """The verdict about a mutant, and by how many tests of those that could notice it; `killer` failed."""
 
     mutant: Mutant
     verdict: Verdict
     tests_run: int
     tests_known: int
-    detail: str = ""
+    killer: str = ""
 
 
 class Sandbox:
@@ -64,32 +68,47 @@ class Sandbox:
         # A changed file can have the time and size of the original: compare its contents instead.
         compileall = [self._python, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", "src"]
         subprocess.run(compileall, cwd=folder, check=True)
+        self._check_import()
+
+    def _check_import(self) -> None:
+        """Raise if a process that tests start would import the program from another place."""
+        command = [self._python, "-c", "import utcp_ws_mcp; print(utcp_ws_mcp.__file__)"]
+        found = subprocess.run(command, cwd=self.folder, env={}, capture_output=True, text=True, check=True).stdout
+        if not Path(found.strip()).is_relative_to(self.folder):
+            raise RuntimeError(f"mutants cannot be tried: {self._python} imports {found.strip()}, not the copy.")
 
     def run(self, mutant: Mutant, tests: list[str], seconds: float, *, known: bool, of: int) -> Trial:
         """Run tests, which take `seconds` without the mutant, until one fails."""
         if not tests:
             return Trial(mutant, Verdict.UNTESTED, 0, 0)
+        timeout = START_SECONDS + SLOWDOWN * seconds
         path = self.folder / mutant.path
         original = path.read_bytes()
         path.write_bytes(mutant.apply(original))
         try:
-            code, output = self._pytest(tests, START_SECONDS + SLOWDOWN * seconds)
+            code, output = self._pytest(tests, timeout)
         finally:
             path.write_bytes(original)
         if code == 0:
             return Trial(mutant, Verdict.SURVIVED if known else Verdict.UNTESTED, len(tests), of)
         if code is None:
-            return Trial(mutant, Verdict.TIMEOUT, len(tests), of)
-        summary = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        return Trial(mutant, Verdict.KILLED, len(tests), of, (summary or output.splitlines()[-1:] or [""])[0])
+            is_slow = self._pytest(tests, timeout)[0] != 0
+            return Trial(mutant, Verdict.UNSURE if is_slow else Verdict.TIMEOUT, len(tests), of)
+        failed = _failed_tests(output)
+        return Trial(mutant, Verdict.KILLED, len(tests), of, failed[0] if failed else output.splitlines()[-1])
 
-    def _pytest(self, tests: list[str], timeout: float) -> tuple[int | None, str]:
+    def find_failing(self, tests: list[str], seconds: float) -> set[str]:
+        """Return those of some tests that fail without a mutant."""
+        code, output = self._pytest(tests, START_SECONDS + SLOWDOWN * seconds, stop_early=False)
+        return set(tests) if code is None else set(_failed_tests(output))
+
+    def _pytest(self, tests: list[str], timeout: float, *, stop_early: bool = True) -> tuple[int | None, str]:
         """Return the exit code of pytest and its output; None if it does not end in time."""
         arguments = self.folder / "build-tests.txt"
         arguments.write_text("\n".join(tests), encoding="utf-8")
         environ = {**os.environ, "CI": "1"}
         environ.pop("PYTHONPATH", None)
-        command = [self._python, "-m", "pytest", "-q", "-x", "--tb=no", f"@{arguments}"]
+        command = [self._python, "-m", "pytest", "-q", "--tb=no", *(["-x"] if stop_early else []), f"@{arguments}"]
         # A session of its own: a mutant may leave processes behind.
         process = subprocess.Popen(
             command,
@@ -113,12 +132,18 @@ class Sandbox:
                 process.wait()
 
 
+def _failed_tests(output: str) -> list[str]:
+    """Return the tests that the summary of pytest names, or the files that cannot be imported."""
+    return [found[1] for line in output.splitlines() if (found := _SUMMARY.match(line))]
+
+
 def _make_python(folder: Path) -> str:
     """Return a Python that imports the copy, also in processes that tests start with an empty environment."""
     venv.create(folder / ".venv", symlinks=True)
     of_sandbox = {"base": str(folder / ".venv"), "platbase": str(folder / ".venv")}
     packages = Path(sysconfig.get_path("purelib", "venv", of_sandbox))
     theirs = sysconfig.get_path("purelib")
-    lines = (str(folder / "src"), f"import site; site.addsitedir({theirs!r})")
-    (packages / "mutants.pth").write_text("\n".join(lines), encoding="utf-8")
+    # The copy comes first: the other packages include the repository itself.
+    line = f"import site, sys; site.addsitedir({theirs!r}); sys.path.insert(0, {str(folder / 'src')!r})"
+    (packages / "mutants.pth").write_text(line, encoding="utf-8")
     return str(Path(sysconfig.get_path("scripts", "venv", of_sandbox)) / Path(sys.executable).name)

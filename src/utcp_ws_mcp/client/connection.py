@@ -127,13 +127,13 @@ class Connection:
         """Return whether the peer keeps up with what is sent."""
         return not self._websocket.paused
 
-    @property
-    def failed_early(self) -> bool:
+    def failed_early(self, *, used: bool) -> bool:
         """Return whether the peer ended the connection before it counted as healthy, or asks to be left alone."""
         if self.closed_with is None or self.closed_with.reason == CLOSED_LOCALLY:
             return False
-        early = anyio.current_time() - self._opened_at < HEALTHY_AFTER
-        return self.closed_with.code == TRY_AGAIN_LATER or (early and not self.received_count)
+        # What a server sends before any call `used` the connection may be why it closes.
+        early = anyio.current_time() - self._opened_at < HEALTHY_AFTER and not (used and self.received_count)
+        return self.closed_with.code == TRY_AGAIN_LATER or early
 
     @property
     def close_info(self) -> CloseInfo:

@@ -103,6 +103,11 @@ class DiscoveryTask:
     def _timeout(self) -> float:
         return min(DISCOVERY_TIMEOUT, self._tool.template.timeout)
 
+    @property
+    def was_attempted(self) -> bool:
+        """Return whether a first attempt has ended."""
+        return self._ended > 0
+
     async def wait_attempted(self) -> None:
         """Wait until the attempts that were requested so far have ended; the first one is always requested."""
         await self._wait_for_attempt(self._requested)
@@ -223,6 +228,7 @@ class DiscoveryManager:
         self._by_entry: dict[str, DiscoveryTask] = {}
         self._started_at = anyio.current_time()
         self._fast_deadline = math.inf
+        self._are_attempted = False
         self._deadline_scopes: list[anyio.CancelScope] = []
 
     @property
@@ -281,6 +287,15 @@ class DiscoveryManager:
             await task.wait_attempted()
             if task.error is not None:
                 raise task.error
+
+    @property
+    def all_were_attempted(self) -> bool:
+        """Return whether the first attempts of all entries have ended.
+
+        It stays true when a manifest is changed: a load balancer would take all replicas out of service at once.
+        """
+        self._are_attempted |= all(task.was_attempted for task in self._by_entry.values())
+        return self._are_attempted
 
     async def wait_all(self, seconds: float) -> bool:
         """Wait for the first attempts of all entries, up to a number of seconds; return whether all have ended."""

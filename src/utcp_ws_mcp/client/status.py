@@ -54,6 +54,11 @@ class BridgeStatus:
         """The last error of each discovery that has not succeeded since, by the name of the call template."""
         return self._discovery_manager.errors
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the manual of each endpoint that announces one is known, or its discovery has failed once."""
+        return self._discovery_manager.all_were_attempted
+
     def stats(self, manual: str) -> PoolStats:
         """Return the status of the connections of a manual."""
         return self._pool_manager.stats(manual)

@@ -53,13 +53,13 @@ def parse_retry_after(value: str | None, now: datetime) -> RetryAfter | None:
     seconds = _retry_seconds(value.strip(), now) if value else 0.0
     if not seconds > 0:
         return None
-    seconds = min(math.ceil(seconds), MAX_RETRY_AFTER)
+    seconds = math.ceil(min(seconds, MAX_RETRY_AFTER))
     return RetryAfter(seconds, (now + timedelta(seconds=seconds)).astimezone(UTC))
 
 
 def _retry_seconds(value: str, now: datetime) -> float:
     if value.isascii() and value.isdigit():
-        return float(value[:10])
+        return float(value)
     from email.utils import parsedate_to_datetime  # slow to import, and few servers answer with a date
 
     try:

@@ -4,7 +4,7 @@
 Python grows without bound (`let.b: [let.a, let.a]`, line after line). So the size is measured first, in bounded memory.
 
 A value that is not small is walked through with the sizes of its shared parts remembered, so that the time does not
-grow as the size does. A value of many parts, which somebody sent as it is, is measured by the pickler.
+grow as the size does. A value of many parts, which an endpoint sent as it is, is measured by the pickler.
 """
 
 from __future__ import annotations

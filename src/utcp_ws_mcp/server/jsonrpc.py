@@ -31,7 +31,7 @@ def read_batch(line: bytes) -> tuple[list[tuple[bytes, JsonObject]], list[str]]:
     try:
         batch = json.loads(line)
     except (ValueError, RecursionError):
-        raise ValueError(_error_response(PARSE_ERROR, "this line is not JSON")) from None
+        raise ValueError(_error_response(PARSE_ERROR, "this is not JSON")) from None
     if not batch:
         raise ValueError(_error_response(INVALID_REQUEST, "this batch is empty"))
     messages: list[tuple[bytes, JsonObject]] = []
@@ -48,21 +48,21 @@ def read_batch(line: bytes) -> tuple[list[tuple[bytes, JsonObject]], list[str]]:
 
 
 def read_message(line: bytes) -> JsonObject | None:
-    """Return the request or notification in a line; None for a response, because no request was sent to the host.
+    """Return the request or notification in a line or body; None for a response, because no request was sent.
 
     Raises:
-        ValueError: if the line is neither (JSON-RPC 2.0 §5.1), contains NaN, or is not UTF-8. Its text is the answer.
+        ValueError: if it is neither (JSON-RPC 2.0 §5.1), contains NaN, or is not UTF-8. Its text is the answer.
     """
     errors: list[str] = []
     try:
         message = json.loads(_decode_line(line, errors), parse_constant=errors.append)
     except (ValueError, RecursionError):
-        raise ValueError(_error_response(PARSE_ERROR, "this line is not JSON")) from None
+        raise ValueError(_error_response(PARSE_ERROR, "this is not JSON")) from None
     if isinstance(message, dict) and "method" not in message and ("result" in message or "error" in message):
         return None
     if errors or not _is_jsonrpc(message):
         request_id = message.get("id") if isinstance(message, dict) else None
-        text = "this line is not a JSON-RPC 2.0 request or notification"
+        text = "this is not a JSON-RPC 2.0 request or notification"
         is_short_id = _is_id(request_id) and len(str(request_id)) <= MAX_REPEATED_ID_LENGTH
         raise ValueError(_error_response(INVALID_REQUEST, text, request_id if is_short_id else None))
     return dict(message)

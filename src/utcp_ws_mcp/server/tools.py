@@ -86,6 +86,7 @@ class ToolService:
         self.on_tools_changed = bridge.on_tools_changed
         self.resources = EndpointResources(bridge)
         self.guard = bridge.redactor.guard
+        self.is_ready = lambda: bridge.is_ready
         self._bridge = bridge
         self._redact_result = bridge.redactor.redact_result
         self._list_deadline = anyio.current_time() + listing.timeout

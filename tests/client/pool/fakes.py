@@ -57,7 +57,6 @@ class FakeConnection:
     opened: int = 1
     unusable_reason: str = ""
     received_count: int = 1
-    failed_early: bool = False
     address: str = "wss://fake/"
     synced: anyio.Event = field(default_factory=anyio.Event)
     ended: anyio.Event = field(default_factory=anyio.Event)
@@ -66,6 +65,9 @@ class FakeConnection:
     @property
     def is_available(self) -> bool:
         return self.is_open and self.reusable
+
+    def failed_early(self, *, used: bool) -> bool:
+        return False
 
     @property
     def dispatcher(self) -> FakeConnection:

@@ -27,7 +27,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "stomp": texts.map(
         lambda text: {
             "command": "MESSAGE",
-            "headers": {"a": text, "content-length": str(len(text.encode()))},
+            "headers": {"a": text.replace("\0", ""), "content-length": str(len(text.encode()))},
             "body": text,
         }
     ),

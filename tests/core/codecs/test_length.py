@@ -198,6 +198,11 @@ def test_an_empty_body_is_one() -> None:
     ]
 
 
+def test_an_empty_line_between_messages_is_none() -> None:
+    assert values(framer(**NATS), b"\r\nPING\r\n\r\n") == [{"header": "PING", "body": None}]
+    assert values(framer(**CONTENT_LENGTH), b"\r\n\r\n") == []
+
+
 def test_text_and_binary_messages_are_framed_alike() -> None:
     peer, body = framer(**CONTENT_LENGTH), '{"a":"é"}'
     header = f"Content-Length: {len(body.encode())}"

@@ -264,7 +264,19 @@ def test_a_schema_that_cannot_be_used_is_named_with_the_reason(files: dict[str, 
 def test_a_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proto_schema, "MAX_SCHEMA_BYTES", 1 << 20)
     with pytest.raises(InvalidTemplate, match="more than 1 MiB"):
-        load_types("a.proto", lambda _: bytes((1 << 20) + 1))
+        load_types("a.binpb", lambda _: bytes((1 << 20) + 1))
+
+
+def test_proto_files_that_are_too_large_together_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    imports = "".join(f'import "f{number}.proto";\n' for number in range(20))
+    files = {"a.proto": imports, **{f"f{number}.proto": "//" + "x" * (50 << 10) for number in range(20)}}
+    parsed: list[str] = []
+    parse = proto_schema._parse
+    monkeypatch.setattr(proto_schema, "_parse", lambda path, *rest: parsed.append(path) or parse(path, *rest))
+
+    with pytest.raises(InvalidTemplate, match=r"more than 512 KiB.*--descriptor_set_out"):
+        load_types("a.proto", lambda name: files[name].encode())
+    assert len(parsed) == 11  # the files before the limit
 
 
 def test_imports_that_form_a_circle_are_refused() -> None:

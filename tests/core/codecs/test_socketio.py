@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utcp_ws_mcp.core.codecs.message import RejectedValue
 from utcp_ws_mcp.core.codecs.socketio import SocketIOCodec
 
 CONNECT_DATA = {"sid": "oSO0OpakMV_3jnilAAAA"}
@@ -70,6 +71,26 @@ def test_what_is_no_packet_cannot_be_sent(wrong: Any) -> None:
         SocketIOCodec().encode(wrong)
 
 
+WRONG_FIELDS = {
+    "an id of letters": ({"id": "a1"}, "the id of a Socket.IO packet is not a number"),
+    "an id of other digits": ({"id": "\u0663"}, "the id of a Socket.IO packet is not a number"),
+    "an id that is negative": ({"id": -1}, "the id of a Socket.IO packet is not a number"),
+    "a namespace that would end early": ({"namespace": '/a,["b"]'}, "the namespace of a Socket.IO packet"),
+}
+
+
+@pytest.mark.parametrize(("fields", "reason"), WRONG_FIELDS.values(), ids=WRONG_FIELDS)
+def test_a_field_cannot_go_on_as_another_part_of_the_packet(fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RejectedValue, match=reason) as rejected:
+        SocketIOCodec().encode({"type": "event", "data": ["foo"], **fields})
+    assert rejected.value.code == "invalid-packet"
+
+
+@pytest.mark.parametrize(("fields", "written"), [({"id": 0}, '420["a"]'), ({"id": "7"}, '427["a"]'), ({}, '42["a"]')])
+def test_an_id_is_a_number_or_its_digits_or_left_out(fields: dict[str, Any], written: str) -> None:
+    assert SocketIOCodec().encode({"type": "event", "namespace": None, "data": ["a"], **fields}) == [written]
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "x", "7", "47", "\u00b2", "\u0663", "4", "4\u0662", "hello"],
@@ -95,6 +116,27 @@ def test_bytes_that_were_not_announced_are_their_own_value() -> None:
         {"type": "event", "namespace": "/", "id": None, "data": ["a", b"y"]},
         b"z",
     ]
+
+
+@pytest.mark.parametrize(("announced", "awaited"), [(0, 0), (1, 1), (64, 64), (65, 64), (999_999_999, 64)])
+def test_a_packet_is_complete_with_its_attachments_or_with_64(announced: int, awaited: int) -> None:
+    codec = SocketIOCodec()
+    come = [codec.decode(part) for part in (f'45{announced}-["a"]', *[b"x"] * awaited)]
+    packet = {"type": "event", "namespace": "/", "id": None, "data": ["a"]}
+    assert [[message.value for message in messages] for messages in come] == [[]] * awaited + [[packet]]
+
+
+@pytest.mark.parametrize("parts", [('42["a"]',), ('451-["a"]', b"x")])
+def test_a_packet_shows_the_text_that_it_was_and_is_not_read_again(parts: tuple[str | bytes, ...]) -> None:
+    codec = SocketIOCodec()
+    (message,) = (message for part in parts for message in codec.decode(part))
+    assert (message.raw, message.decoded) == (parts[0], True)
+
+
+@pytest.mark.parametrize("text", ["hello", b"x"])
+def test_what_is_no_packet_was_not_decoded(text: str | bytes) -> None:
+    (message,) = SocketIOCodec().decode(text)
+    assert not message.decoded
 
 
 @pytest.mark.parametrize("depth", [500, 900, 100_000])

@@ -38,7 +38,10 @@ STREAMS = {
         1,
         "max_items",
     ),
+    "max_items of more": ({"until": "message.end", "max_items": 2}, [{"n": 1}], [ITEM], 1, None),
     "max_bytes": ({"until": "message.end", "max_bytes": 8}, [{"n": 1}], [ITEM], 1, "max_bytes"),
+    "max_bytes of several": ({"until": "message.end", "max_bytes": 16}, [{"n": 1}] * 2, [ITEM] * 2, 2, "max_bytes"),
+    "max_bytes of more": ({"until": "message.end", "max_bytes": 17}, [{"n": 1}] * 2, [ITEM] * 2, 2, None),
 }
 
 

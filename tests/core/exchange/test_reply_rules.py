@@ -5,9 +5,10 @@ import pytest
 
 from utcp_ws_mcp.core.codecs.message import decode
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
-from utcp_ws_mcp.core.exchange.reply_rules import Concurrency, Role
+from utcp_ws_mcp.core.exchange.reply_rules import Concurrency, Role, StreamLimits
 from utcp_ws_mcp.core.expressions.expression import EvaluationError
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
+from utcp_ws_mcp.core.templates.nodes import RenderError
 from utcp_ws_mcp.core.tools.catalog import compile_entry, compile_tools
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.remote_manual import read_manual
@@ -247,3 +248,31 @@ def test_an_expression_from_the_network_may_only_compare_wherever_it_stands(fiel
 
     assert plans == []
     assert problems
+
+
+COMPUTED = {"max_items": "args.n", "max_seconds": "args.s", "idle_seconds": "args.i * 2"}
+
+
+def limits_of(**args):
+    stream = rules_of(stream=COMPUTED).stream
+    return stream.limits(Scope(Ambient(None, None), {"args": {"n": 1, "s": 1, "i": 1, **args}}))
+
+
+def test_the_bounds_of_a_stream_are_computed_for_each_call():
+    assert limits_of(n=3, s=0.25, i=0.5) == StreamLimits(3, 0.25, 1)
+    assert limits_of(s=2) == StreamLimits(1, 2, 2)
+
+
+@pytest.mark.parametrize("value", [0, -1, -0.5, True, False, "5", "", None, [1], float("nan")], ids=repr)
+def test_a_bound_of_a_stream_that_is_no_number_above_zero_is_an_error(value):
+    with pytest.raises(RenderError, match="stream.max_items: args.n is not a number above zero") as failed:
+        limits_of(n=value)
+
+    assert failed.value.code == "expression-failed"
+
+
+def test_a_bound_of_a_stream_that_cannot_be_computed_is_an_error_that_names_it():
+    with pytest.raises(RenderError, match="stream.idle_seconds: ") as failed:
+        limits_of(i="x")
+
+    assert failed.value.code == "expression-failed"

@@ -20,9 +20,9 @@ def plan_of(**fields):
     return compile_entry(entry)[0][0]
 
 
-def result_of(raw, **fields):
+def result_of(raw, redact=str, **fields):
     plan, exchanges = plan_of(**fields), Dispatcher("counter", str)
-    exchange = exchanges.open(plan.rules, Scope(Ambient(None, None), {"args": {}}))
+    exchange = exchanges.open(plan.rules, Scope(Ambient(None, None, redact), {"args": {}}))
     exchanges.receive(decode(raw if isinstance(raw, str | bytes) else json.dumps(raw)))
     return extract_result(plan, exchange, exchange.received.popleft())
 
@@ -143,6 +143,24 @@ def test_a_reported_failure_is_a_fault_with_its_message(expression, message, tex
 
     assert str(fault.value) == f"the endpoint said: {text} [tool-error]"
     assert fault.value.payload == message
+
+
+SAID = {
+    "the text that is selected": ("message.error", {"error": "bad token s3cret"}, "bad token *"),
+    "an object that is selected": ("message.error", {"error": {"token": "s3cret"}}, '{"token":"*"}'),
+    "a code": ("message.text", {"text": "", "error": 1, "code": "s3cret"}, "error code *"),
+    "the whole message": (None, {"error": "s3cret"}, '{"error":"*"}'),
+}
+
+
+@pytest.mark.parametrize(("expression", "message", "text"), SAID.values(), ids=SAID)
+def test_a_secret_in_a_reported_failure_is_not_in_its_text(expression, message, text):
+    reply = {"error": "message.error is defined", "error_message": expression}
+
+    with pytest.raises(ToolError) as fault:
+        result_of(message, redact=lambda said: said.replace("s3cret", "*"), reply=reply)
+
+    assert fault.value.message == text
 
 
 @pytest.mark.parametrize("raw", ["", "   "])

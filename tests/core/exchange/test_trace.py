@@ -193,6 +193,8 @@ def test_a_message_that_no_call_waits_for_says_so() -> None:
 def test_of_many_calls_only_some_are_explained() -> None:
     said = explained({"reply": BY_ID}, {"id": 9}, calls=5)
     assert [line[:11] for line in said] == ["reply.match"] * 3 + ["and the rul"]
+    assert said[-1] == "and the rules of 2 calls more"
+    assert [line[:11] for line in explained({"reply": BY_ID}, {"id": 9}, calls=3)] == ["reply.match"] * 3
 
 
 def test_a_secret_variable_is_never_looked_up() -> None:
@@ -239,3 +241,85 @@ def test_an_item_for_a_stream_that_has_ended_is_said_to_be_delivered_in_vain() -
     assert lines[0] == "no call waits for it"
     assert "it is an item of a stream that max_items has ended: no call gets it" in lines[1]
     assert len(explain_for_exchanges(state, exchanges, Message("raw", {"other": 2}))) == 1
+
+
+HELD = [{"key": "a", "n": 1}, {"key": "b"}]
+REPLIES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "a reply that opens the stream": (
+        {"id": 1, "key": "a"},
+        [
+            "reply.match holds: message.id == request_id (message.id is 1, request_id is 1)",
+            'held message: stream.match holds: message.key == reply.key (message.key is "a", reply.key is "a")',
+            'held message: stream.match does not hold: message.key == reply.key (message.key is "b", reply.key is "a")',
+        ],
+    ),
+    "an error": (
+        {"id": 1, "key": "a", "error": 0},
+        [
+            "reply.match holds: message.id == request_id (message.id is 1, request_id is 1)",
+            "reply.error holds: message.error is defined (message.error is 0)",
+        ],
+    ),
+    "an acknowledgement": (
+        {"id": 1, "key": "a", "ack": 0},
+        [
+            "reply.match holds: message.id == request_id (message.id is 1, request_id is 1)",
+            "reply.ack holds: message.ack is defined (message.ack is 0)",
+        ],
+    ),
+    "that of another call": (
+        {"id": 2, "key": "a"},
+        ["reply.match does not hold: message.id == request_id (message.id is 2, request_id is 1)"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("reply", "lines"), REPLIES.values(), ids=REPLIES)
+def test_a_reply_that_opens_a_stream_says_what_it_makes_of_the_messages_held_for_it(
+    reply: dict[str, Any], lines: list[str]
+) -> None:
+    rules = {**BY_ID, "error": "message.error is defined", "ack": "message.ack is defined"}
+    plan = compiled({"reply": rules, "stream": {"match": "message.key == reply.key"}})
+    state = ConnectionState(plan.compiled_template.handshake.connection_rules, AMBIENT, {}, {})
+    exchanges = Dispatcher("counter", lambda: "")
+    exchanges.open(plan.rules, Scope(AMBIENT, {"args": {}, "session": {}}))
+    for value in HELD:
+        exchanges.receive(Message("raw", value))
+    assert list(explain_for_exchanges(state, exchanges, Message("raw", reply))) == lines
+
+
+def said_of_capture(value: str, ambient: Ambient = AMBIENT, key: str = "who") -> str:
+    plan = compiled({"on_connect": [{"expect": "message.v", "capture": {key: "message.v"}}]})
+    (step,) = plan.compiled_template.handshake.connection_rules.on_connect
+    scope = Scope(ambient, {"session": {}, "message": {"v": value}})
+    (line,) = explain_captures(step.captures, "on_connect[0]", scope, {key: value})
+    return line
+
+
+@pytest.mark.parametrize(("length", "shown"), [(58, "x" * 58 + '"'), (59, "x" * 59 + "…"), (500, "x" * 59 + "…")])
+def test_a_value_is_shown_up_to_60_characters(length: int, shown: str) -> None:
+    assert said_of_capture("x" * length) == f'session.who is now "{shown}'
+
+
+def test_a_secret_is_removed_before_a_value_is_cut() -> None:
+    ambient = replace(AMBIENT, redact=lambda text: text.replace("s3cret-token", "*"))
+    for before in range(48, 62):
+        assert "s3" not in said_of_capture("." * before + "s3cret-token" + "." * 80, ambient).replace("session", "")
+
+
+def test_a_value_whose_name_says_that_it_is_a_secret_is_not_shown() -> None:
+    assert "hunter" not in said_of_capture("hunter", key="password")
+
+
+def test_a_captured_value_is_known_to_the_captures_behind_it() -> None:
+    captures = {"a": "message.v", "b": "session.a + 1", "c": "message.none", "d": "session.c"}
+    plan = compiled({"capture": [{"match": "message.v is defined", "set": captures}]})
+    session = ConnectionState(plan.compiled_template.handshake.connection_rules, AMBIENT, {}, {})
+    lines = list(explain_for_connection(session, Message("raw", {"v": 1}), login=False).settled({"a": 1, "b": 2}))
+    assert lines == [
+        "capture[0].match holds: message.v is defined (message.v is 1)",
+        "session.a is now 1",
+        "session.b is now 2",
+        "capture[0].set.c keeps nothing: the message has no message.none",
+        "capture[0].set.d keeps nothing: the message has no session.c",
+    ]

@@ -113,6 +113,15 @@ UNFILLED = {
     "in a whole message": (A, "argument 'a' is missing. Pass it with the call."),
     "in a text of JSON": (f'{{"k": {A}}}', "argument 'a' is missing. Pass it with the call."),
     "an expression in a longer text": ("id {{ args.a.b }}", "argument 'a.b' is missing. Pass it with the call."),
+    "an expression that computes with one": (
+        "id {{ args.a | upper }}",
+        "argument 'a' is missing. Pass it with the call.",
+    ),
+    "an expression that computes with two": ("{{ args.a ~ args.b }}-", "{{ args.a ~ args.b }} has no value."),
+    "an argument and a value of the session": (
+        "{{ session.x ~ args.a }}-",
+        "argument 'a' is missing. Pass it with the call.",
+    ),
     "an expression about something else": ({"k": "{{ session.token }}"}, "{{ session.token }} has no value."),
     "a computed one": ("<{{ args.a if true else 1 }}>", "{{ args.a if true else 1 }} has no value."),
 }

@@ -106,6 +106,32 @@ async def test_arguments_that_clients_repeat_in_headers_must_agree(tmp_path: Pat
     assert len(seen.received) == 1
 
 
+@pytest.mark.parametrize("fast_path", [True, False])
+@pytest.mark.parametrize(
+    ("body", "code", "request_id"),
+    [
+        (b'{"jsonrpc": "2.0", "id": 7, "method": 5}', -32600, 7),
+        (b'{"jsonrpc": "2.0", "id": "x"}', -32600, "x"),
+        (b'{"id": 7, "method": "ping"}', -32600, 7),
+        (b'{"jsonrpc": "2.0", "id": 7, "method": "ping", "params": []}', -32600, 7),
+        (b'[{"jsonrpc": "2.0", "id": 7, "method": "ping"}]', -32600, None),
+        (b"5", -32600, None),
+        (b'{"jsonrpc": "2.0", "id": 7,', -32700, None),
+    ],
+    ids=["method", "no method", "no version", "parameters", "batch of a revision without them", "number", "no JSON"],
+)
+async def test_what_is_no_request_is_answered_as_on_stdio(
+    tmp_path: Path, body: bytes, code: int, request_id: Any, fast_path: bool
+) -> None:
+    headers = {**POST, **BEARER, "MCP-Protocol-Version": "2025-11-25"}
+    async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC), fast_path=fast_path) as url:
+        async with httpx2.AsyncClient(headers=headers, timeout=PATIENCE) as http:
+            response = await http.post(url, content=body)
+    answer = response.json()
+    assert (response.status_code, answer["id"], answer["error"]["code"]) == (400, request_id, code)
+    assert "pydantic" not in answer["error"]["message"]
+
+
 @ERAS
 async def test_clients_without_sessions_are_served_too(tmp_path: Path, mode: str) -> None:
     async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC), stateless=True) as url:
@@ -285,6 +311,23 @@ async def test_health_needs_no_access_and_metrics_none_on_loopback(tmp_path: Pat
     assert 'utcp_ws_calls_total{error_type="",tool="m.t"} 1' in metrics.text
     assert posted.status_code == 405
     assert foreign.status_code == 421
+
+
+async def test_a_server_is_ready_when_the_discovery_of_each_manual_has_succeeded_or_failed_once(tmp_path: Path) -> None:
+    async def refuse(seen: Peer, connection: Any, message: Any) -> None:
+        await announced.wait()
+        await connection.close()
+
+    announced = anyio.Event()
+    async with peer(refuse) as seen, served(tmp_path, entry(seen)) as url, httpx2.AsyncClient() as http:
+        ready, elsewhere = url.replace("/mcp", "/readyz"), {"Host": "10.0.0.7"}
+        waiting = await http.get(ready, headers=elsewhere)
+        announced.set()
+        with anyio.fail_after(PATIENCE):
+            while (answer := await http.get(ready, headers=elsewhere)).status_code == 503:
+                await anyio.sleep(0.02)
+    assert (waiting.status_code, waiting.text) == (503, "waits for manuals\n")
+    assert (answer.status_code, answer.text) == (200, "ready\n")
 
 
 async def test_metrics_need_the_token_if_other_machines_can_reach_them(tmp_path: Path) -> None:

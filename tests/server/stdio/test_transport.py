@@ -34,6 +34,10 @@ INITIALIZE = {
 }
 
 
+PROCESS_PATIENCE = 60
+"""Seconds for an answer of another process: starting one takes many times as long on a busy machine."""
+
+
 class Host:
     """A host that speaks to the process line by line."""
 
@@ -49,7 +53,7 @@ class Host:
         await self.process.stdin.send(b"".join(line + b"\n" for line in lines))
 
     async def receive(self) -> Any:
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(PROCESS_PATIENCE):
             return json.loads(await self._lines.receive_until(b"\n", 1 << 26))
 
     async def request(self, number: int, method: str, **params: Any) -> Any:
@@ -64,7 +68,7 @@ class Host:
         """The exit code, and what was left on stdout."""
         rest = bytearray(self._lines.buffer)
         assert self.process.stdout
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(PROCESS_PATIENCE):
             async for chunk in self.process.stdout:
                 rest += chunk
             return await self.process.wait(), bytes(rest)

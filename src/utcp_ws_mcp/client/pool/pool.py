@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from ...core.handshake_request import ConnectionKey, HandshakeRequest
 from ...errors import BridgeError, ConnectionLost, InternalError, Outcome, TimeoutStage
+from ..close_info import lost_connection
 from ..wakeup import Wakeup
 from .circuit_breaker import MAX_CALL_BACKOFF, store_bounded
 from .entry import LeaseMode, LeaseRequest, PooledConnection, State, Trigger, Waiter
@@ -331,8 +332,8 @@ class ConnectionPool:
                 await connection.receive_loop()
                 running.cancel_scope.cancel()
         finally:
-            if connection.failed_early:
-                self._record_failure(pooled)
+            if connection.failed_early(used=pooled.leases_started > 0):
+                self._record_early_close(pooled, connection)
             self._replan(pooled.key)
 
     async def _sync(self, pooled: PooledConnection) -> None:
@@ -372,14 +373,14 @@ class ConnectionPool:
         self._state.failures.record_failure(pooled.key, anyio.current_time(), random.random, pause)
 
     def _record_early_close(self, pooled: PooledConnection, connection: Connection) -> None:
-        """Count a connection that ended before a call could use it; if the breaker trips, waiting calls fail.
+        """Count a connection that ended early; if the breaker trips before a call could use it, waiting calls fail.
 
         Until then another connection is opened: a server that restarts closes a few connections in a row.
         """
         self._record_failure(pooled)
-        if self._state.failures.breaker(pooled.key).is_tripped:
-            info = connection.close_info
-            error = ConnectionLost(connection.address, info.reason, Outcome.NOT_SENT, close_code=info.code)
+        if self._state.failures.breaker(pooled.key).is_tripped and not pooled.leases_started:
+            template = pooled.handshake.template
+            error = lost_connection(connection, connection.close_info, Outcome.NOT_SENT, template)
             self._state.fail_waiting(pooled, error)
 
     def _record_unused_session(self, pooled: PooledConnection, connection: Connection) -> None:

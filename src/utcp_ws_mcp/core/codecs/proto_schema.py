@@ -27,6 +27,9 @@ from ...errors import InvalidTemplate, end_sentence
 MAX_SCHEMA_BYTES: Final = 4 << 20
 """Bytes of a file of a schema."""
 
+MAX_PROTO_BYTES: Final = 512 << 10
+"""Bytes of a `.proto` file and of all that it imports, together: the parser takes a second for 100 KiB."""
+
 MAX_SCHEMA_FILES: Final = 200
 """Files that a schema imports, directly or not."""
 
@@ -96,14 +99,24 @@ def _read_proto_files(name: str, read: ReadFile) -> list[Any]:
     root = PurePosixPath(name).parent
     files: dict[str, Any] = {}
     started: set[str] = set()
+    size = 0
 
     def load(path: str, local: str) -> None:
+        nonlocal size
         if local in started or _well_known_module(local):
             return
         started.add(local)
         if len(started) > MAX_SCHEMA_FILES:
             raise InvalidTemplate(f"{name!r} imports more than {MAX_SCHEMA_FILES} files.", code="invalid-schema-file")
-        file = _parse(path, local, _read(path, read))
+        data = _read(path, read)
+        size += len(data)
+        if size > MAX_PROTO_BYTES:
+            raise InvalidTemplate(
+                f"{name!r} with its imports has more than {MAX_PROTO_BYTES >> 10} KiB, which takes seconds to parse. "
+                "Make a FileDescriptorSet of it with protoc --include_imports --descriptor_set_out, and name that.",
+                code="invalid-schema-file",
+            )
+        file = _parse(path, local, data)
         for imported in file.dependency:
             load(str(root / imported), imported)
         files[local] = file

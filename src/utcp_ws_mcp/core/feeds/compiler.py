@@ -121,7 +121,8 @@ class _FeedBuilder:
 
     def __init__(self, entry: ManifestEntry, inherited: ReplyRules, diagnostics: Diagnostics) -> None:
         read = partial(entry.read_file, entry.folder) if entry.read_file else None
-        self._compiler = Compiler(entry.variables, typed=True, names=_SEND_NAMES, read_file=read)
+        codec = entry.template.framing.codec if entry.template is not None else ""
+        self._compiler = Compiler(entry.variables, typed=True, names=_SEND_NAMES, read_file=read, codec=codec)
         self._manual = entry.name
         self._inherited = inherited
         self._diagnostics = diagnostics

@@ -40,6 +40,7 @@ from .tokens import (
     has_tokens,
     tokenize,
 )
+from .topic_rule import TOPIC_KEYS, compile_topic
 
 PLACEHOLDER_KEY_HINT: Final = (
     "Placeholders are allowed only in values; write the whole object as an expression: {{ {args.key: args.value} }}."
@@ -57,6 +58,8 @@ class Compiler:
         names: The names that expressions may use.
         read_file: Reads the file of `{"$file": …}`, relative to the manifest.
         separator: The separator of the framing, which no argument in a text may contain.
+        codec: The codec of the framing, which says what the texts of a message mean.
+        in_topic: Whether a text is a topic of the codec `mqtt`.
     """
 
     variables: Mapping[str, str] | None = None
@@ -64,6 +67,8 @@ class Compiler:
     names: frozenset[str] = REQUEST_NAMES
     read_file: Callable[[str], bytes] | None = None
     separator: str = ""
+    codec: str = ""
+    in_topic: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -137,7 +142,7 @@ class Compiler:
                 return node
             if self.is_local:
                 check_keys(value)
-            items = tuple((self._key(key), self.value(item, depth - 1)) for key, item in value.items())
+            items = tuple((self._key(key), self._member(key).value(item, depth - 1)) for key, item in value.items())
             if all(isinstance(node, Constant) for _, node in items):
                 return Constant({key: node.value for key, node in items if isinstance(node, Constant)})
             return Object(items)
@@ -180,8 +185,12 @@ class Compiler:
 
     def _text(self, text: str, parts: list[str | Placeholder], *, is_message: bool = False) -> Node:
         """Compile text in which values are escaped if it is JSON, and checked if it is a message of another kind."""
-        rules = compile_rules(parts, self.separator) if is_message else tuple(_unchecked(parts))
-        compiled: Node = self._json_text(text) or TextNode(rules, can_be_left_out=not is_message)
+        if self.in_topic:
+            rules = compile_topic(parts)
+        else:
+            rules = compile_rules(parts, self.separator) if is_message else tuple(_unchecked(parts))
+        json_text = None if self.in_topic else self._json_text(text)
+        compiled: Node = json_text or TextNode(rules, can_be_left_out=not is_message)
         has_placeholders_left = any(not isinstance(part, str) for part in parts)
         return compiled if has_placeholders_left else Constant(compiled.render({}))
 
@@ -190,8 +199,14 @@ class Compiler:
             return Constant(text)
         parts = self.parts(text)
         if len(parts) == 1 and not isinstance(single := parts[0], str):
+            if self.in_topic and isinstance(single, ExpressionValue) and (operands := self._joined_operands(single)):
+                return JoinedText(single, compile_topic(operands))
             return Argument(single.name, typed=self.typed) if isinstance(single, Argument) else single
         return self._text(text, parts)
+
+    def _member(self, key: str) -> Compiler:
+        """Return the compiler of a member of an object."""
+        return replace(self, in_topic=True) if self.codec == "mqtt" and key in TOPIC_KEYS else self
 
     @staticmethod
     def _key(key: str) -> str:

@@ -82,8 +82,13 @@ def _compile(
 
     def compiler(key: str) -> Compiler:
         read = partial(entry.read_file, entry.folder) if entry.read_file else None
-        separator = template.framing.separator or ""
-        return Compiler(provenance.variables(key), typed=template.typed_arguments, read_file=read, separator=separator)
+        return Compiler(
+            provenance.variables(key),
+            typed=template.typed_arguments,
+            read_file=read,
+            separator=template.framing.separator or "",
+            codec=template.framing.codec,
+        )
 
     def call_compiler(key: str) -> Compiler:
         return replace(compiler(key), names=CALL_REQUEST_NAMES)

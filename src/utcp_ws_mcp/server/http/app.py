@@ -34,6 +34,7 @@ from ..auth.identity import Identity
 from ..auth.resource_server import ResourceServer
 from ..auth.step_up import check_scopes
 from ..guard import GuardMiddleware
+from ..jsonrpc import read_message
 from ..sdk_server import SdkServer
 from .batch import messages_of_batch, serve_batch
 from .body import MAX_BODY_SIZE, read_body, replay
@@ -51,6 +52,7 @@ from .security import (
 MCP_PATH: Final = "/mcp"
 MCP_METHODS: Final = ("POST", "GET", "DELETE")
 HEALTH_PATH: Final = "/healthz"
+READY_PATH: Final = "/readyz"
 CORS_REQUEST_HEADERS: Final = (
     "Authorization",
     "Content-Type",
@@ -80,10 +82,11 @@ CheckCall = Callable[[bytes, Caller], Rejection | None]
 
 @dataclass(frozen=True, slots=True)
 class TextRoute:
-    """A page of plain text, rendered for each request."""
+    """A page of text, rendered for each request. Its status is 503 as long as it is not available."""
 
     render: Callable[[], str]
     media_type: str = "text/plain"
+    is_available: Callable[[], bool] = lambda: True
 
 
 class McpEndpoint:
@@ -122,6 +125,15 @@ class McpEndpoint:
         elif body is not None and (batch := messages_of_batch(body, scope["headers"])) is not None:
             await serve_batch(*batch, self._manager.handle_request, scope, receive, send)
         elif body is not None and not await self._try_fast(body, scope, receive, send):
+            await self._serve_with_sdk(body, scope, receive, send)
+
+    async def _serve_with_sdk(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            read_message(body)
+        except ValueError as invalid:
+            # The SDK would answer with the code of invalid parameters, and a list of what pydantic found.
+            await Response(str(invalid), 400, media_type="application/json")(scope, receive, send)
+        else:
             await self._manager.handle_request(scope, replay(body, receive), send)
 
     async def _try_fast(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> bool:
@@ -208,19 +220,21 @@ def make_app(
     *,
     routes_public: bool,
     resource_server: ResourceServer | None = None,
+    is_ready: Callable[[], bool] = lambda: True,
 ) -> ASGIApp:
-    """Return the ASGI application with `/mcp`, `/healthz` and `routes` by path.
+    """Return the ASGI application with `/mcp`, `/healthz`, `/readyz` and `routes` by path.
 
-    Health needs no Host and no token: load balancers know neither. Routes need the token unless `routes_public`. With
-    a resource server, `/mcp` needs its access tokens instead of the token, its metadata is public, and routes that
-    nothing would protect are not served.
+    The probes need no Host and no token: load balancers know neither. Routes need the token unless `routes_public`.
+    With a resource server, `/mcp` needs its access tokens instead of the token, its metadata is public, and routes
+    that nothing would protect are not served.
     """
     metadata: Mapping[str, TextRoute] = {}
     if resource_server is not None:
         page = TextRoute(partial(json.dumps, resource_server.metadata()), "application/json")
         metadata = dict.fromkeys(resource_server.metadata_paths, page)
         routes = routes if routes_public or policy.token is not None else {}
-    pages = {HEALTH_PATH: TextRoute(lambda: "ok\n"), **routes, **metadata}
+    ready = TextRoute(lambda: "ready\n" if is_ready() else "waits for manuals\n", is_available=is_ready)
+    pages = {HEALTH_PATH: TextRoute(lambda: "ok\n"), READY_PATH: ready, **routes, **metadata}
     router = Router(
         [
             Route(MCP_PATH, endpoint),
@@ -229,7 +243,8 @@ def make_app(
         redirect_slashes=False,  # a redirect would be followed without the token
         default=_rejection_response(Rejection(404, f"MCP is served at {MCP_PATH}")),
     )
-    public = frozenset({HEALTH_PATH, *metadata, *(routes if routes_public else ())})
+    probes = frozenset({HEALTH_PATH, READY_PATH})
+    public = frozenset({*probes, *metadata, *(routes if routes_public else ())})
     # CORS is between the two checks. A preflight request has no token, and a web page must be able to read a 401.
     app: ASGIApp = router
     if resource_server is not None:
@@ -243,12 +258,13 @@ def make_app(
         expose_headers=CORS_EXPOSED_HEADERS,
         max_age=CORS_MAX_AGE,
     )
-    return AccessMiddleware(app, policy.check_host_and_origin, frozenset({HEALTH_PATH}))
+    return AccessMiddleware(app, policy.check_host_and_origin, probes)
 
 
 def _text_endpoint(page: TextRoute) -> Callable[[Request], Awaitable[Response]]:
     async def respond(_: Request) -> Response:  # async: starlette would run a function in a thread
-        return Response(page.render(), media_type=page.media_type)
+        available = page.is_available()
+        return Response(page.render(), 200 if available else 503, media_type=page.media_type)
 
     return respond
 
@@ -317,6 +333,7 @@ async def run_http_server(
         routes,
         routes_public=listener.is_loopback,
         resource_server=resource_server,
+        is_ready=sdk_server.tools.is_ready,
     )
     app: Any = GuardMiddleware(unguarded, sdk_server.guard)
 
