@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from tests.peer import PATIENCE, jsonrpc, peer
+from tests.peer import PATIENCE, Peer, jsonrpc, peer
 from utcp_ws_mcp.client.manifest_files import load_manifest
 
 from .agent import BOTH_ERAS, agent, host_of
@@ -156,3 +157,21 @@ async def test_the_definitions_of_the_tools_take_few_tokens(tmp_path: Path) -> N
         listed = await author.client.list_tools()
         text = "".join(tool.model_dump_json(by_alias=True, exclude_unset=True) for tool in listed.tools)
     assert len(text) < 8_000
+
+
+async def test_the_draft_of_graphql_keeps_the_variable_of_the_login(tmp_path: Path) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        acknowledged = message["type"] == "connection_init"
+        data = {"type": "next", "id": message.get("id"), "payload": {"data": {"n": 1}}}
+        await connection.send(json.dumps({"type": "connection_ack"} if acknowledged else data))
+
+    messages = [
+        '{"type": "connection_init", "payload": {"token": "${GQL_TOKEN}"}}',
+        '{"id": "1", "type": "subscribe", "payload": {"query": "{ n }"}}',
+    ]
+    async with peer(answer, subprotocols=["graphql-transport-ws"]) as seen:
+        grants = {"variables": (f"GQL_TOKEN@{host_of(seen)}",), "environ": {"GQL_TOKEN": "a-long-secret-0123"}}
+        async with agent(tmp_path, host_of(seen), **grants) as author:
+            probed = await author.call("probe", url=seen.url, protocol=["graphql-transport-ws"], messages=messages)
+    assert seen.received[0]["payload"] == {"token": "a-long-secret-0123"}
+    assert '"send": {"type": "connection_init", "payload": {"token": "${GQL_TOKEN}"}}' in probed

@@ -16,6 +16,7 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from utcp_ws_mcp import __version__
+from utcp_ws_mcp.cli.argument_names import check_argument_names
 from utcp_ws_mcp.manifest.json_schema import manifest_schema
 
 from .endpoint import served
@@ -62,7 +63,7 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture
 def manifest(tmp_path: Path) -> Iterator[Path]:
     with endpoint() as url:
-        inputs = {"properties": {"text": {"type": "string"}, "n": {"type": "integer"}}}
+        inputs = {"properties": {"text": {"type": "string"}, "n": {"type": "integer"}, "more": {"type": "object"}}}
         picture = {"message": {"method": "picture"}, "reply": None, "response_format": None}
         sound = {**picture, "message": {"method": "sound"}, "stream": {"max_items": 2}}
         document: dict[str, Any] = {
@@ -177,7 +178,7 @@ def test_a_trace_shows_both_directions_and_hides_secrets(manifest: Path) -> None
 def test_tools_are_listed_with_their_arguments(manifest: Path) -> None:
     listed = run("tools", str(manifest))
     assert listed.returncode == 0
-    assert listed.stdout.splitlines()[:2] == ["m.echo(text?, n)  Echo.", "m.fail()"]
+    assert listed.stdout.splitlines()[:2] == ["m.echo(text?, n, more?)  Echo.", "m.fail()"]
 
 
 def test_tools_of_an_endpoint_that_speaks_utcp_are_asked_for(manifest: Path) -> None:
@@ -300,6 +301,52 @@ def test_a_file_of_variables_that_is_missing_is_said_with_the_folder_where_it_wa
 def test_an_argument_without_its_name_is_shown_how_to_be_written(manifest: Path) -> None:
     refused = run("call", str(manifest), "m.echo", "hello")
     assert "expected KEY=VALUE, such as text=…, or --input-json OBJECT; not 'hello'" in refused.stderr
+
+
+MISSPELT = {
+    "an optional argument": (["n=1", "txt=7"], "m.echo: the tool has no argument 'txt'. Did you mean 'text'?"),
+    "a required one": (["N=1"], "has no argument 'N'. Did you mean 'n'? Required and missing: n. [invalid-arguments]"),
+    "one like no other": (["n=1", "quality=7"], "has no argument 'quality'. It has: text, n, more."),
+    "in an object": (["--input-json", '{"n": 1, "test": "7"}'], "no argument 'test'. Did you mean 'text'?"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "said"), MISSPELT.values(), ids=MISSPELT)
+def test_a_misspelt_argument_is_refused_with_the_name_that_is_meant(
+    manifest: Path, arguments: list[str], said: str
+) -> None:
+    refused = run("call", str(manifest), "m.echo", *arguments)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert said in refused.stderr
+
+
+ALLOWED = {
+    "no properties": {},
+    "further ones": {"properties": {"a": {}}, "additionalProperties": True},
+    "further ones of a type": {"properties": {"a": {}}, "additionalProperties": {"type": "integer"}},
+    "a pattern": {"properties": {"a": {}}, "patternProperties": {"^b": {}}},
+    "alternatives": {"properties": {"a": {}}, "anyOf": [{"properties": {"b": {}}}]},
+}
+
+
+@pytest.mark.parametrize("schema", ALLOWED.values(), ids=ALLOWED)
+def test_an_argument_that_the_schema_may_mean_is_not_misspelt(schema: dict[str, Any]) -> None:
+    check_argument_names("m.t", {"b": 1}, schema)
+
+
+@pytest.mark.parametrize("word", ["manifest.jsn", "manifest.yaml", "folder/manifest"])
+def test_a_manifest_with_a_slip_in_its_suffix_is_said_to_be_missing(manifest: Path, word: str) -> None:
+    command = [sys.executable, "-m", "utcp_ws_mcp", "call", word, "m.echo", "n=1"]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=manifest.parent)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"{word}: " in refused.stderr
+    assert f"there is no such file in {manifest.parent}" in refused.stderr
+    assert "Did you mean 'manifest.json'?" in refused.stderr or "/" in word
+
+
+def test_a_tool_before_an_argument_without_name_is_no_manifest(manifest: Path) -> None:
+    refused = run("call", "m.echo", "kitchen.lamp", UTCP_WS_MCP_MANIFEST=str(manifest))
+    assert "expected KEY=VALUE" in refused.stderr
 
 
 def test_the_demo_shows_a_call_of_each_kind() -> None:

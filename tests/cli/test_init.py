@@ -55,3 +55,11 @@ def test_without_a_preset_all_are_listed() -> None:
     listed = run("init").stdout
     assert [line.split()[0] for line in listed.splitlines()[: len(STARTERS)]] == [*sorted(preset_names()), "none"]
     assert "JSON-RPC 2.0" in listed
+
+
+def test_a_copy_of_an_entry_is_not_taken_for_the_preset(tmp_path: Path) -> None:
+    copied = run("init", "jsonrpc", str(tmp_path / "m.json"))
+    assert copied.returncode == 0, copied.stderr
+    assert "a copy of the catalogue entry jsonrpc (its preset is jsonrpc2: `init jsonrpc2` writes" in copied.stdout
+    assert "catalogue" not in run("init", "jsonrpc2", str(tmp_path / "n.json")).stdout
+    assert "(its preset" not in run("init", "catalog:kraken", str(tmp_path / "k.json")).stdout

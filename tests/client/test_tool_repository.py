@@ -108,3 +108,36 @@ async def test_tools_that_take_too_long_to_compile_are_left_out_with_a_warning(t
 
     assert [tool.name for tool in compiled] == ["a"]
     assert (problem.path, problem.code) == ("tools[1]", "manual-too-large")
+
+
+def elsewhere(*names: str) -> dict[str, Any]:
+    """A manual whose tools are left out with a warning each, because they point at another origin."""
+    return manual(*names, tool_call_template={"url": "ws://127.0.0.2:9/x"})
+
+
+async def test_a_warning_about_a_manual_is_reported_once_while_its_cause_lasts(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    known = repository(tmp_path, warnings)
+    (entry,) = known.entries
+
+    async def reported(offered: dict[str, Any]) -> list[str]:
+        warnings.clear()
+        await known.save_manual(entry, offered)
+        return [warning.partition(":")[2].partition(":")[0].strip() for warning in warnings]
+
+    assert await reported(elsewhere("a")) == ["tools[0]"]
+    assert await reported(elsewhere("a", "b")) == ["tools[1]"]
+    assert await reported(elsewhere("a")) == []
+    assert await reported(manual("a")) == []
+    assert await reported(elsewhere("a", "b")) == ["tools[0]", "tools[1]"]
+
+
+async def test_of_many_warnings_about_a_manual_20_are_reported_and_the_others_counted(tmp_path: Path) -> None:
+    for count, reported in ((20, 20), (21, 21), (25, 21)):
+        warnings: list[str] = []
+        known = repository(tmp_path, warnings)
+        (entry,) = known.entries
+        await known.save_manual(entry, elsewhere(*(f"t{number}" for number in range(count))))
+        assert len(warnings) == reported
+        assert ("more warnings about the manual are not shown." in warnings[-1]) is (count > 20)
+        assert count <= 20 or f"{count - 20} more warnings" in warnings[-1]

@@ -12,6 +12,7 @@ import pytest
 from utcp_ws_mcp import load_manifest
 from utcp_ws_mcp.lint import RULES, lint_manifest
 from utcp_ws_mcp.lint.host_limits import NOTES, host_notes
+from utcp_ws_mcp.lint.input_schemas import check_inputs
 from utcp_ws_mcp.manifest.source_map import SourceMap
 
 URL = "wss://example.com/"
@@ -120,6 +121,16 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         entry(tool(message="UTCP_ARG_q_UTCP_ARG {{ args.quer }}")),
         "the argument 'quer' is used here, but not declared, so no model will provide it.",
         "argument-not-declared",
+    ),
+    "arguments that are no properties of a schema": (
+        entry({**TOOL, "inputs": {"book": {"type": "string"}}, "tool_call_template": {"message": "{{ args.book }}"}}),
+        'in which "book" has no meaning. Write {"type": "object", "properties": {"book": …}}.',
+        "inputs-without-properties",
+    ),
+    "arguments of a feed that are no properties of a schema": (
+        entry(feeds=[{**EVENTS, "match": "message.room == args.room", "inputs": {"room": {"type": "string"}}}]),
+        'feeds[0].inputs: "inputs" is a JSON Schema, in which "room" has no meaning.',
+        "inputs-without-properties",
     ),
     "an argument in the URL that is not declared": (
         entry(url="wss://example.com/{{ args.room }}"),
@@ -450,6 +461,26 @@ def test_a_feed_is_checked_as_well_as_the_tools_beside_it(tmp_path: Path) -> Non
     assert warnings_of({"name": "m", "url": URL, "feeds": [feed]}, tmp_path, {}) == []
     found = warnings_of(entry({"name": "t", "inputs": TEXT}, feeds=[feed]), tmp_path, {})
     assert [each for each in found if "description" in each]
+
+
+def test_arguments_that_are_no_properties_are_not_said_to_be_undeclared(tmp_path: Path) -> None:
+    wrong = FINDINGS["arguments that are no properties of a schema"][0]
+    (only,) = warnings_of(wrong, tmp_path, {})
+    assert "inputs-without-properties" in only
+
+
+SCHEMAS_WITHOUT_PROPERTIES: list[dict[str, Any]] = [
+    {},
+    {"type": "object"},
+    {"type": "object", "additionalProperties": {"type": "string"}},
+    {"$defs": {"a": {"type": "string"}}, "x-order": {"a": 1}},
+    {"title": "Anything", "patternProperties": {"^a": {"type": "string"}}},
+]
+
+
+@pytest.mark.parametrize("inputs", SCHEMAS_WITHOUT_PROPERTIES, ids=str)
+def test_a_schema_without_properties_may_be_meant(inputs: dict[str, Any]) -> None:
+    assert list(check_inputs(inputs, "tools[0]")) == []
 
 
 def test_every_rule_has_a_finding_here() -> None:

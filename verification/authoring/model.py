@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.shared.exceptions import MCPError
 
 CHARACTERS_PER_TOKEN: Final = 4
 """An estimate: no tokenizer of a model is installed."""
@@ -47,7 +48,11 @@ class ScriptedModel:
         filled = fill(arguments, self.values)
         self.calls += 1
         self.written += len(tool) + len(json.dumps(filled))
-        result = await self.client.call_tool(tool, filled)
+        try:
+            result = await self.client.call_tool(tool, filled)
+        except MCPError as failed:  # such as a tool that is not there
+            self.failures.append(f"{tool}: {failed}")
+            return ""
         text = "\n".join(getattr(block, "text", "") for block in result.content)
         self.read += len(text)
         if result.is_error:

@@ -113,9 +113,31 @@ ARIA2: Final = Plan(
     '"token:SECRET". aria2.getVersion has no others.',
     [
         ("probe", {"url": "$URL$", "messages": [rpc("aria2.getVersion", ["token:${ARIA2_SECRET}"])]}),
-        save("aria2", base="draft", manifest={"name": "aria2"}),
+        save(
+            "aria2",
+            base="draft",
+            manifest={
+                "name": "aria2",
+                "request_id": "string_counter",
+                "tools": [
+                    {
+                        "name": "version",
+                        "description": "The version of aria2.",
+                        "annotations": {"readOnlyHint": True},
+                        "tool_call_template": {
+                            "message": {
+                                "jsonrpc": "2.0",
+                                "id": "{{ request_id }}",
+                                "method": "aria2.getVersion",
+                                "params": ["token:${ARIA2_SECRET}"],
+                            }
+                        },
+                    }
+                ],
+            },
+        ),
     ],
-    ("aria2_aria2_getVersion", {}),
+    ("aria2_version", {}),
     '"version":',
     {"ARIA2_SECRET": "SECRET"},
 )
@@ -202,7 +224,7 @@ SOCKETIO: Final = Plan(
     'A Socket.IO 4 server at $URL$. Connect with {"token": TOKEN}. Emit "add" with two numbers; the acknowledgement is '
     '{"sum": N}.',
     [
-        ("list_presets", {"name": "socketio"}),
+        ("list_presets", {"name": "socketio4"}),
         (
             "check_manifest",
             {

@@ -21,6 +21,7 @@ from ..errors import BridgeError, MissingVariable
 from ..observability import events
 from ..observability.logging import Trace
 from ..observability.redaction import Redactor
+from .argument_names import check_argument_names
 from .exit_codes import ExitCode
 from .options import env_file_option, load_manifests, run, split_manifests
 from .terminal import echo, hide_secrets, write_result
@@ -70,7 +71,9 @@ async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -
         )
         async with bridge_for_tool as bridge:
             schema = await bridge.input_schema(options.tool)
-            value = await bridge.call_tool(options.tool, parse_arguments(options.pairs, options.input_json, schema))
+            arguments = parse_arguments(options.pairs, options.input_json, schema)
+            check_argument_names(options.tool, arguments, schema)
+            value = await bridge.call_tool(options.tool, arguments)
     except MissingVariable:
         return ExitCode.FAILURE  # already printed when the manifest was loaded
     except BridgeError as failed:

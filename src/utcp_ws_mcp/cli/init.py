@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from .. import manifest
-from ..client.catalog import PREFIX, catalog_files
+from ..client.catalog import PREFIX, catalog_files, find_entry
 from ..manifest.presets import preset_names, preset_summary
 from ..manifest.validation import closest_match
 from .exit_codes import ExitCode
@@ -61,7 +61,7 @@ def write_example_manifest(name: str, file: Path) -> int:
     except OSError as failed:
         echo(f"{file} cannot be written: {(failed.strerror or 'no reason given').lower()}", err=True)
         return ExitCode.USAGE_ERROR
-    echo(f"{file} is written; fill in your values, then run: utcp-ws-mcp check {file}")
+    echo(f"{file} is written{_origin(name)}; fill in your values, then run: utcp-ws-mcp check {file}")
     return ExitCode.SUCCESS
 
 
@@ -70,3 +70,13 @@ def _find_source(name: str) -> Traversable | None:
     if name in preset_names() | {NO_PRESET}:
         return resources.files(manifest) / "examples" / f"{name}.json"
     return catalog_files().get(name.removeprefix(PREFIX))
+
+
+def _origin(name: str) -> str:
+    """Return what to add to the message about a written file if it is a copy of an entry of the catalogue."""
+    if name in preset_names() | {NO_PRESET}:
+        return ""
+    entry = find_entry(name)
+    presets = [template["preset"] for template in entry.templates if isinstance(template.get("preset"), str)]
+    example = f" (its preset is {presets[0]}: `init {presets[0]}` writes an example of it)" if presets else ""
+    return f", a copy of the catalogue entry {entry.name}{example}"

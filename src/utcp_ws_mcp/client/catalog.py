@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,9 @@ from ..manifest.variables import find_optional, find_variables
 
 PREFIX: Final = "catalog:"
 """Before the name of an entry, it says that no file is meant."""
+
+_OTHER_SUFFIXES: Final = frozenset({"yaml", "yml", "toml", "txt", "bak"})
+"""Suffixes of files that a person may give as a manifest, although a manifest is JSON."""
 
 _PACKAGE: Final = Path(__file__).parents[1]
 
@@ -76,7 +79,7 @@ def find_entry(name: str) -> CatalogEntry:
     name = name.removeprefix(PREFIX)
     file = catalog_files().get(name)
     if file is None:
-        raise _unknown_name(name, f"the catalogue has no entry {name!r}.")
+        raise _unknown_name(name, f"the catalogue has no entry {name!r}.", catalog_files())
     return _read_entry(name, file)
 
 
@@ -98,7 +101,7 @@ def find_manifest(word: str | os.PathLike[str]) -> Path:
     if file := catalog_files().get(text):
         return file
     message = f"there is no such file in {Path.cwd()}, and the catalogue has no entry of this name."
-    raise _unknown_name(text, message)
+    raise _unknown_name(text, message, {*catalog_files(), *(file.name for file in Path().glob("*.json"))})
 
 
 def is_manifest_word(word: str, following: str | None) -> bool:
@@ -110,8 +113,10 @@ def is_manifest_word(word: str, following: str | None) -> bool:
     """
     if word.endswith(".json") or word.startswith(PREFIX) or Path(word).is_file() or word in catalog_files():
         return True
+    if "=" in word or following is None or "." not in following.partition("=")[0]:
+        return False
     # Two words, of which only the second can be a tool: the first is a name with a mistake in it.
-    return "." not in word and "=" not in word and following is not None and "." in following.partition("=")[0]
+    return "." not in word or ("=" not in following and _resembles_file(word))
 
 
 def portable_word(path: Path, file: Path) -> str:
@@ -131,8 +136,14 @@ def _looks_like_path(text: str) -> bool:
     return text.endswith(".json") or os.sep in text or "/" in text or text in {"", ".", ".."}
 
 
-def _unknown_name(name: str, message: str) -> InvalidManifest:
-    near = closest_match(name, catalog_files())
+def _resembles_file(word: str) -> bool:
+    """Return whether a word with a dot is a file with a mistake in its name, not `MANUAL.TOOL`."""
+    suffix = word.rpartition(".")[2].lower()
+    return _looks_like_path(word) or suffix in _OTHER_SUFFIXES or closest_match(suffix, ("json",), 0.75) is not None
+
+
+def _unknown_name(name: str, message: str, known: Iterable[str]) -> InvalidManifest:
+    near = closest_match(name, known)
     hint = f"Did you mean {near!r}?" if near else "`utcp-ws-mcp catalog` lists the entries."
     return InvalidManifest(name, [Problem("", f"{message} {hint}", code="unknown-manifest")])
 

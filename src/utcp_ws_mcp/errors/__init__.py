@@ -15,9 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .authoring import AuthoringRefused as AuthoringRefused
-from .authoring import HostNotAllowed as HostNotAllowed
-from .authoring import VariableNotAllowed as VariableNotAllowed
 from .base import ENDPOINT_SAID as ENDPOINT_SAID
 from .base import BridgeError as BridgeError
 from .base import Outcome as Outcome
@@ -37,10 +34,12 @@ from .network import SessionLost as SessionLost
 from .network import TokenRequestError as TokenRequestError
 from .network import after_items
 from .policy import ApprovalRefused as ApprovalRefused
+from .policy import AuthoringRefused as AuthoringRefused
 from .policy import ForbiddenAddress as ForbiddenAddress
 from .policy import ForbiddenHeader as ForbiddenHeader
 from .policy import ForbiddenRedirect as ForbiddenRedirect
 from .policy import ForbiddenURL as ForbiddenURL
+from .policy import HostNotAllowed as HostNotAllowed
 from .policy import ImportFailed as ImportFailed
 from .policy import InstallError as InstallError
 from .policy import PinStoreError as PinStoreError
@@ -48,6 +47,7 @@ from .policy import PolicyError as PolicyError
 from .policy import ScopeRequired as ScopeRequired
 from .policy import ServeOptionsError as ServeOptionsError
 from .policy import SubjectRateExceeded as SubjectRateExceeded
+from .policy import VariableNotAllowed as VariableNotAllowed
 
 
 class ManifestError(BridgeError):

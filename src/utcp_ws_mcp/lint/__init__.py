@@ -37,6 +37,7 @@ RULES: Final[Mapping[str, str]] = {
     "feed-match-too-broad": "Any message would be an event of a feed.",
     "feed-not-closed": "A feed subscribes and does not unsubscribe.",
     "feed-not-kept": "A feed is closed between two reads.",
+    "inputs-without-properties": "Arguments stand where the keywords of a schema belong.",
     "description-missing": "A tool or a feed has no description.",
     "argument-not-declared": "A message uses an argument that no model can provide.",
     "argument-not-escaped": "An argument in XML or in quotes fails with usual texts.",

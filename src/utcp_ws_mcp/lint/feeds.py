@@ -24,6 +24,7 @@ from ..manifest.inheritance import apply_preset
 from ..manifest.models.feed import Feed
 from ..manifest.validation import join_path
 from ..manifest.variables import MESSAGE_KEYS
+from .input_schemas import arguments_outside_properties, check_inputs
 from .values import find_captures, suggestion
 
 SHORT_LINGER: Final = 1.0
@@ -87,8 +88,9 @@ def _check_description(place: _FeedPlace) -> Iterator[Problem]:
 def _check_arguments(entry: ManifestEntry, place: _FeedPlace) -> Iterator[Problem]:
     """Yield a problem for each argument that is declared and not used, or used and not declared."""
     assert entry.template is not None
+    yield from check_inputs(place.feed.inputs, place.path)
     properties = place.feed.inputs.get("properties")
-    declared = set(properties if isinstance(properties, dict) else ())
+    declared = set(properties if isinstance(properties, dict) else arguments_outside_properties(place.feed.inputs))
     own = find_arguments(place.feed.model_dump(mode="json", exclude={"inputs"}), MESSAGE_KEYS | {"close"})
     login = {"url", "headers", "before_connect", "on_connect", "capture", "heartbeat", "reconnect_when", "fail_when"}
     connection = find_arguments(entry.template.model_dump(mode="json", by_alias=True, include=login), MESSAGE_KEYS)

@@ -13,6 +13,7 @@ from ..manifest.entries import ManifestEntry, ResolvedTool
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import join_path
 from ..manifest.variables import MESSAGE_KEYS
+from .input_schemas import arguments_outside_properties, check_inputs
 from .message_text import check_message_text
 from .values import owner_path, suggestion
 
@@ -37,6 +38,7 @@ def _check_each(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator
     for tool in tools:
         source = resolved[tool.original_name]
         yield from _check_description(tool, source)
+        yield from check_inputs(source.tool.inputs, source.path)
         yield from _check_unused_arguments(tool, source)
         yield from _check_undeclared_arguments(entry, tool, source)
         yield from _check_request_id(tool, source)
@@ -90,7 +92,8 @@ def _check_undeclared_arguments(entry: ManifestEntry, tool: CompiledTool, source
 
 def _declared_arguments(tool: CompiledTool) -> set[str]:
     properties = tool.inputs.get("properties")
-    return {*(properties if isinstance(properties, dict) else ()), *tool.defaults, *tool.hidden}
+    names = properties if isinstance(properties, dict) else arguments_outside_properties(tool.inputs)
+    return {*names, *tool.defaults, *tool.hidden}
 
 
 def _required_arguments(template: CallTemplate, key: str, declared: set[str], is_own: bool) -> frozenset[str]:

@@ -61,7 +61,7 @@ def draft_manifest(
     form = recognize_preset(Recorded(endpoint["url"], endpoint.get("protocol", ()), messages))
     if form is not None:
         conversation = _preset_conversation(form, messages)
-        draft.document |= _preset_fields(form, messages, missing)
+        draft.document |= _preset_fields(form, messages, variables, missing)
         exchanges = conversation
     else:
         conversation = analyze(messages, is_login=lambda value: is_login(value, variables))
@@ -104,7 +104,9 @@ def _preset_conversation(form: PresetForm, messages: Sequence[RecordedMessage]) 
     return without(conversation, own)
 
 
-def _preset_fields(form: PresetForm, messages: Sequence[RecordedMessage], missing: list[str]) -> Document:
+def _preset_fields(
+    form: PresetForm, messages: Sequence[RecordedMessage], variables: Collection[str], missing: list[str]
+) -> Document:
     """Return the preset, and the variables of its login: those that are no secrets with their value."""
     fields: Document = {"preset": form.preset}
     values: Document = {}
@@ -118,7 +120,7 @@ def _preset_fields(form: PresetForm, messages: Sequence[RecordedMessage], missin
             missing.append(name)
     payload = next((each.value["payload"] for each in messages if each.sent and _is_init(each.value)), None)
     if form.preset == "graphql-transport-ws" and payload:
-        send = {"type": "connection_init", "payload": without_secrets(payload, "", (), missing)}
+        send = {"type": "connection_init", "payload": without_secrets(payload, "", variables, missing)}
         fields["on_connect"] = [{"send": send}, {"expect": "message.type == 'connection_ack'"}]
     return fields
 

@@ -97,6 +97,12 @@ def test_what_is_no_frame_is_its_own_value_and_the_next_frame_is_read() -> None:
     ]
 
 
+@pytest.mark.parametrize(("size", "delivered"), [((16 << 20) - 1, 0), (16 << 20, 1)])
+def test_an_incomplete_frame_is_buffered_up_to_16_mib(size: int, delivered: int) -> None:
+    start = b"MESSAGE\n\n"
+    assert len(decode(start + b"x" * (size - len(start)))) == delivered
+
+
 @given(st.lists(st.one_of(st.binary(max_size=40), st.text("\0\r\n:\\aMESSAGEcontent-length0123456789", max_size=40))))
 def test_hostile_input_never_raises(parts: list[str | bytes]) -> None:
     decode(*parts)

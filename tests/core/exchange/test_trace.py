@@ -193,6 +193,8 @@ def test_a_message_that_no_call_waits_for_says_so() -> None:
 def test_of_many_calls_only_some_are_explained() -> None:
     said = explained({"reply": BY_ID}, {"id": 9}, calls=5)
     assert [line[:11] for line in said] == ["reply.match"] * 3 + ["and the rul"]
+    assert said[-1] == "and the rules of 2 calls more"
+    assert [line[:11] for line in explained({"reply": BY_ID}, {"id": 9}, calls=3)] == ["reply.match"] * 3
 
 
 def test_a_secret_variable_is_never_looked_up() -> None:

@@ -96,6 +96,8 @@ class SharedKeeper:
 
     async def run(self) -> None:
         """Follow the feed, and own it whenever no other replica does, until the task is cancelled."""
+        from .. import connector  # noqa: F401  # now: at a hand-over, its import would take longer than the rest
+
         self._follower.restart()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._follower.run)

@@ -64,6 +64,10 @@ WARNINGS: Final[Mapping[str, str]] = {
         "have the same name after this change. Models see another name than you do; see Names."
     ),
     "argument-not-declared": ("A template uses an argument that `inputs` does not declare. No model will provide it."),
+    "inputs-without-properties": (
+        "`inputs` is a JSON Schema, but lists arguments outside of `properties`. Models do not see them, and their "
+        "values are not checked."
+    ),
     "argument-not-escaped": (
         "An argument is in XML without the filter `escape`, or in quotes. A call with `<`, `&` or such a quote in it "
         "fails, because it would end the argument."
