@@ -13,7 +13,7 @@ import pytest
 
 from tests.client.feeds.test_feeds import FEED, SYMBOL, Exchange, manifest, prices, read
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
-from utcp_ws_mcp import Bridge, CallError, CallTimeout, FeedGap, InvalidArguments
+from utcp_ws_mcp import Bridge, CallError, CallTimeout, FeedGap, InvalidArguments, UnknownTool
 from utcp_ws_mcp.client.feeds.live_feed import MAX_WAITING_READS
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import UnknownFeed
@@ -198,7 +198,7 @@ async def test_a_reload_without_the_feed_ends_a_wait_and_its_tools(tmp_path: Pat
             tasks.start_soon(lambda: read(bridge, cursor=cursor))
             await anyio.wait_all_tasks_blocked()
             reload(bridge, tmp_path, {"name": "m", "url": seen.url, "tools": []})
-        with pytest.raises(UnknownFeed):
+        with pytest.raises(UnknownTool):
             await read(bridge, cursor=cursor)
         await seen.until(lambda: any(message["op"] == "unsubscribe" for message in seen.received))
 
