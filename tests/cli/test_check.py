@@ -198,3 +198,29 @@ def test_an_endpoint_without_a_manual_fails_the_online_check_and_is_named_once(t
     assert checked.returncode == 1
     assert "mute: timed out after 0.3 s waiting for the UTCP manual" in checked.stdout
     assert "mute: mute" not in checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ("", "the file is empty. `utcp-ws-mcp init` writes a manifest to start from. [invalid-json]"),
+        ({"mcpServers": {}}, 'this is the configuration file of an MCP host ("mcpServers"), which `install` changes; '),
+        (
+            {**GOOD, "feeds": [{"name": "my feed", "match": "true"}]},
+            "feeds[0].name: 'my feed' is no name: use letters, digits, '_', '-' and '.', and do not begin with",
+        ),
+        (
+            {**GOOD, "tools": [{"name": "t", "inputs": {"properties": {"a": {"type": "sting"}}}}]},
+            ':10:15: tools[0].inputs.properties.a.type: not a usable JSON Schema: "sting" is no type. The types are',
+        ),
+        (
+            {**GOOD, "feeds": [{"name": "f", "match": "true", "inputs": {"properties": {"a": {"type": "sting"}}}}]},
+            'feeds[0].inputs.properties.a.type: not a usable JSON Schema: "sting" is no type.',
+        ),
+    ],
+    ids=["empty", "host", "feed-name", "type", "type-of-a-feed"],
+)
+def test_a_slip_is_answered_with_what_to_write(tmp_path: Path, document: Any, sentence: str) -> None:
+    checked = run("check", write(tmp_path, document))
+    assert (checked.returncode, "Traceback" in checked.stderr) == (2, False)
+    assert sentence in checked.stderr

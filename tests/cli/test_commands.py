@@ -73,6 +73,7 @@ def manifest(tmp_path: Path) -> Iterator[Path]:
             "tools": [
                 {"name": "echo", "description": "Echo.\nMore.", "inputs": {**inputs, "required": ["n"]}},
                 {"name": "fail"},
+                {"name": "list", "inputs": {"properties": {"ids": {"type": "array", "items": {"type": "string"}}}}},
                 {"name": "endless"},
                 {"name": "colour"},
                 {"name": "alarm"},
@@ -122,6 +123,7 @@ def test_a_variable_that_is_not_set_is_reported_once(tmp_path: Path) -> None:
         (["m.stop"], 1, 'the endpoint said: then this [tool-error]\nwhat came before: ["first"]'),
         (["m.ecko", "n=1"], 1, "Did you mean 'm.echo'? [unknown-tool]"),
         (["m.echo", "n=x"], 1, 'n: "x" is not of type "integer"'),
+        (["m.list", "ids=one,two"], 2, """ids is an array, which is written as JSON: ids:='["one", "two"]'"""),
         (["m.echo", "nonsense"], 2, "expected KEY=VALUE"),
         (["m.echo", "n:=x"], 2, "expected JSON after ':='"),
         (["m.echo", "--input-json", "[1]"], 2, "--input-json needs a JSON object"),
@@ -203,7 +205,7 @@ def test_an_endpoint_that_sends_no_manual_in_time_is_a_failure_beside_the_tools_
 def test_check_counts_what_is_right(manifest: Path) -> None:
     checked = run("check", str(manifest))
     assert checked.returncode == 0
-    assert "1 call template, 10 tools listed" in checked.stdout
+    assert "1 call template, 11 tools listed" in checked.stdout
 
 
 def test_check_names_every_problem_at_once(tmp_path: Path) -> None:
@@ -426,10 +428,9 @@ def test_a_port_in_use_is_one_sentence(manifest: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         refused = run("serve", str(manifest), "--http", address, "--no-auth")
-    assert (refused.returncode, refused.stderr) == (
-        2,
-        f"cannot listen on {address}: Address already in use [cannot-listen]\n",
-    )
+    remedy = "Choose another port with --port, or an address of this machine with --host."
+    sentence = f"cannot listen on {address}: Address already in use. {remedy} [cannot-listen]\n"
+    assert (refused.returncode, refused.stderr) == (2, sentence)
 
 
 def test_the_token_may_come_from_a_file(manifest: Path, tmp_path: Path) -> None:

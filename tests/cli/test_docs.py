@@ -24,7 +24,7 @@ def test_the_guide_is_printed() -> None:
 
 def test_every_page_of_the_reference_is_a_topic() -> None:
     pages = sorted(page.stem for page in REFERENCE.glob("*.md"))
-    assert run("docs", "--list").stdout.split() == ["guide", "patterns", *pages]
+    assert run("docs", "--list").stdout.split() == ["guide", "patterns", "presets", *pages]
     assert run("docs", "patterns").stdout == (ROOT / "docs" / "guides" / "index.md").read_text(encoding="utf-8")
     assert run("docs", "replies").stdout == (REFERENCE / "replies.md").read_text(encoding="utf-8")
 
@@ -74,3 +74,9 @@ def test_a_wheel_contains_what_is_printed(tmp_path: Path, monkeypatch: pytest.Mo
         assert documentation.read_code("reply-timeout") is not None
     finally:
         documentation._root.cache_clear()
+
+
+def test_a_word_that_is_nearly_a_topic_is_answered_with_the_topic_before_a_code() -> None:
+    refused = run("docs", "preset")
+    assert (refused.returncode, "Did you mean 'presets'?" in refused.stderr) == (2, True)
+    assert run("docs", "presets").stdout.startswith("# ")

@@ -120,6 +120,7 @@ def test_a_file_that_is_there_is_never_overwritten(clock: str, tmp_path: Path) -
     [
         ("ws://127.0.0.1:1/", 1, "cannot connect to ws://127.0.0.1:1/"),
         ("http://127.0.0.1:1/", 2, "expected a URL of the form ws://"),
+        ("127.0.0.1:9731", 2, "expected a URL of the form ws://host[:port]/path or wss://host[:port]/path. Put ws://"),
         ("wss://a.example/${NOT_SET_X}", 2, "NOT_SET_X is not set"),
     ],
 )

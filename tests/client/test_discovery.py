@@ -123,6 +123,17 @@ async def test_overrides_rename_describe_fix_and_hide(tmp_path: Path) -> None:
         assert sent == {"q": "x", "index": "articles", "limit": 5}
 
 
+async def test_an_endpoint_that_closes_instead_of_a_manual_is_reported_with_what_to_write(tmp_path: Path) -> None:
+    async def close(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.close(1011, "what?")
+
+    async with peer(close) as seen, bridge_to(tmp_path, entry(seen)) as bridge:
+        assert await discovered(bridge) == []
+        text = str(bridge.discovery_errors["m"])
+    assert "with code 1011; the endpoint said: “what?” If the endpoint does not speak UTCP, list its tools" in text
+    assert "may have been executed" not in text
+
+
 async def test_an_endpoint_that_gives_no_manual_is_distinguished_from_a_dead_one(tmp_path: Path) -> None:
     async with peer(silent) as seen, bridge_to(tmp_path, entry(seen, timeout=0.1)) as bridge:
         assert await discovered(bridge) == []

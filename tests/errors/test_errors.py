@@ -94,6 +94,29 @@ MESSAGES = [
         e.UnknownTool("stocks.qoute", "stocks.quote"),
         "there is no tool 'stocks.qoute'. Did you mean 'stocks.quote'? [unknown-tool]",
     ),
+    (
+        e.DiscoveryInterrupted("m", "the network connection was cut."),
+        (
+            "m: the network connection was cut. If the endpoint does not speak UTCP, list its tools in the manifest "
+            '("tools": […]). [connection-lost]'
+        ),
+    ),
+    (e.AuthoringRefused("no."), "no. [invalid-author-arguments]"),
+    (
+        e.HostNotAllowed(["a.example:443"]),
+        (
+            "no connection to a.example:443: the operator has not allowed it. Ask the person whom you work for; they "
+            "allow it with: utcp-ws-mcp author FOLDER --allow-host a.example:443. [host-not-allowed]"
+        ),
+    ),
+    (
+        e.VariableNotAllowed(["KEY"], ["a.example:443"]),
+        (
+            "nothing is sent: KEY may not be sent to a.example:443, or is not set. Ask the person whom you work for; "
+            "they set it in the environment or with --env-file, and allow it with: --allow-variable KEY@a.example:443. "
+            "[variable-not-allowed]"
+        ),
+    ),
     (e.UnknownFeed("m.zzz"), "there is no feed 'm.zzz'. The manifest has no feeds. [unknown-feed]"),
     (e.UnknownTool("zzz"), "there is no tool 'zzz'. List the tools to see their names. [unknown-tool]"),
     (

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -121,8 +122,18 @@ def parse_arguments(pairs: Sequence[str], input_json: str | None, schema: Any) -
             arguments[key[:-1]] = _parse_json(text, strict=True)
         else:
             kind = schema.get("properties", {}).get(key, {}).get("type")
-            arguments[key] = text if kind == "string" else _parse_json(text, strict=False)
+            arguments[key] = value = text if kind == "string" else _parse_json(text, strict=False)
+            if isinstance(value, str) and kind in _JSON_EXAMPLES:
+                example = shlex.quote(json.dumps(_JSON_EXAMPLES[kind](text), ensure_ascii=False))
+                raise click.UsageError(f"{key} is an {kind}, which is written as JSON: {key}:={example}")
     return arguments
+
+
+_JSON_EXAMPLES: Final[Mapping[str, Callable[[str], Any]]] = {
+    "array": lambda text: [part.strip() for part in text.split(",")],
+    "object": lambda text: {"key": text},
+}
+"""What is probably meant by a text for an argument of a type that has no other form than JSON."""
 
 
 def _parse_json(text: str, *, strict: bool) -> Any:

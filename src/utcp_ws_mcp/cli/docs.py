@@ -19,15 +19,15 @@ from .terminal import echo
 def docs(topic: str, list_only: bool) -> None:
     """Print the guide for writing manifests, or what TOPIC names, as Markdown.
 
-    TOPIC is a page of the reference, "patterns" (find your API's pattern), or the code at the end of an error or a
-    warning. The guide is written for language models, and fits into a prompt.
+    TOPIC is a page of the reference, "patterns" (find your API's pattern), "presets", or the code at the end of an
+    error or a warning. The guide is written for language models, and fits into a prompt.
     """
     if list_only:
         echo("\n".join(topics()))
         return
     text = read_topic(topic) or read_code(topic.strip("[]"))
     if text is None:
-        similar = closest_match(topic, [*topics(), *CODES])
+        similar = closest_match(topic, topics()) or closest_match(topic, CODES)
         hint = f"Did you mean {similar!r}? " if similar else ""
         echo(f"there is no topic {topic!r}. {hint}Topics: {', '.join(topics())}, or the code of an error.", err=True)
         sys.exit(ExitCode.USAGE_ERROR)

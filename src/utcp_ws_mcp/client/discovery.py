@@ -21,6 +21,8 @@ from ..core.tools.tool import CompiledTool
 from ..errors import (
     BridgeError,
     CallTimeout,
+    ConnectionLost,
+    DiscoveryInterrupted,
     DiscoveryTimeout,
     HandshakeRejected,
     InternalError,
@@ -217,6 +219,8 @@ class DiscoveryTask:
                     return extract_result(self._tool, call.exchange, message)
         except (TimeoutError, CallTimeout):
             raise DiscoveryTimeout(self.entry.name, self._timeout) from None
+        except ConnectionLost as lost:
+            raise DiscoveryInterrupted(self.entry.name, lost.cause) from lost
 
 
 class DiscoveryManager:

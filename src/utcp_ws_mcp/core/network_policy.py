@@ -99,6 +99,7 @@ def parse_url(text: str, schemes: tuple[str, ...] = ("ws", "wss")) -> URL:
         counterparts = {"http": "ws", "https": "wss", "ws": "http", "wss": "https"}
         suggestion = counterparts.get(text.partition("://")[0].lower(), "")
         hint = f" Replace the scheme by {suggestion}://." if suggestion in schemes else ""
+        hint = hint if "://" in text else f" Put {schemes[0]}:// before it."
         raise ForbiddenURL(f"expected a URL of the form {expected}.{hint}")
     host = match["host"].strip("[]").lower()
     _check_host(host, bracketed=match["host"].startswith("["))

@@ -27,6 +27,7 @@ from .base import quote_endpoint as quote_endpoint
 from .base import sentence as sentence
 from .network import ConnectError as ConnectError
 from .network import ConnectionLost as ConnectionLost
+from .network import DiscoveryInterrupted as DiscoveryInterrupted
 from .network import DiscoveryTimeout as DiscoveryTimeout
 from .network import HandshakeRejected as HandshakeRejected
 from .network import NetworkError as NetworkError

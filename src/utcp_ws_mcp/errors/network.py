@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from .base import BridgeError, Outcome, RetryAfter, end_sentence
 
@@ -81,10 +82,20 @@ class DiscoveryTimeout(NetworkError):
 
     def __init__(self, manual: str, seconds: float) -> None:
         self.manual, self.seconds = manual, seconds
-        super().__init__(
-            f"{manual}: timed out after {seconds:g} s waiting for the UTCP manual. "
-            'If the endpoint does not speak UTCP, list its tools in the manifest ("tools": […]).'
-        )
+        super().__init__(f"{manual}: timed out after {seconds:g} s waiting for the UTCP manual. {_LIST_TOOLS}")
+
+
+class DiscoveryInterrupted(NetworkError):
+    """An endpoint that was asked for its manual, and whose connection ended before; `reason` says how."""
+
+    code = "connection-lost"
+
+    def __init__(self, manual: str, reason: str) -> None:
+        self.manual, self.reason = manual, reason
+        super().__init__(f"{manual}: {end_sentence(reason)} {_LIST_TOOLS}")
+
+
+_LIST_TOOLS: Final = 'If the endpoint does not speak UTCP, list its tools in the manifest ("tools": […]).'
 
 
 class TokenRequestError(NetworkError):

@@ -45,6 +45,7 @@ _EXPECTED: Final = (
     'expected an object with "manual_call_templates", an array of call templates, '
     'one call template (with "url"), or a UTCP manual (with "tools").'
 )
+_HOST_FILE: Final = 'this is the configuration file of an MCP host ("mcpServers"), which `install` changes'
 _PLACEHOLDER_TEMPLATE: Final = {"url": "wss://localhost/"}
 """What tools inherit if their entry is invalid, so that the problems of the tools are found in the same run."""
 
@@ -119,7 +120,9 @@ def _raw_entries(document: Json, report: LoadReport, default_name: str) -> Itera
         report.problems += unknown_keys(document, MANUAL_DOCUMENT_KEYS | {"url"}, "")
         yield "", {"tools": document["tools"], "name": document.get("name", default_name)}, None
     else:
-        report.problems.append(Problem("", _EXPECTED, code="unknown-manifest-form"))
+        is_host_file = isinstance(document.get("mcpServers"), dict)
+        message = f"{_HOST_FILE}; {_EXPECTED}" if is_host_file else _EXPECTED
+        report.problems.append(Problem("", message, code="unknown-manifest-form"))
 
 
 def _client_configuration_entries(document: Json, report: LoadReport) -> Iterator[tuple[str, Json, str | None]]:

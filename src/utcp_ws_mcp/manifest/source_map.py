@@ -98,6 +98,9 @@ def syntax_problem(text: str, error: json.JSONDecodeError) -> Problem:
         error: The error of Python's JSON reader for it.
     """
     position = (error.lineno, error.colno)
+    if not text.strip():
+        message = "the file is empty. `utcp-ws-mcp init` writes a manifest to start from."
+        return Problem("", message, code="invalid-json")
     if text.startswith(("//", "/*", "#"), error.pos):
         hint = 'JSON has no comments. Write "$comment": "…" into an object instead.'
     else:

@@ -17,6 +17,9 @@ GUIDE_TOPIC: Final = "guide"
 PATTERNS_TOPIC: Final = "patterns"
 """The topic of docs/guides/index.md."""
 
+PRESETS_TOPIC: Final = "presets"
+"""The topic of docs/reference/presets/index.md."""
+
 _ERROR_PAGES: Final = ("index.md", "warnings.md")
 """The pages with a section for each code."""
 
@@ -24,13 +27,17 @@ _PACKAGE: Final = Path(__file__).parents[1]
 
 
 def topics() -> list[str]:
-    """Return the names of the topics: the guide and the patterns first, then the pages of docs/reference/manifest."""
-    return [GUIDE_TOPIC, PATTERNS_TOPIC, *sorted(_pages())]
+    """Return the names of the topics: guide, patterns and presets first, then the pages of docs/reference/manifest."""
+    return [GUIDE_TOPIC, PATTERNS_TOPIC, PRESETS_TOPIC, *sorted(_pages())]
 
 
 def read_topic(topic: str) -> str | None:
     """Return the Markdown text of a topic, or None if there is no such topic."""
-    own = {GUIDE_TOPIC: "manifest-for-agents.md", PATTERNS_TOPIC: "guides/index.md"}
+    own = {
+        GUIDE_TOPIC: "manifest-for-agents.md",
+        PATTERNS_TOPIC: "guides/index.md",
+        PRESETS_TOPIC: "reference/presets/index.md",
+    }
     file = _root() / own[topic] if topic in own else _pages().get(topic)
     return None if file is None else file.read_text(encoding="utf-8")
 

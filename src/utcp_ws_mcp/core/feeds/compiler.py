@@ -23,7 +23,7 @@ from ..templates.nodes import Node
 from ..tools.argument_forms import ArgumentForms
 from ..tools.argument_schema import SchemaValidator
 from ..tools.template import CompiledTemplate, TemplateCompiler
-from ..tools.tool import CompiledTool, default_values
+from ..tools.tool import CompiledTool, compile_schema, default_values
 from .feed import CompiledFeed, FeedRequest, FeedTool
 from .tool_texts import (
     RESERVED_ARGUMENTS,
@@ -90,9 +90,7 @@ def _make_tool(
     diagnostics: Diagnostics,
 ) -> CompiledTool:
     assert entry.template is not None
-    schema = SchemaValidator({})
-    with diagnostics.collect("inputs"):
-        schema = SchemaValidator(inputs)
+    schema = compile_schema(inputs, "inputs", diagnostics) or SchemaValidator({})
     name = f"{feed.definition.name}_{kind}"
     return CompiledTool(
         manual=entry.name,

@@ -6,7 +6,7 @@ Nothing is ever fetched: a reference to another document is refused. Patterns ha
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -35,11 +35,14 @@ MAX_BACKTRACKS: Final = 50_000
 
 
 class InvalidSchema(Exception):
-    """A schema that cannot be used; the text says why. `code` is that of the problem which reports it."""
+    """A schema that cannot be used; the text says why. `code` is that of the problem which reports it.
 
-    def __init__(self, message: str, *, code: str) -> None:
+    `path` is where the mistake is in the schema.
+    """
+
+    def __init__(self, message: str, *, code: str, path: Sequence[str | int] = ()) -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.path = code, tuple(path)
 
 
 class SchemaValidator:
@@ -123,7 +126,15 @@ def _compile(schema: dict[str, Any]) -> Validator:
             pattern_options=FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS),
             validate_formats=False,
         )
-    except (ValidationError, ReferencingError, ValueError, RecursionError) as error:
+    except ValidationError as error:
+        path = list(error.instance_path)
+        if path and path[-1] == "type":
+            wrong = _truncate(json.dumps(error.instance, ensure_ascii=False, default=str), MAX_VALUE_LENGTH)
+            message = f"{wrong} is no type. The types are {_TYPES}."
+        else:
+            message = end_sentence(_first_line(str(error)))
+        raise InvalidSchema(message, code="invalid-schema", path=path) from None
+    except (ReferencingError, ValueError, RecursionError) as error:
         cause = str(error)
         code = "schema-reference-not-allowed" if _NOT_FOLLOWED in cause else "invalid-schema"
         raise InvalidSchema(end_sentence(_first_line(cause)), code=code) from None
@@ -164,6 +175,8 @@ def _has_eager_keyword(value: dict[Any, Any]) -> bool:
 _EAGER_KEYWORDS: Final = ("$", "pattern")
 """How keywords begin that can be wrong although the meta-schema accepts them."""
 
+
+_TYPES: Final = '"string", "number", "integer", "boolean", "object", "array" and "null"'
 
 _NOT_FOLLOWED: Final = "only references within the schema are followed"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidArguments, InvalidTemplate, end_sentence
@@ -125,12 +125,12 @@ def compile_tool(
     tool = tool_entry.tool
     diagnostics = Diagnostics(tool_entry.path)
     inputs = _normalize_inputs(override.inputs if override.inputs is not None else tool.inputs, diagnostics)
-    argument_schema = _compile_schema(inputs, "inputs", diagnostics)
+    argument_schema = compile_schema(inputs, "inputs", diagnostics)
     visible = _visible_inputs(inputs, override)
     if visible is not inputs and argument_schema is not None:
-        argument_schema = _compile_schema(visible, "tool_overrides", diagnostics)
+        argument_schema = compile_schema(visible, "tool_overrides", diagnostics)
     compiled_template = _compile_template(tool_entry, templates, diagnostics)
-    result_schema = _compile_schema(tool.outputs, "outputs", diagnostics) if tool.outputs else None
+    result_schema = compile_schema(tool.outputs, "outputs", diagnostics) if tool.outputs else None
     diagnostics.raise_if_any()
     assert argument_schema is not None
     return CompiledTool(
@@ -172,11 +172,12 @@ def _compile_template(
     return compiled
 
 
-def _compile_schema(schema: Mapping[str, Any], key: str, diagnostics: Diagnostics) -> SchemaValidator | None:
+def compile_schema(schema: Mapping[str, Any], key: str, diagnostics: Diagnostics) -> SchemaValidator | None:
+    """Return the validator of a schema, or None if it cannot be used, which is reported at the place in the schema."""
     try:
         return SchemaValidator(schema)
     except InvalidSchema as error:
-        diagnostics.add(key, f"not a usable JSON Schema: {error}", error.code)
+        diagnostics.add(reduce(join_path, error.path, key), f"not a usable JSON Schema: {error}", error.code)
         return None
 
 

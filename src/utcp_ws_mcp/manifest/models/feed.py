@@ -1,10 +1,13 @@
 """Feeds: events of an endpoint that are kept for readers (section 11)."""
 
-from typing import Any, Literal, Self
+import re
+from typing import Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from .base import ExpressionSource, FieldError, Json, Model
+
+FEED_NAME: Final = r"^\w[\w.-]*$"
 
 
 class FeedStep(Model):
@@ -37,7 +40,7 @@ class Feed(Model):
 
     name: str = Field(
         min_length=1,
-        pattern=r"^\w[\w.-]*$",
+        pattern=FEED_NAME,
         description="The name of the feed; its tools are NAME_events and NAME_latest.",
     )
     description: str = Field("", description="What the events are, for the model that reads them.")
@@ -83,6 +86,14 @@ class Feed(Model):
         16, ge=1, le=1000, description="The maximum number of sets of arguments at the same time."
     )
     max_wait_seconds: float = Field(50, ge=0, le=3600, description="The longest time that a read may wait in seconds.")
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _check_name(cls, value: Json) -> Json:
+        if isinstance(value, str) and value and not re.fullmatch(FEED_NAME, value):
+            message = f"{value!r} is no name: use letters, digits, '_', '-' and '.', and do not begin with '-' or '.'."
+            raise FieldError(message, code="invalid-value")
+        return value
 
     @field_validator("close")
     @classmethod

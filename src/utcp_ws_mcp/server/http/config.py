@@ -226,6 +226,9 @@ def listen(address: ListenAddress) -> socket.socket:
     except OSError as failed:
         listener.close()
         reason = os.strerror(failed.errno) if failed.errno else "the address cannot be used"
-        message = f"cannot listen on {address.url_host}:{address.port}: {reason}"
+        message = f"cannot listen on {address.url_host}:{address.port}: {reason}. {_LISTEN_REMEDY}"
         raise ServeOptionsError(message, code="cannot-listen") from failed
     return listener
+
+
+_LISTEN_REMEDY: Final = "Choose another port with --port, or an address of this machine with --host."
