@@ -173,7 +173,7 @@ def test_a_check_online_warns_about_unsolicited_messages_that_a_call_would_accep
 
 def test_a_check_online_fails_where_an_endpoint_does(tmp_path: Path) -> None:
     checked = run("check", "--online", write(tmp_path, {"name": "m", "url": "ws://127.0.0.1:1/"}))
-    assert checked.returncode == 2
+    assert checked.returncode == 1
     assert "! m: cannot connect to ws://127.0.0.1:1/" in checked.stdout
 
 
@@ -189,3 +189,12 @@ def test_errors_say_that_further_checks_follow(tmp_path: Path) -> None:
     said = run("check", file := write(tmp_path, {**GOOD, "timeout": "soon"})).stderr.splitlines()
     assert said[-1] == f"{file}: Further checks run when these problems are fixed."
     assert "Further checks" not in run("check", write(tmp_path, GOOD)).stderr
+
+
+def test_an_endpoint_without_a_manual_fails_the_online_check_and_is_named_once(tmp_path: Path) -> None:
+    with served(lambda connection: connection.recv() and connection.recv()) as url:
+        file = write(tmp_path, {"name": "mute", "url": url, "timeout": 0.3})
+        checked = run("check", "--online", "--duration", "0.1", file)
+    assert checked.returncode == 1
+    assert "mute: timed out after 0.3 s waiting for the UTCP manual" in checked.stdout
+    assert "mute: mute" not in checked.stdout

@@ -188,6 +188,18 @@ def test_tools_of_an_endpoint_that_speaks_utcp_are_asked_for(manifest: Path) -> 
     assert [tool["name"] for tool in listed] == ["m.found"]
 
 
+def test_an_endpoint_that_sends_no_manual_in_time_is_a_failure_beside_the_tools_of_others(
+    manifest: Path, tmp_path: Path
+) -> None:
+    silent = tmp_path / "silent.json"
+    with served(lambda connection: connection.recv() and connection.recv()) as url:
+        silent.write_text(json.dumps({"name": "mute", "url": url}))
+        listed = run("tools", str(silent), str(manifest), "--timeout", "0.5")
+    assert (listed.returncode, listed.stdout.splitlines()[0]) == (1, "m.echo(text?, n)  Echo.")
+    assert "mute: timed out after 0.5 s waiting for the UTCP manual." in listed.stderr
+    assert 'list its tools in the manifest ("tools": […]). [discovery-timeout]' in listed.stderr
+
+
 def test_check_counts_what_is_right(manifest: Path) -> None:
     checked = run("check", str(manifest))
     assert checked.returncode == 0

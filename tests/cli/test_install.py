@@ -133,6 +133,14 @@ async def test_the_entry_starts_the_server_from_any_folder(tmp_path: Path) -> No
     assert result.structured_content == {"sum": 5}
 
 
+def test_the_path_of_a_manifest_is_written_in_its_shortest_form(tmp_path: Path, manifest: str) -> None:
+    (tmp_path / "below").mkdir()
+    done = run(tmp_path, "install", "claude-desktop", f"below/../{Path(manifest).name}", "--dry-run")
+    assert (done.returncode, manifest in done.stdout, str(tmp_path / "below") in done.stdout) == (0, True, False), (
+        done.stderr
+    )
+
+
 def test_everything_else_in_the_file_stays_and_a_copy_is_kept(tmp_path: Path, manifest: str) -> None:
     file = tmp_path / "host.json"
     file.write_text(OTHERS)

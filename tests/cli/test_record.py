@@ -104,7 +104,7 @@ def test_a_recording_without_messages_says_what_to_do(tmp_path: Path) -> None:
         recorded = record(url)
     assert recorded.returncode == 0
     assert "No message was sent or received, so the draft only listens. Type a request" in recorded.stderr
-    assert [tool["name"] for tool in json.loads(recorded.stdout)["tools"]] == ["watch"]
+    assert len(json.loads(recorded.stdout)["feeds"]) == 1
 
 
 def test_a_file_that_is_there_is_never_overwritten(clock: str, tmp_path: Path) -> None:
@@ -116,15 +116,26 @@ def test_a_file_that_is_there_is_never_overwritten(clock: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("url", "sentence"),
+    ("url", "code", "sentence"),
     [
-        ("ws://127.0.0.1:1/", "cannot connect to ws://127.0.0.1:1/"),
-        ("http://127.0.0.1:1/", "expected a URL of the form ws://"),
-        ("wss://a.example/${NOT_SET_X}", "NOT_SET_X is not set"),
+        ("ws://127.0.0.1:1/", 1, "cannot connect to ws://127.0.0.1:1/"),
+        ("http://127.0.0.1:1/", 2, "expected a URL of the form ws://"),
+        ("wss://a.example/${NOT_SET_X}", 2, "NOT_SET_X is not set"),
     ],
 )
-def test_an_endpoint_that_cannot_be_reached_is_said_in_one_sentence(url: str, sentence: str) -> None:
+def test_an_endpoint_that_cannot_be_reached_is_said_in_one_sentence(url: str, code: int, sentence: str) -> None:
     recorded = record(url)
-    assert recorded.returncode == 1
+    assert recorded.returncode == code
     assert sentence in recorded.stderr
     assert "Traceback" not in recorded.stderr
+
+
+def test_a_line_that_lacks_a_variable_is_not_sent_and_ends_a_pipe_without_a_draft(clock: str, tmp_path: Path) -> None:
+    file = tmp_path / "draft.json"
+    lines = ['{"token": "${NOT_SET_X}"}', '{"id": 1, "action": "time"}']
+    recorded = record(clock, *lines, options=("--output", str(file)))
+    assert (recorded.returncode, recorded.stdout, file.exists()) == (2, "", False)
+    assert "Not sent: record: NOT_SET_X is not set." in recorded.stderr
+    assert "[variable-not-set]" in recorded.stderr
+    assert "> " not in recorded.stderr
+    assert record(clock, '{"token": "$${NOT_SET_X}"}').returncode == 0

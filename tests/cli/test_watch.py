@@ -34,7 +34,9 @@ async def watch(tmp_path: Path, **given: Any) -> int:
     feed = {"name": "numbers", "match": "message.n is defined", "item": "message.n"}
     async with peer(no_answer, greet=greet) as seen:
         file = tmp_path / "m.json"
-        file.write_text(json.dumps({"name": "m", "url": seen.url, "feeds": [feed], "tools": []}), encoding="utf-8")
+        file.write_text(
+            json.dumps({"name": "m", "url": seen.url, "feeds": [feed], "tools": [{"name": "find"}]}), encoding="utf-8"
+        )
         return await watch_feed([load_manifest(file)], options(**given))
 
 
@@ -59,4 +61,19 @@ async def test_the_duration_ends_it_with_success(tmp_path: Path) -> None:
 
 async def test_an_unknown_feed_is_a_failure_that_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert await watch(tmp_path, feed="m.nothing") == 1
-    assert "m.nothing" in capsys.readouterr().err
+    assert capsys.readouterr().err == "there is no feed 'm.nothing'. The feeds are: m.numbers. [unknown-feed]\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("m.number", "there is no feed 'm.number'. Did you mean 'm.numbers'?"),
+        ("m.numbers_events", "'m.numbers_events' is a tool that reads a feed. Did you mean 'm.numbers'?"),
+        ("m.find", "'m.find' is a tool, not a feed. The feeds are: m.numbers."),
+    ],
+)
+async def test_a_name_that_is_not_a_feed_is_answered_with_the_name_of_a_feed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, sentence: str
+) -> None:
+    assert await watch(tmp_path, feed=name) == 1
+    assert capsys.readouterr().err == f"{sentence} [unknown-feed]\n"

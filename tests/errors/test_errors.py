@@ -94,6 +94,7 @@ MESSAGES = [
         e.UnknownTool("stocks.qoute", "stocks.quote"),
         "there is no tool 'stocks.qoute'. Did you mean 'stocks.quote'? [unknown-tool]",
     ),
+    (e.UnknownFeed("m.zzz"), "there is no feed 'm.zzz'. The manifest has no feeds. [unknown-feed]"),
     (e.UnknownTool("zzz"), "there is no tool 'zzz'. List the tools to see their names. [unknown-tool]"),
     (
         e.InvalidArguments("a.b", "argument 'x' is missing.", code="argument-missing"),
@@ -327,6 +328,7 @@ WHO_MUST_ACT = [
     (
         e.CallError,
         (
+            e.UnknownFeed,
             e.UnknownTool,
             e.InvalidArguments,
             e.ToolError,

@@ -20,7 +20,7 @@ from ..core.codecs.message import decode
 from ..core.expressions.scope import Ambient, Scope
 from ..core.network_policy import URL
 from ..core.tools.catalog import compile_entry
-from ..errors import InvalidManifest
+from ..errors import InvalidManifest, MissingVariable
 from ..manifest.loader import load_document
 from ..manifest.variables import VARIABLE, VariableResolver
 from ..observability import events
@@ -95,6 +95,16 @@ class Recording:
             return self.variables.get(name, whole)
 
         return VARIABLE.sub(lambda found: value(found[1], found[0]) if found[1] else "${", text)
+
+    def require_variables(self, text: str) -> None:
+        """Check that each variable of a text is set.
+
+        Raises:
+            MissingVariable: with those that are not.
+        """
+        used = dict.fromkeys(found[1] for found in VARIABLE.finditer(text) if found[1])
+        if missing := [name for name in used if name not in self.variables]:
+            raise MissingVariable(missing, "record")
 
     async def send_text(self, connection: Connection, text: str) -> None:
         """Send a text message with the values of its variables; the recording keeps their names."""

@@ -15,7 +15,7 @@ from ..client.manifest_files import LoadedManifest
 from ..errors import PolicyError
 from .exit_codes import ExitCode
 from .options import env_file_option, load_manifests, run, split_manifests
-from .terminal import echo, hide_secrets
+from .terminal import echo, hide_secrets, with_name
 
 DISCOVERY_TIMEOUT: Final = 15.0
 """Seconds that endpoints have to return their manuals."""
@@ -41,9 +41,9 @@ async def approve_tools(manifests: Sequence[LoadedManifest], names: Sequence[str
     """
     async with Bridge(manifests) as bridge:
         hide_secrets(bridge.redactor)
-        await bridge.wait_discovered(DISCOVERY_TIMEOUT)
-        for manual, error in bridge.discovery_errors.items():
-            echo(f"{manual}: {error}", err=True)
+        errors = await bridge.wait_discovery_errors(DISCOVERY_TIMEOUT)
+        for manual, error in errors.items():
+            echo(with_name(manual, str(error)), err=True)
         for each in names:
             name, _, digest = each.rpartition("@")
             if not name:
@@ -57,7 +57,7 @@ async def approve_tools(manifests: Sequence[LoadedManifest], names: Sequence[str
             echo(f"{name} is approved")
         for name, tool in bridge.withheld_tools.items() if not names else ():
             echo(_describe(name, tool))
-        is_incomplete = bool(bridge.discovery_errors) and not names
+        is_incomplete = bool(errors) and not names
     return ExitCode.FAILURE if is_incomplete else ExitCode.SUCCESS
 
 

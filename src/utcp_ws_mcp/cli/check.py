@@ -44,7 +44,7 @@ class CheckResult:
 def check(
     manifests: tuple[Path, ...], strict: bool, online: bool, duration: float, env_files: tuple[Path, ...]
 ) -> None:
-    """Validate MANIFESTS and report likely problems; exit with 2 if there is an error."""
+    """Validate MANIFESTS and report likely problems; exit with 2 if there is an error, with 1 if an endpoint fails."""
     checked = check_manifests(manifests, env_files)
     if online:
         from .probe import probe_endpoints  # only --online needs the client

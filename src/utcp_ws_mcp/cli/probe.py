@@ -29,7 +29,8 @@ from ..observability import events
 from ..observability.logging import Trace
 from ..observability.redaction import Redactor
 from .check import CheckResult
-from .terminal import echo, hide_secrets
+from .exit_codes import ExitCode
+from .terminal import echo, hide_secrets, with_name
 from .tools import format_signature
 
 PINGS = 3
@@ -66,7 +67,7 @@ class EndpointProbe:
     def fail(self, reason: str) -> None:
         """Record and show why the probe failed."""
         self.failed = True
-        self.trace(events.WarningIssued(f"{self.entry.name}: {reason}"))
+        self.trace(events.WarningIssued(with_name(self.entry.name, reason)))
 
 
 async def probe_endpoints(checked: CheckResult, strict: bool, duration: float) -> int:
@@ -81,9 +82,9 @@ async def probe_endpoints(checked: CheckResult, strict: bool, duration: float) -
             await _connect(probe, duration)
             if entry.uses_discovery and not probe.failed:
                 await _discover(probe, loaded)
-    has_errors = checked.has_errors or any(probe.failed for probe in probes)
     has_warnings = checked.has_warnings or any(probe.has_warnings for probe in probes)
-    return replace(checked, has_errors=has_errors, has_warnings=has_warnings).exit_code(strict)
+    code = replace(checked, has_warnings=has_warnings).exit_code(strict)
+    return code or (ExitCode.FAILURE if any(probe.failed for probe in probes) else ExitCode.SUCCESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +193,9 @@ async def _discover(probe: EndpointProbe, loaded: LoadedManifest) -> None:
     only = replace(loaded, manifest=replace(loaded.manifest, entries=(entry,)))
     started = time.monotonic()
     async with Bridge([only], observe=probe.observe, trace_rules=True, redactor=probe.redact) as bridge:
-        await bridge.wait_discovered(DISCOVERY_TIMEOUT)
+        error = (await bridge.wait_discovery_errors(DISCOVERY_TIMEOUT)).get(entry.name)
         seconds = time.monotonic() - started
-        tools, error = list(bridge.tools.values()), bridge.discovery_errors.get(entry.name)
+        tools = list(bridge.tools.values())
     if error is not None:
         probe.fail(str(error))
         return

@@ -19,7 +19,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from ..authoring.recording import Recording, endpoint_fields, open_recorded
 from ..client.connection import Connection
-from ..errors import BridgeError
+from ..errors import BridgeError, ManifestError, MissingVariable
 from ..observability.logging import Trace
 from ..recorder.manifest import Draft, format_json
 from ..recorder.messages import unescape
@@ -89,18 +89,26 @@ async def record_conversation(options: RecordOptions) -> int:
         opened, url = await open_recorded(endpoint, recording)
     except BridgeError as failed:
         echo(recording.guard(str(failed)), err=True)
-        return ExitCode.FAILURE
+        return ExitCode.USAGE_ERROR if isinstance(failed, ManifestError) else ExitCode.FAILURE
+    complete = True
     try:
-        await _run_session(opened, recording, options)
+        complete = await _run_session(opened, recording, options)
     finally:  # Ctrl-C is the usual way to end a recording, so it gives the draft as well
-        if not recording.messages:
-            echo(NO_MESSAGES, err=True)
-        _write_draft(recording.draft(endpoint, url), options.output)
-    return ExitCode.SUCCESS
+        if complete:
+            if not recording.messages:
+                echo(NO_MESSAGES, err=True)
+            _write_draft(recording.draft(endpoint, url), options.output)
+    return ExitCode.SUCCESS if complete else ExitCode.USAGE_ERROR
 
 
-async def _run_session(connection: Connection, recording: Recording, options: RecordOptions) -> None:
-    """Send the lines of stdin until it ends or the endpoint closes the connection."""
+async def _run_session(connection: Connection, recording: Recording, options: RecordOptions) -> bool:
+    """Send the lines of stdin until it ends or the endpoint closes the connection.
+
+    Returns:
+        Whether each line of a pipe could be sent. A line that lacks a variable ends the session, because the lines
+        after it may need it, such as those after a login. At a terminal, the user can type the line again.
+    """
+    complete = True
     async with anyio.create_task_group() as tasks:
 
         async def read() -> None:
@@ -115,14 +123,27 @@ async def _run_session(connection: Connection, recording: Recording, options: Re
             await recording.wait_until_idle(idle)
         async with read_lines(sys.stdin.fileno()) as lines:
             async for line in lines:
-                await _send(connection, recording, line, options)
+                try:
+                    await _send(connection, recording, line, options)
+                except MissingVariable as missing:
+                    echo(f"Not sent: {missing}", err=True)
+                    complete = interactive
+                if not complete:
+                    break
                 if not interactive:
                     await recording.wait_until_idle(idle)
-        await recording.wait_until_idle(idle)
+        if complete:
+            await recording.wait_until_idle(idle)
         await connection.aclose()
+    return complete
 
 
 async def _send(connection: Connection, recording: Recording, line: str, options: RecordOptions) -> None:
+    """Send a line.
+
+    Raises:
+        MissingVariable: If one of its variables is not set. Then nothing is sent.
+    """
     if not line.strip():
         return
     if options.binary:
@@ -133,6 +154,7 @@ async def _send(connection: Connection, recording: Recording, line: str, options
             return
         await recording.send_binary(connection, data)
         return
+    recording.require_variables(line)
     await recording.send_text(connection, unescape(line) if options.escapes else line)
 
 

@@ -36,3 +36,8 @@ def write_result(data: bytes) -> None:
     out: Any = sys.stdout
     out.buffer.write(escape_invisible(data.decode("utf-8", "replace")).encode() if out.isatty() else data)
     out.buffer.flush()
+
+
+def with_name(name: str, text: str) -> str:
+    """Return a text about a call template that begins with its name; many errors do already."""
+    return text if text.startswith(f"{name}: ") else f"{name}: {text}"

@@ -39,8 +39,8 @@ async def list_tools(manifests: Sequence[LoadedManifest], as_json: bool, timeout
             echo(event.text, err=True)
 
     async with Bridge(manifests, observe=print_warning, redactor=redact) as bridge:
-        await bridge.wait_discovered(timeout)
-        listed, errors = list(bridge.tools.values()), dict(bridge.discovery_errors)
+        errors = await bridge.wait_discovery_errors(timeout)
+        listed = list(bridge.tools.values())
     for error in errors.values():
         echo(str(error), err=True)
     if as_json:

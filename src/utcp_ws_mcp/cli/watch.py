@@ -81,7 +81,7 @@ async def watch_feed(manifests: Sequence[LoadedManifest], options: WatchOptions)
 
 
 async def _print_events(bridge: Bridge, options: WatchOptions, redact: Redactor) -> None:
-    schema = await bridge.input_schema(f"{options.feed}_events")
+    schema = await bridge.feed_schema(options.feed)
     arguments = parse_arguments(options.pairs, options.input_json, schema)
     following = bridge.feed(
         options.feed,

@@ -129,7 +129,7 @@ def portable_word(path: Path, file: Path) -> str:
         path: The word of the command line.
         file: The file that `find_manifest` returns for it.
     """
-    return f"{PREFIX}{file.stem}" if file != path else str(path.absolute())
+    return f"{PREFIX}{file.stem}" if file != path else os.path.abspath(path)  # noqa: PTH100  # not `resolve`: a link stays a link
 
 
 def _looks_like_path(text: str) -> bool:

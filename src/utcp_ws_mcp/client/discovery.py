@@ -237,6 +237,11 @@ class DiscoveryManager:
         all_errors = {name: task.error for name, task in self._by_entry.items()}
         return {name: error for name, error in all_errors.items() if error is not None}
 
+    @property
+    def pending(self) -> list[str]:
+        """The names of the entries whose first attempt has not ended."""
+        return [name for name, task in self._by_entry.items() if not task.was_attempted]
+
     def start(self, entry: ManifestEntry) -> None:
         """Start the discovery of an entry, if its manifest asks for one."""
         if entry.uses_discovery:

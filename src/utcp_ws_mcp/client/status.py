@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..core.tools.tool import CompiledTool
-from ..errors import BridgeError
+from ..errors import BridgeError, DiscoveryTimeout
 from ..manifest.entries import DisabledEntry, ManifestEntry
 from .discovery import DiscoveryManager
 from .pool.manager import PoolManager
@@ -66,6 +66,15 @@ class BridgeStatus:
     async def wait_discovered(self, seconds: float) -> bool:
         """Wait until the first discovery of every endpoint has ended, at most `seconds`; return whether all have."""
         return await self._discovery_manager.wait_all(seconds)
+
+    async def wait_discovery_errors(self, seconds: float) -> dict[str, BridgeError]:
+        """Wait like `wait_discovered`; return why tools are missing, by the name of the call template.
+
+        An endpoint whose first discovery has not ended is among them.
+        """
+        await self.wait_discovered(seconds)
+        pending = {name: DiscoveryTimeout(name, seconds) for name in self._discovery_manager.pending}
+        return {**self.discovery_errors, **pending}
 
     async def wait_manual_discovered(self, name: str) -> None:
         """Wait until the endpoint of a call template has returned its manual; return at once without discovery.

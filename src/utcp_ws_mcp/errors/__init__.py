@@ -112,9 +112,21 @@ class UnknownTool(CallError):
     code = "unknown-tool"
 
     def __init__(self, name: str, nearest: str | None = None, reason: str = "") -> None:
-        self.name = name
+        self.name, self.reason = name, reason
         fix = f"Did you mean {nearest!r}?" if nearest else "List the tools to see their names."
         super().__init__(f"there is no tool {name!r}" + (f": {end_sentence(reason)}" if reason else f". {fix}"))
+
+
+class UnknownFeed(CallError):
+    """No feed of this name; `reason` is what it is instead, `nearest` the feed that is meant, `known` all feeds."""
+
+    code = "unknown-feed"
+
+    def __init__(self, name: str, *, reason: str = "", nearest: str | None = None, known: Sequence[str] = ()) -> None:
+        self.name = name
+        listed = f"The feeds are: {', '.join(known)}." if known else "The manifest has no feeds."
+        fix = f"Did you mean {nearest!r}?" if nearest else listed
+        super().__init__(f"{reason or f'there is no feed {name!r}'}. {fix}")
 
 
 class InvalidArguments(CallError):

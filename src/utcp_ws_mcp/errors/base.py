@@ -103,5 +103,10 @@ class BridgeError(Exception):
             self.code = code
         super().__init__(message)
 
+    @property
+    def cause(self) -> str:
+        """Return the message without what is known about the request, for a feed, whose events no request asks for."""
+        return self.message.removesuffix(self.outcome.value).rstrip()
+
     def __str__(self) -> str:
         return f"{self.message} [{self.code}]"

@@ -16,6 +16,7 @@ from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge, CallError, CallTimeout, FeedGap, InvalidArguments, UnknownTool
 from utcp_ws_mcp.client.feeds.live_feed import MAX_WAITING_READS
 from utcp_ws_mcp.client.manifest_files import load_manifest
+from utcp_ws_mcp.errors import UnknownFeed
 from utcp_ws_mcp.server.tools import ToolService
 
 
@@ -212,7 +213,7 @@ async def test_a_python_loop_goes_on_with_the_changed_feed_and_ends_if_it_is_gon
                 async for item in bridge.feed("m.trades", SYMBOL):
                     shown = "gap" if isinstance(item, FeedGap) else item.data
                     got.append(shown)
-            except UnknownTool as error:
+            except UnknownFeed as error:
                 failed.append(error.code)
 
         async with anyio.create_task_group() as tasks:
@@ -230,7 +231,7 @@ async def test_a_python_loop_goes_on_with_the_changed_feed_and_ends_if_it_is_gon
                         await anyio.lowlevel.checkpoint()
             reload(bridge, tmp_path, {"name": "m", "url": seen.url, "tools": []})
         assert got == [1, "gap", -2, "gap", "gap"]
-        assert failed == ["unknown-tool"]
+        assert failed == ["unknown-feed"]
 
 
 async def test_a_loop_with_a_cursor_of_an_earlier_run_begins_with_a_gap(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from tests.peer import Peer, bridge_to, peer
-from utcp_ws_mcp import Bridge, CallError, InvalidArguments, InvalidManifest, UnknownTool
+from utcp_ws_mcp import Bridge, CallError, InvalidArguments, InvalidManifest
 from utcp_ws_mcp.client.feeds.live_feed import MAX_WAITING_READS
 from utcp_ws_mcp.client.manifest_files import load_manifest
+from utcp_ws_mcp.errors import UnknownFeed
 
 FEED = {
     "name": "trades",
@@ -148,6 +149,31 @@ async def test_a_feed_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
         assert "no such symbol" in result["state"]
 
 
+async def test_what_a_refused_subscription_is_says_nothing_about_events(tmp_path: Path) -> None:
+    server = Exchange()
+    confirmed = [{"send": {"op": "subscribe", "symbol": "A"}}, {"expect": "message.op", "fail": "not message.op"}]
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen, open=confirmed)) as bridge:
+        cursor = (await read(bridge))["cursor"]
+        await server.send(seen.open[0], 1)
+        result = await read(bridge, cursor=cursor, wait_seconds=5)
+        assert (prices(result), result["state"]) == ([1], "open")
+
+
+async def test_a_connection_that_the_server_closes_is_reported_with_code_and_reason_and_without_a_request(
+    tmp_path: Path,
+) -> None:
+    server = Exchange()
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        cursor = (await read(bridge))["cursor"]
+        await server.send(seen.open[0], 1)
+        cursor = (await read(bridge, cursor=cursor, wait_seconds=5))["cursor"]
+        await seen.open[0].close(1001, "restart")
+        result = await read(bridge, cursor=cursor, wait_seconds=5)
+        text = f"{result['state']} {result['gaps']}"
+        assert "closed by the server with code 1001; the endpoint said: “restart”" in text
+        assert "may have been executed" not in text
+
+
 async def test_a_feed_without_readers_is_closed_and_opened_again(tmp_path: Path) -> None:
     server = Exchange()
     async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen, linger=0)) as bridge:
@@ -254,7 +280,7 @@ async def test_a_feed_is_followed_in_python_with_its_gaps(tmp_path: Path) -> Non
 async def test_a_tool_is_no_feed(tmp_path: Path) -> None:
     server = Exchange()
     async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
-        with pytest.raises(UnknownTool, match="other"):
+        with pytest.raises(UnknownFeed, match="other"):
             await anext(aiter(bridge.feed("m.other")))
 
 

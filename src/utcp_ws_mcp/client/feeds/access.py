@@ -7,7 +7,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from ...core.tools.tool import CompiledTool
-from ...errors import UnknownTool
+from ...errors import BridgeError, UnknownFeed, UnknownTool
+from ...manifest.validation import closest_match
+from ..tool_repository import ToolRepository
 from .lazy import LazyFeeds
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ class FeedAccess:
     """The part of `Bridge` for feeds."""
 
     _feeds: LazyFeeds
+    _repository: ToolRepository
     _find_tool: Callable[..., Any]
     _valid_arguments: Callable[..., dict[str, Any]]
 
@@ -49,9 +52,7 @@ class FeedAccess:
         given = {**(arguments or {}), **({} if where is None else {"where": where})}
         position = {} if cursor is None else {"cursor": cursor}
         while True:
-            tool = await self._find_tool(f"{name}_events")
-            if tool.feed is None:
-                raise UnknownTool(name, reason="it is a tool, not a feed")
+            tool = await self._find_feed(name)
             valid = self._valid_arguments(tool, {**given, **position})
             last = 0
             async with aclosing(self._feeds.follow(tool, valid, on_state)) as items:
@@ -62,6 +63,35 @@ class FeedAccess:
 
             position = {}
             yield FeedGap(last, "the manifest was changed; what the endpoint sent meanwhile is unknown", None)
+
+    async def feed_schema(self, name: str) -> Mapping[str, Any]:
+        """Return the JSON Schema of the arguments of the feed `manual.feed`.
+
+        Raises:
+            CallError: if there is no such feed.
+        """
+        return (await self._find_feed(name)).inputs
+
+    async def _find_feed(self, name: str) -> CompiledTool:
+        """Return the tool NAME_events of a feed."""
+        try:
+            tool: CompiledTool = await self._find_tool(f"{name}_events")
+        except UnknownTool as unknown:
+            raise (unknown if unknown.reason else self._unknown_feed(name)) from None
+        if tool.feed is None:
+            raise self._unknown_feed(name)
+        return tool
+
+    def _unknown_feed(self, name: str) -> BridgeError:
+        """Return the error for a name that no feed has: it is wrong, or that of a tool."""
+        tools = self._repository.tools.values()
+        known = list(dict.fromkeys(tool.feed.feed.full_name for tool in tools if tool.feed is not None))
+        found = self._repository.find(name)
+        if found is None:
+            return UnknownFeed(name, nearest=closest_match(name, known), known=known)
+        if found.feed is not None:
+            return UnknownFeed(name, reason=f"{name!r} is a tool that reads a feed", nearest=found.feed.feed.full_name)
+        return UnknownFeed(name, reason=f"{name!r} is a tool, not a feed", known=known)
 
     def read_feed_page(self, tool: CompiledTool, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the result of a tool NAME_events without waiting; a feed that is not open is opened.

@@ -111,9 +111,9 @@ class FeedKeeper:
     def _note_failure(self, error: BridgeError, delay: float) -> None:
         live = self._live
         seconds = anyio.current_time() - self._opened_at if live.state is FeedState.OPEN else 0.0
-        live.observe(FeedInterrupted(live.name, live.arguments, error.message, error.code, seconds, delay))
-        self._note_end(error.message)
-        live.set_state(FeedState.WAITING, f"{delay:.1f} s after: {error.message}")
+        live.observe(FeedInterrupted(live.name, live.arguments, error.cause, error.code, seconds, delay))
+        self._note_end(error.cause)
+        live.set_state(FeedState.WAITING, f"{delay:.1f} s after: {error.cause}")
 
     def interrupted(self, reason: str) -> None:
         """Note that the keeper has been cancelled, and will run again at once."""

@@ -138,7 +138,7 @@ class FeedSubscription:
                 await self._ask(request)
             self.resumed = True
         except (ToolError, CallTimeout) as error:
-            self.resume_error = error.message
+            self.resume_error = error.cause
 
     async def _lease_connection(self) -> Lease:
         handshake = self._feed.handshake
@@ -216,10 +216,9 @@ class FeedSubscription:
             raise ConnectionLost(connection.address, reason, Outcome.MAYBE_EXECUTED, close_code=1000)
         if exchange.end == "until":
             raise ToolError(self._feed.full_name, "the endpoint has ended the subscription", None)
-        lost = exchange.close_info
-        reason = exchange.failure or (lost.reason if lost else "the stream of events has ended")
-        code = lost.code if lost else connection.close_info.code
-        raise ConnectionLost(connection.address, reason, Outcome.MAYBE_EXECUTED, close_code=code)
+        lost = exchange.close_info or connection.close_info  # a normal close is the end of a stream, but not of a feed
+        reason = exchange.failure or lost.reason
+        raise ConnectionLost(connection.address, reason, Outcome.MAYBE_EXECUTED, close_code=lost.code)
 
     def _tool_error(self, exchange: Exchange) -> ToolError:
         message = exchange.error

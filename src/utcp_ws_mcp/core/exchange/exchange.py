@@ -270,6 +270,7 @@ class Exchange:
     def _open_stream(self, reply: Message) -> None:
         """Begin the stream: expressions see its reply as `reply`, and what came before may belong to it, too."""
         self.replied = True
+        self.rules = self.rules.opened or self.rules
         self.scope = self.scope.with_values(reply=reply.value)
         for message in self.early_messages.take():
             if not self.finished and self.matches(message):

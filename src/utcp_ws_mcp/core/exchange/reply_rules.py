@@ -128,6 +128,7 @@ class ReplyRules:
         result_is_optional: Whether a message of which `result` selects nothing is itself the result.
         cancel_reply: The message that ends a call before its reply.
         cancel_stream: The message that ends an open stream.
+        opened: The rules after the reply that opens the stream, if they differ.
     """
 
     no_reply: bool = False
@@ -148,6 +149,7 @@ class ReplyRules:
     let_bindings: LetBindings = ()
     cancel_reply: Node | None = None
     cancel_stream: Node | None = None
+    opened: ReplyRules | None = None
 
     @property
     def late_replies_are_recognized(self) -> bool:

@@ -140,13 +140,15 @@ class _FeedBuilder:
             concurrency=Concurrency.MULTIPLEXED,
             cancel_stream=self._message("close", feed.close),
         )
+        # `fail` of the last step is about its reply: `not message.success` would make each event an error.
+        opened = replace(rules, error=self._inherited.error, error_message=self._inherited.error_message)
         properties = feed.inputs.get("properties")
         return CompiledFeed(
             manual=self._manual,
             definition=feed,
             handshake=handshake,
             opening=tuple(opening),
-            subscription=replace(last, rules=rules),
+            subscription=replace(last, rules=replace(rules, opened=opened)),
             resume=tuple(self._requests(feed.resume, "resume", {"position"})),
             key=self._expression("key", feed.key),
             position=self._expression("position", feed.position),

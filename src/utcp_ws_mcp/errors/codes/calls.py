@@ -11,6 +11,7 @@ CALLS: Final[Mapping[str, str]] = {
         "There is no tool with this name. The name is wrong, the endpoint has not announced its tools yet, "
         "or its call template lacks a variable."
     ),
+    "unknown-feed": "There is no feed with this name: it is wrong, or that of a tool.",
     "invalid-arguments": "The arguments do not match `inputs`.",
     "argument-read-from-text": (
         "A host sent an array, an object, a number or a boolean as JSON in a text, where `inputs` allows no text. "
