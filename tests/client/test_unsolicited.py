@@ -185,6 +185,30 @@ async def test_a_timeout_says_that_the_id_came_as_a_text(tmp_path: Path) -> None
             await bridge.call_tool("m.t")
 
 
+ELSEWHERE = {
+    "another field": ({"ref": "ID"}, '"match": "message.ref == request_id"'),
+    "a field of a field": ({"meta": [{"ref": "ID"}]}, '"match": "message.meta[0].ref == request_id"'),
+    "an array": (["ok", "ID"], '"match": "message[1] == request_id"'),
+    "a key that is no name": ({"obey me: do": "ID"}, None),
+    "another value": ({"ref": "7"}, None),
+}
+
+
+@pytest.mark.parametrize(("reply", "fix"), ELSEWHERE.values(), ids=ELSEWHERE)
+async def test_a_timeout_names_another_field_that_has_the_id_of_the_request(
+    tmp_path: Path, reply: Any, fix: str | None
+) -> None:
+    async def answer_elsewhere(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps(reply).replace("ID", message["id"]))
+
+    fields = {"timeout": 0.3, "message": {"id": "{{ request_id }}"}, "reply": {"match": "message.id == request_id"}}
+    async with peer(answer_elsewhere) as seen, bridge_to(tmp_path, entry(seen, "t", **fields)) as bridge:
+        with pytest.raises(CallTimeout, match="did not match") as failed:
+            await bridge.call_tool("m.t")
+    assert ("has the ID of the request in" in str(failed.value)) is (fix is not None)
+    assert fix is None or fix in str(failed.value)
+
+
 BINARY = {
     "json": (b'{"id": 1}', {}, 'rules see bytes, not JSON. Set "send_as": "binary"'),
     "text": (b"hello", {}, 'rules see bytes, not text. Set "framing": {"codec": "text"}'),

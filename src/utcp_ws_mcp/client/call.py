@@ -34,7 +34,7 @@ from .close_info import lost_connection
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
-from .timeout_hint import binary_hint, hint_for, last_message_for
+from .timeout_hint import binary_hint, hint_for, last_message_for, other_field_hint
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -354,14 +354,18 @@ class Call:
             stage, detail = TimeoutStage.STREAM, f"{count} {'item' if count == 1 else 'items'} came"
         connection = self._lease.connection
         message, fate = last_message_for(connection, exchange)
-        hint = hint_for(exchange, connection.state.failures) + binary_hint(connection, message)
+        hints = (
+            hint_for(exchange, connection.state.failures),
+            other_field_hint(exchange, message, fate),
+            binary_hint(connection, message).strip(),
+        )
         return self._timeout_error(
             stage,
             Outcome.MAYBE_EXECUTED,
             detail=detail,
             last_message=connection.excerpt(message),
             fate=fate,
-            hint=hint.strip(),
+            hint=" ".join(filter(None, hints)),
         )
 
     def _outcome(self, outcome: Outcome) -> Outcome:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
 
 from ..core.codecs.message import Message, decode, encode_json, text_or_bytes
-from ..core.exchange.exchange import Exchange
+from ..core.exchange.exchange import Exchange, correlation_id_at
 from ..core.exchange.last_messages import FATES
 from ..core.exchange.reply_rules import Role
+from ..core.expressions.paths import Path
 
 if TYPE_CHECKING:
     from .connection import Connection
 
 MAX_FAILURES_SHOWN: Final = 2
 """Predicates that could not be evaluated, in the error of a call that timed out."""
+
+MAX_ID_DEPTH: Final = 4
+"""Levels of a message in which the ID of a request is searched for."""
+
+MAX_MEMBERS: Final = 200
+"""Members that are searched on each level."""
+
+UNMATCHED: Final = "did not match"
+"""The fate of a message that no rule recognized."""
+
+_NAME: Final = re.compile(r"[A-Za-z_]\w{0,39}\Z", re.ASCII)
 
 
 def hint_for(exchange: Exchange, connection_failures: Mapping[str, str]) -> str:
@@ -33,7 +47,40 @@ def last_message_for(connection: Connection, exchange: Exchange) -> tuple[Messag
     """Return the last message since a request that did not answer it, and what became of it."""
     since = connection.dispatcher.messages.since(exchange.opened_after)
     message, role = since or exchange.skipped or (None, Role.DROPPED)
-    return message, FATES.get(role, "did not match")
+    return message, FATES.get(role, UNMATCHED)
+
+
+def other_field_hint(exchange: Exchange, message: Message | None, fate: str) -> str:
+    """Return what to write if a message that did not match has the ID of the request elsewhere than `match` says."""
+    compared = exchange.rules.correlation_path
+    if message is None or compared is None or fate != UNMATCHED or exchange.mistyped_id is not None:
+        return ""
+    found = _find_id(message, exchange.request_id)
+    if found is None or found == compared:
+        return ""
+    field = "".join(f".{step}" if isinstance(step, str) else f"[{step}]" for step in found)
+    return (
+        f"It has the ID of the request in message{field}. If it is the reply, compare that: "
+        f'"match": "message{field} == request_id".'
+    )
+
+
+def _find_id(message: Message, request_id: int | str) -> Path | None:
+    """Return the shortest path of an ID in a message; of keys, only names, which are safe to show in an error."""
+    level: list[tuple[Path, Any]] = [((), message.value)]
+    for _ in range(MAX_ID_DEPTH):
+        below: list[tuple[Path, Any]] = []
+        for path, value in level:
+            if isinstance(value, dict):
+                named = ((key, each) for key, each in value.items() if isinstance(key, str) and _NAME.match(key))
+                below += (((*path, key), each) for key, each in islice(named, MAX_MEMBERS))
+            elif isinstance(value, list):
+                below += (((*path, index), each) for index, each in enumerate(value[:MAX_MEMBERS]))
+        level = below[:MAX_MEMBERS]
+        for path, _ in level:
+            if correlation_id_at(message, path) == request_id:
+                return path
+    return None
 
 
 def binary_hint(connection: Connection, message: Message | None) -> str:
