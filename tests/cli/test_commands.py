@@ -197,7 +197,7 @@ def test_an_endpoint_that_sends_no_manual_in_time_is_a_failure_beside_the_tools_
     with served(lambda connection: connection.recv() and connection.recv()) as url:
         silent.write_text(json.dumps({"name": "mute", "url": url}))
         listed = run("tools", str(silent), str(manifest), "--timeout", "0.5")
-    assert (listed.returncode, listed.stdout.splitlines()[0]) == (1, "m.echo(text?, n)  Echo.")
+    assert (listed.returncode, listed.stdout.splitlines()[0]) == (1, "m.echo(text?, n, more?)  Echo.")
     assert "mute: timed out after 0.5 s waiting for the UTCP manual." in listed.stderr
     assert 'list its tools in the manifest ("tools": […]). [discovery-timeout]' in listed.stderr
 

@@ -126,18 +126,20 @@ def _compile(schema: dict[str, Any]) -> Validator:
             pattern_options=FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS),
             validate_formats=False,
         )
-    except ValidationError as error:
-        path = list(error.instance_path)
-        if path and path[-1] == "type":
-            wrong = _truncate(json.dumps(error.instance, ensure_ascii=False, default=str), MAX_VALUE_LENGTH)
-            message = f"{wrong} is no type. The types are {_TYPES}."
-        else:
-            message = end_sentence(_first_line(str(error)))
-        raise InvalidSchema(message, code="invalid-schema", path=path) from None
-    except (ReferencingError, ValueError, RecursionError) as error:
-        cause = str(error)
-        code = "schema-reference-not-allowed" if _NOT_FOLLOWED in cause else "invalid-schema"
-        raise InvalidSchema(end_sentence(_first_line(cause)), code=code) from None
+    except (ValidationError, ReferencingError, ValueError, RecursionError) as error:
+        raise _unusable(error) from None
+
+
+def _unusable(error: Exception) -> InvalidSchema:
+    """Return why a schema cannot be compiled, with the place of the mistake."""
+    cause = str(error)
+    if _NOT_FOLLOWED in cause:
+        return InvalidSchema(end_sentence(_first_line(cause)), code="schema-reference-not-allowed")
+    path = list(getattr(error, "instance_path", ()))
+    if path and path[-1] == "type":
+        wrong = json.dumps(getattr(error, "instance", None), ensure_ascii=False, default=str)
+        cause = f"{_truncate(wrong, MAX_VALUE_LENGTH)} is no type. The types are {_TYPES}."
+    return InvalidSchema(end_sentence(_first_line(cause)), code="invalid-schema", path=path)
 
 
 def _can_compile_lazily(schema: dict[str, Any]) -> bool:
