@@ -324,6 +324,25 @@ MESSAGES = [
         ),
     ),
     (
+        e.AuthoringRefused("import_description takes either text or url."),
+        "import_description takes either text or url. [invalid-author-arguments]",
+    ),
+    (
+        e.HostNotAllowed(["a.example:443"]),
+        (
+            "no connection to a.example:443: the operator has not allowed it. Ask the person whom you work for; they "
+            "allow it with: utcp-ws-mcp author FOLDER --allow-host a.example:443. [host-not-allowed]"
+        ),
+    ),
+    (
+        e.VariableNotAllowed(["TOKEN"], ["a.example"]),
+        (
+            "nothing is sent: TOKEN may not be sent to a.example, or is not set. Ask the person whom you work for; "
+            "they set it in the environment or with --env-file, and allow it with: --allow-variable TOKEN@a.example. "
+            "[variable-not-allowed]"
+        ),
+    ),
+    (
         e.SubjectRateExceeded(5, 0.25),
         (
             "the call was not sent: each user may call 5 tools a second here. Call again in 0.2 s. "
