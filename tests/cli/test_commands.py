@@ -245,7 +245,7 @@ def test_check_names_what_only_compiling_finds_and_all_missing_variables(tmp_pat
     assert checked.returncode == 2
     for number, expected in enumerate(
         [
-            "inputs: not a usable JSON Schema: ",
+            "inputs.type: not a usable JSON Schema: 5 is no type.",
             "Did you mean 'args'? [unknown-name]",
             "[unclosed-expression]",
             "[placeholder-in-key]",
