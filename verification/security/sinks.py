@@ -82,7 +82,7 @@ DRIVEN: Final[Mapping[str, str]] = {
     "server.http.app: Response": "http",
     "server.http.app: self._manager.handle_request": "http",
     "server.http.batch: self._response.write": "http",
-    "client.state_files: file.write": "files",
+    "files: file.write": "files",
 }
 
 

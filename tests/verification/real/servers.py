@@ -56,8 +56,11 @@ def node_inspector(folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
         assert process.stderr
         line = next(line for line in process.stderr if "listening on" in line)
         yield (
-            copy_manifest("node-inspector.json", folder, "127.0.0.1:9229", f"127.0.0.1:{port}"),
-            {"NODE_INSPECTOR_ID": line.rsplit("/", 1)[1].strip()},
+            MANIFESTS / "node-inspector.json",
+            {
+                "NODE_INSPECTOR_ADDRESS": f"127.0.0.1:{port}",
+                "NODE_INSPECTOR_ID": line.rsplit("/", 1)[1].strip(),
+            },
         )
 
 

@@ -22,6 +22,7 @@ from utcp_ws_mcp.client.oauth import TokenCache
 from utcp_ws_mcp.client.pool import planner
 from utcp_ws_mcp.client.pool.circuit_breaker import CircuitBreaker
 from utcp_ws_mcp.client.pool.entry import PooledConnection
+from utcp_ws_mcp.client.pool.lease import RateLimiter
 from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.core.codecs.protobuf import _Reader
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
@@ -121,7 +122,7 @@ MUTANTS: Final = (
     ),
     Mutant("max_in_flight is one more", PooledConnection, "can_start", "passive_in_flight <", "passive_in_flight <="),
     Mutant("max_connections is one more", planner, "_open_or_make_room", ") >= limit", ") > limit"),
-    Mutant("requests_per_second is ignored", ConnectionPool, "lease", "1 / rate", "0"),
+    Mutant("requests_per_second is ignored", RateLimiter, "wait_turn", "1 / rate", "0"),
     Mutant("a silent peer is kept", HeartbeatTask, "_wait_for_reply", "self._abort()", "pass"),
     Mutant("a refusing endpoint is tried without pause", CircuitBreaker, "retry_after", "self._retry_at - now", "0.0"),
     Mutant(
