@@ -18,7 +18,7 @@ import httpx2
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from tests.peer import entry, jsonrpc, peer
+from tests.peer import PATIENCE, entry, jsonrpc, peer
 from tests.server.stdio.test_transport import MODERN, RPC, host_of
 
 sdk = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
@@ -81,15 +81,19 @@ async def test_a_feed_has_spans_of_its_opening_its_life_and_its_gaps(tmp_path: P
         async with peer(jsonrpc) as seen:
             document = {"name": "m", "url": seen.url, "feeds": [feed]}
             async with host_of(tmp_path, document, "--otel", **settings(url)) as host:
-                await seen.until(lambda: len(seen.open) == 1)
-                await seen.open[0].send('{"n": 1}')
-                await seen.open[0].close(1012, "restart")
-                await seen.until(lambda: len(seen.upgrades) == 2)
-                cursor = {"cursor": "none-0.0", "wait_seconds": 9}
-                while True:
-                    result = await host.request(1, "tools/call", name="m_f_events", arguments=cursor, _meta=MODERN)
-                    if result["result"]["structuredContent"]["gaps"]:
-                        break
+
+                async def read(**arguments: object) -> dict[str, Any]:
+                    answer = await host.request(1, "tools/call", name="m_f_events", arguments=arguments, _meta=MODERN)
+                    content: dict[str, Any] = answer["result"]["structuredContent"]
+                    return content
+
+                with anyio.fail_after(PATIENCE):
+                    while (await read(wait_seconds=0))["state"] != "open":
+                        pass
+                    await seen.open[0].send('{"n": 1}')
+                    await seen.open[0].close(1012, "restart")
+                    while not (await read(cursor="none-0.0", wait_seconds=9))["gaps"]:
+                        pass
                 await host.process.stdin.aclose()
                 assert (await host.ended())[0] == 0
     spans, _ = spans_of(bodies["/v1/traces"])
