@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -26,7 +26,7 @@ from tests.server.stdio.test_transport import MODERN
 from utcp_ws_mcp.observability import events
 from utcp_ws_mcp.server.auth.access import AccessControl
 from utcp_ws_mcp.server.auth.issuer import IssuerKeys
-from utcp_ws_mcp.server.auth.options import OAuthOptions, OAuthSettings, make_resource_server
+from utcp_ws_mcp.server.auth.options import OAuthOptions, OAuthSettings, check_oauth_options, make_resource_server
 from utcp_ws_mcp.server.auth.resource_server import ResourceServer
 from utcp_ws_mcp.server.auth.scopes import ToolScopes
 from utcp_ws_mcp.server.auth.tokens import TokenRules
@@ -64,19 +64,17 @@ async def served(
     folder: Path, *, tool_service: type[ToolService] = ToolService, token: str | None = None, **options: Any
 ) -> AsyncIterator[Served]:
     """A server with the tools `read` and `write`, until a signal ends it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    audience, started = f"http://127.0.0.1:{port}/mcp", anyio.Event()
+    started = anyio.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     async with issuer() as authority, peer(jsonrpc) as seen:
-        authority.audience = audience
-        result = Served(audience, authority, seen)
-        oauth = OAuthOptions(authority.url, audience, **options)
         document = entry(seen, READ, WRITE, preset="jsonrpc2")
-        with bind_listener(HttpOptions(str(port), token, oauth=oauth)) as listener:
+        with bind_listener(HttpOptions("0", token or "unused")) as bound:
+            authority.audience = audience = f"{bound.url}/mcp"
+            result = Served(audience, authority, seen)
+            settings = check_oauth_options(OAuthOptions(authority.url, audience, **options))
+            listener = replace(bound, oauth=settings, access_policy=replace(bound.access_policy, token=token))
             async with bridge_to(folder, document) as bridge, anyio.create_task_group() as tasks:
-                assert listener.oauth is not None
-                guard = make_resource_server(listener.oauth, result.observe)
+                guard = make_resource_server(settings, result.observe)
                 server = SdkServer(tool_service(bridge))
                 routes = {"/metrics": TextRoute(lambda: "metrics")}
                 tasks.start_soon(run_http_server, server, listener, routes, lambda _: started.set(), guard)
