@@ -12,6 +12,7 @@ from utcp_ws_mcp.errors import (
     CallTimeout,
     ConnectError,
     ConnectionLost,
+    DiscoveryInterrupted,
     DiscoveryTimeout,
     ForbiddenRedirect,
     HandshakeRejected,
@@ -61,6 +62,8 @@ class FaultCase:
             return None, ""
         if phase == "discovery" and self.error is CallTimeout:
             return DiscoveryTimeout, "waiting for the UTCP manual"
+        if phase == "discovery" and self.error is ConnectionLost:
+            return DiscoveryInterrupted, self.error_pattern.removesuffix(_MAYBE_EXECUTED)
         return self.error, self.error_pattern
 
     def connection_fault(self, phase: Phase, *, exclusive: bool) -> Fault:
@@ -115,7 +118,8 @@ _REFUSED: Final = "connection refused. .*connection-refused"
 _CUT: Final = "the connection was cut during the upgrade"
 _NO_UPGRADE: Final = "the answer was not a WebSocket upgrade"
 _UNANSWERED: Final = "the upgrade was not answered within"
-_LOST: Final = "the network connection was cut.* may have been executed"
+_MAYBE_EXECUTED: Final = ".* may have been executed"
+_LOST: Final = f"the network connection was cut{_MAYBE_EXECUTED}"
 _NO_REPLY: Final = "timed out after .* may have been executed"
 _BROKEN: Final = "the server violated the WebSocket protocol"
 
