@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import anyio
 
 from ..core.codecs.message import Message
+from ..core.exchange.dispatcher import SESSION_ENDED
 from ..core.exchange.exchange import Exchange, StreamEnd
 from ..core.exchange.held import MAX_HELD_MESSAGES
 from ..core.exchange.reply_rules import Concurrency
@@ -253,6 +254,9 @@ class Call:
         if self.exchange.finished:  # by what arrived meanwhile, or by the end of the connection
             self._raise_if_lost()
             return
+        if connection.dispatcher.unusable_reason == SESSION_ENDED and not self.tool.rules.listen_only:
+            connection.dispatcher.discard(self.exchange)  # nothing was sent
+            raise SessionLost(connection.address, SESSION_ENDED, self._requests.outcome)
         if not self.tool.rules.listen_only and not connection.is_open:
             info = connection.close_info
             raise lost_connection(connection, info, self._requests.outcome, self.tool.template)

@@ -168,7 +168,8 @@ class Dispatcher:
         exchange.scope = exchange.scope.with_values(let={**(exchange.scope["let"] or {}), **values})
         early = self._held.remove(exchange)
         self._start(exchange)
-        for message in early:
+        # The request is sent after this: what came before it cannot be "the first message after the request".
+        for message in () if exchange.rules.takes_first_message else early:
             if not exchange.finished and exchange.matches(message):
                 self._deliver(exchange, message)
 
