@@ -19,7 +19,10 @@ from verification.reliability.simulation.run import simulate
 SEEDS = range(40)
 FOUND = {
     883163178421: "a reload reset the rate limit requests_per_second",
-    140719342776, 140719345066, 140719356198, 5016974: "a call that started before a reload opened a connection in the new pool",
+    140719342776: "what came before the request of a stream with HTTP steps was its item",
+    140719345066: "what came before the request of an idle stream with HTTP steps was its item",
+    140719356198: "a request with HTTP steps was sent into a session that had ended meanwhile",
+    5016974: "a call that started before a reload opened a connection in the new pool",
     5054968: "a call that had received its manual counted as waiting after the next failure",
     5090445: "a running discovery counted as a lost call",
     6020803: "the deadline of a streaming call ignored the wait for its manual",
