@@ -215,6 +215,13 @@ async def test_headers_behind_a_body_in_chunks_do_not_count(tmp_path: Path) -> N
     assert received.startswith(b"HTTP/1.1 200")
 
 
+async def test_white_space_around_the_value_of_a_header_does_not_count(tmp_path: Path) -> None:
+    async with raw_server(tmp_path) as (host, port, _), await connect(port) as stream:
+        head = AUTHORIZED.replace("Host: {host}", f"Host: \t{host} \t ")
+        await stream.send(f"{head}Connection: close\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}".encode())
+        assert (await rest_of(stream)).startswith(b"HTTP/1.1 200")
+
+
 async def test_line_breaks_without_a_request_do_not_keep_a_connection_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,7 +165,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header of the head; those that follow a body in chunks are dropped: they were not checked."""
         if self._awaited_part == "head":
-            super().on_header(name, value)
+            super().on_header(name, value.strip(b" \t"))  # white space around a value is no part of it (RFC 9110 §5.5)
 
     def on_headers_complete(self) -> None:
         """Start the request; a target in absolute form becomes a path and a Host (RFC 9112 §3.2.2)."""
