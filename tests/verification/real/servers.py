@@ -56,7 +56,7 @@ def node_inspector(folder: Path) -> Iterator[tuple[Path, dict[str, str]]]:
         assert process.stderr
         line = next(line for line in process.stderr if "listening on" in line)
         yield (
-            MANIFESTS / "node-inspector.json",
+            Path(shutil.copy(MANIFESTS / "node-inspector.json", folder)),
             {
                 "NODE_INSPECTOR_ADDRESS": f"127.0.0.1:{port}",
                 "NODE_INSPECTOR_ID": line.rsplit("/", 1)[1].strip(),
