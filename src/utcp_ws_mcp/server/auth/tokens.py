@@ -17,6 +17,9 @@ MAX_SCOPES: Final = 100
 CLOCK_SKEW: Final = 60.0
 """Seconds that the clocks of the authorization server and of this machine may differ."""
 
+MAX_TIME: Final = 1e12
+"""The greatest time that a token may name, in seconds since 1970."""
+
 _TOKEN_TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 
 
@@ -59,7 +62,7 @@ def read_header(token: str) -> TokenHeader:
     except (jwt.PyJWTError, ValueError, RecursionError):
         raise TokenRejected("the token is not a JWT") from None
     algorithm, key_id, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
-    if algorithm not in ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise TokenRejected("the token is not signed with a public-key algorithm that is supported")
     if "crit" in header:
         raise TokenRejected("the token has a critical header, which is not supported")
@@ -117,7 +120,7 @@ class TokenRules:
     def _check_times(self, claims: dict[str, Any]) -> float:
         """Return when a token expires."""
         times = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
-        if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in times.values()):
+        if not all(_is_time(value) for value in times.values()):
             raise TokenRejected("a time of the token is not a number")
         now = self.now()
         if times["exp"] + CLOCK_SKEW <= now:
@@ -133,6 +136,11 @@ class TokenRules:
         if not _is_name(subject) or not (client == "" or _is_name(client)):
             raise TokenRejected("the subject or the client of the token is not a text of a usable length")
         return Identity(self.issuer, subject, client, _scopes(claims))
+
+
+def _is_time(value: Any) -> bool:
+    """Return whether a value is a time. JSON of Python has NaN, which is never over, and integers of any size."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_TIME
 
 
 def _is_name(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Calls and lists of 2026-07-28 over HTTP, answered without the MCP SDK, which takes ten times as long for each.
+"""Calls and lists of 2026-07-28 over HTTP, answered without the MCP SDK, which takes most of the time of each.
 
 Such a request is self-contained: its headers repeat what its body says, and it has no session. Only well-formed
 requests whose headers and parameters are all known are answered here; everything else, also a call that wants
