@@ -159,6 +159,25 @@ async def test_the_keys_are_found_again_after_the_issuer_has_moved_them(no_pause
         assert await keys.get("k1") is not None
 
 
+async def test_an_unexpected_failure_does_not_end_the_task(no_pauses: None) -> None:
+    server, calls = Server(), 0
+
+    async def fail_once(url: str) -> bytes:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise OverflowError("a library")
+        return await server.fetch(url)
+
+    keys = IssuerKeys(URL, fail_once, lambda: server.now)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keys.run)
+        with anyio.fail_after(PATIENCE):
+            while await keys.get("k1") is None:
+                pass
+        tasks.cancel_scope.cancel()
+
+
 def test_the_intervals_protect_the_issuer_and_revoke_keys_in_time() -> None:
     assert MIN_FETCH_INTERVAL >= 10
     assert REFRESH_INTERVAL <= 300

@@ -185,6 +185,9 @@ class IssuerKeys:
                     "issuer-unreachable",
                 )
             self._failing, self._keys_url = True, None
+        except Exception:  # what a library makes of foreign keys; without this task, a new key would never be accepted
+            logger.exception("the keys of %s cannot be read", self._issuer)
+            self._failing, self._keys_url = True, None
         finally:
             self._tried_at = self._clock()
             self._done.set()
