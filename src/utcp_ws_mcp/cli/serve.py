@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -23,7 +23,6 @@ from ..server.tools import LIST_TIMEOUT, ListOptions
 from .exit_codes import ExitCode
 from .options import combine, env_file_option, load_manifests, manifests_argument, run
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from ..server.auth.options import OAuthOptions
     from ..server.http.config import SharedOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..core.codecs.message import encode_json
 from .content import text_block
@@ -14,7 +14,6 @@ from .progress import ProgressCallback
 from .result import Result
 from .tools import FIND_TIMEOUT, ToolService
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from .auth.access import Caller
 

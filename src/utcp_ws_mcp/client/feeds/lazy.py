@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyio.abc import TaskGroup
 
@@ -12,7 +12,6 @@ from ...core.tools.tool import CompiledTool
 from ...observability.events import Observer, noop
 from ..pool.manager import PoolManager
 
-TYPE_CHECKING = False  # not from `typing`: type checkers accept it, and nothing is imported for it
 if TYPE_CHECKING:
     from ..shared.fleet import Fleet
     from .manager import FeedInstance, FeedManager
