@@ -36,6 +36,8 @@ from .network import TokenRequestError as TokenRequestError
 from .network import after_items
 from .policy import ApprovalRefused as ApprovalRefused
 from .policy import AuthoringRefused as AuthoringRefused
+from .policy import CallerValueMissing as CallerValueMissing
+from .policy import CallerValueRefused as CallerValueRefused
 from .policy import ForbiddenAddress as ForbiddenAddress
 from .policy import ForbiddenHeader as ForbiddenHeader
 from .policy import ForbiddenRedirect as ForbiddenRedirect
@@ -48,6 +50,7 @@ from .policy import PolicyError as PolicyError
 from .policy import ScopeRequired as ScopeRequired
 from .policy import ServeOptionsError as ServeOptionsError
 from .policy import SubjectRateExceeded as SubjectRateExceeded
+from .policy import TooManyCallers as TooManyCallers
 from .policy import VariableNotAllowed as VariableNotAllowed
 
 

@@ -28,6 +28,7 @@ class LazyFeeds:
         fleet: The replicas that share the feeds.
         observe: Gets what happens to the feeds.
         on_change: Called when a set of arguments is followed, no longer followed, or has another state.
+        max_bytes: Bytes of the events of all feeds; None: as many as by default.
     """
 
     def __init__(
@@ -38,7 +39,9 @@ class LazyFeeds:
         fleet: Fleet | None = None,
         observe: Observer = noop,
         on_change: Callable[[], None] = lambda: None,
+        max_bytes: int | None = None,
     ) -> None:
+        self._bounds = {} if max_bytes is None else {"max_total_bytes": max_bytes}
         self._fleet = fleet
         self._observe = observe
         self._on_change = on_change
@@ -116,6 +119,7 @@ class LazyFeeds:
                 fleet=self._fleet,
                 observe=self._observe,
                 on_change=self._on_change,
+                **self._bounds,
             )
         return self._manager
 
