@@ -1,4 +1,4 @@
-"""What each message of a conversation is taken for, and what marks teach."""
+"""What each message of a conversation is classified as, and what marks teach."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_message_that_looks_like_a_login_can_be_marked_as_a_request(first: str
     assert ("tools" in draft(*lines)) == (first == ">Q")
 
 
-def test_a_message_that_is_marked_as_an_error_tells_the_draft_how_errors_look() -> None:
+def test_a_message_that_is_marked_as_an_error_teaches_the_draft_how_errors_look() -> None:
     lines = (
         '> {"id": 1, "op": "get"}', '< {"id": 1, "state": "fine", "data": 1}',
         '> {"id": 2, "op": "get"}', '<X {"id": 2, "state": "broken", "reason": "no such thing"}',

@@ -73,7 +73,7 @@ async def test_everything_else_is_rejected(kind: str, path: str, headers: dict[s
     )
 
 
-async def test_the_page_loads_nothing_from_elsewhere_and_tells_its_address_to_nobody() -> None:
+async def test_the_page_loads_nothing_from_elsewhere_and_sends_its_address_nowhere() -> None:
     _, answers = await knock(f"/{TOKEN}/")
     headers = dict(answers[0]["headers"])
 

@@ -203,10 +203,10 @@ def _group_by_order(
     events |= {_kind_value(message) for group in candidates for message in group[1:]} - reply_kinds
     exchanges = []
     for request, group in groups:
-        told = [message for message in group if message.mark in (Mark.REPLY, Mark.ERROR)]
+        chosen = [message for message in group if message.mark in (Mark.REPLY, Mark.ERROR)]
         possible = [message for message in group if id(message) not in marked_events]
         guessed = [each for each in possible if _kind_value(each) is None or _kind_value(each) not in events]
-        answers = told or guessed[:1]
+        answers = chosen or guessed[:1]
         others = [message for message in group if message not in answers]
         exchanges.append(RecordedExchange(request, answers, others))
         unsolicited += others

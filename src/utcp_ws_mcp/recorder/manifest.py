@@ -48,7 +48,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """What a conversation is taken for.
+    """What a conversation is classified as.
 
     Attributes:
         form: The form of the preset whose protocol it has, or None.
@@ -66,7 +66,7 @@ class Understood:
 
 
 def understand(endpoint: Document, messages: Sequence[RecordedMessage], variables: Collection[str]) -> Understood:
-    """Return what a conversation is taken for; the arguments are those of `draft_manifest`."""
+    """Return what a conversation is classified as; the arguments are those of `draft_manifest`."""
     form = recognize_preset(Recorded(endpoint["url"], endpoint.get("protocol", ()), messages))
     if form is not None:
         parts = form.parts(messages)

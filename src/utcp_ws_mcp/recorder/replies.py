@@ -72,7 +72,7 @@ def find_errors(replies: Sequence[RecordedMessage]) -> list[RecordedMessage]:
 
 
 def _error_fields(errors: Sequence[RecordedMessage], replies: Sequence[RecordedMessage]) -> dict[str, Any]:
-    """Return the rules that detect error replies; for those that only a person recognizes, what tells them apart."""
+    """Return the rules that detect error replies; for those that only a person recognizes, what distinguishes them."""
     known = next((rules for each in errors if (rules := error_rules(each.value))), None)
     if known is not None or not errors:
         return known or {}

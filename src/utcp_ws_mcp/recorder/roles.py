@@ -1,4 +1,4 @@
-"""Say what each message of a conversation is taken for: what a draft of a manifest is made from."""
+"""Say what each message of a conversation is classified as: what a draft of a manifest is made from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEARTBEATS: Final = frozenset({"ping", "pong", "heartbeat", "heart_beat", "hb",
 
 
 class MessageRole(StrEnum):
-    """What a message is taken for."""
+    """What a message is classified as."""
 
     GREETING = "greeting"
     LOGIN = "login"

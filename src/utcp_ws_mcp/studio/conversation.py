@@ -65,7 +65,7 @@ class Line:
         message: The message, cut to MAX_LINE_CHARACTERS, or the text of a note.
         size: The size of the whole message in bytes.
         redact: Removes secrets from it.
-        role: What it was taken for: by a rule of a manifest, or by the recorder.
+        role: What it was classified as: by a rule of a manifest, or by the recorder.
         reasons: Why a rule of a manifest decided so.
         recorded: Its place among the messages for a draft, or None.
     """
@@ -247,7 +247,7 @@ class Conversation:
         return self.recording.messages[line.recorded].mark if line.recorded is not None else None
 
     async def classify(self) -> None:
-        """Let the recorder say what each message of the last connection is taken for."""
+        """Let the recorder say what each message of the last connection is classified as."""
         recording = self.recording
         messages, variables = tuple(recording.messages), tuple(recording.used_variables)
         self.roles_are_stale = False

@@ -17,7 +17,7 @@ from ..completion import describe, options_at, place_at
 _CLASSES: Final = {Severity.ERROR: "studio-problem-error", Severity.MISSING: "studio-problem-warning"}
 
 
-class EditorSupport(ui.element, component="static/editor_support.js"):  # type: ignore[call-arg]  # as NiceGUI does it
+class EditorSupport(ui.element, component="static/editor_support.js"):
     """What is added to an editor in the browser."""
 
 

@@ -17,7 +17,7 @@ MAX_BATCH: Final = 1_000
 Row = dict[str, Any]
 
 
-class Lines(ui.element, component="static/lines.js"):  # type: ignore[call-arg]  # arguments of NiceGUI
+class Lines(ui.element, component="static/lines.js"):
     """Shows the lines of a conversation; `refresh` sends what is new."""
 
     def __init__(self, conversation: Conversation, label: str, choose: Callable[[int], None]) -> None:

@@ -1,4 +1,4 @@
-"""The lines of the conversation with the one that is chosen: read it, see why it was taken for what, mark it."""
+"""The lines of the conversation with the one that is chosen: read it, see why it was classified as what, mark it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class MessageView:
         ui.timer(REFRESH_SECONDS, self._refresh)
         ui.timer(CLASSIFY_SECONDS, self._classify)
 
-    def _filter(self, event: ValueChangeEventArguments[str]) -> None:
+    def _filter(self, event: ValueChangeEventArguments[str | None]) -> None:
         self.lines.filter(event.value or "")
 
     def _clear(self) -> None:
@@ -95,7 +95,7 @@ class MessageView:
         if line.direction is Direction.NOTE:
             return f"After {line.seconds:.3f} s"
         kind = "binary, " if isinstance(line.message, bytes) else ""
-        role = f", taken for: {line.role}" if line.role else ""
+        role = f", classified as: {line.role}" if line.role else ""
         return f"{line.direction.capitalize()} after {line.seconds:.3f} s, {kind}{shown_size(line.size)}{role}"
 
     def _draw_marks(self, line: Line) -> None:

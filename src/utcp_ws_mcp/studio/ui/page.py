@@ -59,7 +59,11 @@ def build_page(session: StudioSession) -> None:
         ui.label(TITLE).classes("studio-title").props("role=heading aria-level=1")
         name = ui.label().classes("studio-name")
         tabs = ui.tabs().props("dense outside-arrows mobile-arrows no-caps inline-label align=left")
-    context = PageContext(session, ui.context.client, tabs.set_value)
+
+    def open_panel(name: str) -> None:
+        tabs.set_value(name)
+
+    context = PageContext(session, ui.context.client, open_panel)
     with tabs:
         for panel in PANELS:
             ui.tab(panel.name, panel.label, panel.icon)

@@ -47,10 +47,10 @@ async def run_studio(options: StudioOptions, port: int | None, *, open_browser: 
         url = f"http://{LOOPBACK}:{number}/{token}/"
         sessions = Sessions(options)
         configure_logging("warning", sessions.redact)
-        gate = StudioGate(_make_app(token, sessions), token, number)  # type: ignore[arg-type]  # ASGI, written apart
+        gate = StudioGate(_make_app(token, sessions), token, number)
         page_app.on_startup(lambda: _announce(url, open_browser=open_browser))
         config = uvicorn.Config(
-            gate,  # type: ignore[arg-type]
+            gate,
             ws="wsproto",
             lifespan="on",
             log_config=None,

@@ -82,7 +82,7 @@ class _Variables:
         self.show()
 
     def show(self) -> None:
-        """Draw the fields anew, if other variables are used than before."""
+        """Draw the fields again, if other variables are used than before."""
         names = self._session.form.variables()
         if names == self._names:
             return

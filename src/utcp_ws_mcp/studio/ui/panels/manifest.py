@@ -163,9 +163,11 @@ class _Panel:
             self._context.say("Not saved: the file has changed. Choose what to do above the editor.", "warning")
 
     def _overwrite(self) -> None:
-        self._save_to(self._session.manifest.path)
+        path = self._session.manifest.path
+        assert path is not None
+        self._save_to(path)
 
-    def _save_to(self, path: Path | None) -> None:
+    def _save_to(self, path: Path) -> None:
         try:
             self._session.save(path)
         except BridgeError as failed:
