@@ -65,7 +65,7 @@ async def measure(size: Size) -> Sequence[Figure]:
     """Let many callers call, then one with hostile values, then one with very many."""
     seen = Seen()
     async with _served(seen) as served:
-        crossed, shown, calls = await _call_everything(served, size.of(ROUNDS, 20 * ROUNDS))
+        crossed, shown, calls = await _call_everything(served, size.of(ROUNDS, 20 * ROUNDS, light=1))
         metrics = await _request(served, "GET", "/metrics", None, b"")
         shown += NAME.findall(metrics.body.decode())
         oracle = await _oracle(served)
@@ -73,7 +73,7 @@ async def measure(size: Size) -> Sequence[Figure]:
         refused = [await _call(served, "m_t", 1, value, modern=True) for value in HOSTILE]
         accepted = len(seen.upgrades) - before + sum(not answer["isError"] for answer in refused)
     async with _served(seen, "warning") as quiet:
-        growth, values = await _many_values(quiet, size.of(300, 3_000))
+        growth, values = await _many_values(quiet, size.of(300, 3_000, light=30))
     shown += NAME.findall(served.log.decode())
     shared = sum(len(names) > 1 for names in seen.callers.values())
     return [
