@@ -115,6 +115,8 @@ def test_usual_predicates_do_without_minijinja(source, message):
     assert direct is not NotDirect
 
 
-@pytest.mark.parametrize("source", ["message.a | length == 1", "message.a < 2", "message.a.startswith('x')", "[1] == [1]"])
+@pytest.mark.parametrize(
+    "source", ["message.a | length == 1", "message.a < 2", "message.a.startswith('x')", "[1] == [1]"]
+)
 def test_other_expressions_are_left_to_minijinja(source):
     assert Expression(source, NAMES)._direct_predicate is None

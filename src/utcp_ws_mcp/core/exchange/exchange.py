@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ..codecs.message import Message
+from ..expressions.expression import Expression
 from ..expressions.paths import UNDEFINED, Path, value_at
 from ..expressions.scope import Scope
 from .reply_rules import ReplyRules, Role, StreamLimits, StreamRules
@@ -173,12 +174,17 @@ class Exchange:
         path = self.rules.correlation_path
         return path is None or correlation_id_at(message, path) == self.request_id
 
+    @property
+    def current_match(self) -> Expression | None:
+        """Return the predicate that selects its messages now: that of its stream, or that of its reply."""
+        stream = self.rules.stream
+        return stream.match if stream is not None and self.watches else self.rules.match
+
     def matches(self, message: Message) -> bool:
         """Return whether a message belongs to this exchange."""
-        stream = self.rules.stream
-        if stream is not None and stream.match is not None and self.in_stream:
-            return stream.match.is_true(self.scope_for(message))
-        match = self.rules.match
+        match = self.current_match
+        if self.watches:
+            return match is not None and match.is_true(self.scope_for(message))
         # MiniJinja takes true for 1, so the id is compared first.
         return match is None or (self.carries_id(message) and match.is_true(self.scope_for(message)))
 

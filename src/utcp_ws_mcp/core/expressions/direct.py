@@ -26,6 +26,7 @@ _PLAIN: Final = frozenset({str, int, NoneType, _MISSING, dict, list})
 """Types of which values of different ones are never equal, apart from null and a missing value."""
 
 _HAS_TRUTH: Final = _PLAIN | {bool}
+_WITHOUT_MEMBERS: Final = _PLAIN - {dict} | {bool, float}
 
 
 class NotDirect(Exception):
@@ -63,7 +64,7 @@ def compile_value(tree: Node) -> Evaluate | None:
 
 
 def compile_lookup(tree: Node) -> Evaluate | None:
-    """Return the evaluation of a path whose steps are all names, through objects only; None for anything else."""
+    """Return the evaluation of a path whose steps are all names; None for anything else."""
     path = node_path(tree)
     if path is None or not all(isinstance(step, str) for step in path):
         return None
@@ -74,7 +75,9 @@ def compile_lookup(tree: Node) -> Evaluate | None:
         for step in steps:
             if type(value) is dict:
                 value = value.get(step, UNDEFINED)
-            elif value is not UNDEFINED:
+            elif type(value) in _WITHOUT_MEMBERS:
+                return UNDEFINED
+            else:
                 raise NotDirect
         return value
 
