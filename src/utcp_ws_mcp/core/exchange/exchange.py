@@ -163,11 +163,16 @@ class Exchange:
             return stream is not None and (stream.bounds.until_close or not stream.until)
         return self.end == "until"
 
-    def scope_for(self, message: Message) -> Scope:
-        """Return the names for predicates and expressions on `message`, as they were when it arrived."""
-        if message.session is None:
-            return self.scope.with_values(message=message.value)
-        return self.scope.with_values(message=message.value, session=message.session)
+    def scope_for(self, message: Message, *, own_failures: bool = False) -> Scope:
+        """Return the names for predicates and expressions on `message`, as they were when it arrived.
+
+        With `own_failures`, what cannot be evaluated is noted in this scope only.
+        """
+        scope = self.scope.with_own_failures() if own_failures else self.scope.with_values()
+        scope["message"] = message.value
+        if message.session is not None:
+            scope["session"] = message.session
+        return scope
 
     def carries_id(self, message: Message) -> bool:
         """Return whether a message has the correlation id where `match` compares one; true if it compares none."""
@@ -200,7 +205,7 @@ class Exchange:
 
     def accept(self, message: Message) -> Role:
         """Classify a message that matches, and save what the caller needs of it."""
-        scope = self.scope_for(message).with_own_failures()
+        scope = self.scope_for(message, own_failures=True)
         role = Role.IGNORED if self.rules.is_ignored(scope) else self._accept(message, scope)
         if scope.failures and role not in (Role.ERROR, Role.IGNORED):
             role = self._fail(message, scope.failures)

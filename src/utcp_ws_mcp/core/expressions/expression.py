@@ -204,13 +204,17 @@ class Expression:
 
     def has_missing_inputs(self, scope: Mapping[str, Any]) -> bool:
         """Return whether a filter or an operator would make something of a value that is missing."""
+        if not self.required_args and not self.required_let:
+            return False
         return any(name not in scope["args"] for name in self.required_args) or any(
             name not in (scope["let"] or ()) for name in self.required_let
         )
 
     def lacks_session(self, scope: Mapping[str, Any]) -> bool:
         """Return whether a filter or an operator would make something of a value that the connection has not saved."""
-        return any(name not in (scope["session"] or ()) for name in self.required_session)
+        return bool(self.required_session) and any(
+            name not in (scope["session"] or ()) for name in self.required_session
+        )
 
     def _context(self, scope: Mapping[str, Any]) -> dict[str, Any]:
         """Return the names that have a value, with their values."""
