@@ -200,7 +200,7 @@ class ToolService:
         await self._bridge.aclose()
 
     def _build_result(self, tool: CompiledTool, value: Any, redact: Redact) -> Result:
-        blocks, structured = result_blocks(value, tool.template.media_type)
+        blocks, structured = result_blocks(value, tool.template.media_type, is_parsed=tool.returns_parsed_json)
         blocks = [_redact_block(block, redact) for block in blocks]
         if structured is not None:
             structured = _if_still_json(redact(structured), structured)
