@@ -12,6 +12,7 @@ from ....importers.reading import MAX_SOURCE_BYTES
 from ...drafting import Drafted, draft_conversation, draft_from_address, draft_from_text
 from ...session import Topic
 from ..context import PageContext
+from ..editor import EditorSupport
 from ..messages import MessageView
 
 REDRAFT_SECONDS: Final = 0.5
@@ -65,7 +66,7 @@ class _Panel:
             self._use = ui.button("Use as the manifest", icon="arrow_forward", on_click=self._ask).props("no-caps")
         self._notes = ui.column().classes("w-full gap-1")
         self._draft = ui.codemirror("", language="JSON", line_wrapping=True).classes("studio-editor")
-        self._draft.disable()
+        EditorSupport(self._draft, "Draft", readonly=True)
         with ui.dialog() as self._dialog, ui.card():
             ui.label("The manifest has changes that are not saved. Replace them with the draft?")
             with ui.row():

@@ -112,7 +112,7 @@ class _Panel:
         with ui.row().classes("no-wrap items-start gap-2 w-full"):
             ui.icon(_ICONS.get(finding.severity, "info")).classes(kind).props("aria-hidden=true")
             place = ui.button(f"Line {finding.line}", on_click=partial(self._editor.reveal, finding.line))
-            place.props("no-caps flat dense")
+            place.props("no-caps flat dense").classes("flex-none")
             with ui.column().classes("gap-0 min-w-0"):
                 ui.label(str(finding)).classes("break-words")
                 if finding.description:

@@ -33,12 +33,15 @@ export default {
     </q-virtual-scroll>
   `,
   props: { label: String, follow: Boolean },
-  emits: ["choose"],
+  emits: ["choose", "ready"],
   data() {
     return { rows: Object.freeze([]), selected: null };
   },
   created() {
     this.atEnd = true;
+  },
+  mounted() {
+    this.$emit("ready"); // what was sent before is lost: a panel is in the document only after it was opened
   },
   methods: {
     lineId(number) {
