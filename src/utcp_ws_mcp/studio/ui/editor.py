@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from fastapi import Request
@@ -36,16 +37,7 @@ def add_routes() -> None:
         text, offset = await _read(request)
         place = place_at(text, offset)
         quoted = place.is_key and text[place.start : place.start + 1] == '"'
-        options = [
-            {
-                "label": each.label,
-                "text": each.text,
-                "caret": each.caret,
-                "detail": each.detail,
-                "description": each.description,
-            }
-            for each in options_at(place)
-        ]
+        options = [asdict(each) for each in options_at(place)]
         start, end = _units(text, place.start), _units(text, place.end)
         return {"start": start, "end": end, "word": start + quoted, "options": options}
 

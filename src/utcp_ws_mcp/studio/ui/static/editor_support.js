@@ -85,7 +85,7 @@ export default {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.$emit("cursor", this.state()), DELAY);
     });
-    const extensions = [CM.EditorView.contentAttributes.of({ "aria-label": this.label, "aria-multiline": "true" })];
+    const extensions = [CM.EditorView.contentAttributes.of({ "aria-label": this.label, tabindex: "0" })];
     if (this.readonly) extensions.push(CM.EditorState.readOnly.of(true));
     else extensions.push(CM.EditorState.languageData.of(() => [{ autocomplete: complete }]), hover, cursor, findings, findingTooltip);
     view.dispatch({ effects: CM.StateEffect.appendConfig.of(extensions) });
