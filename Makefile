@@ -14,7 +14,7 @@ AGENT_HOSTS := claude-code codex gemini-cli opencode-ai copilot qwen-code cline 
 AGENT_FRAMEWORKS := langgraph pydantic-ai openai-agents llama-index crewai google-adk smolagents fastmcp
 LIGHT_HOSTS := gemini-cli cli
 KUBERNETES := 1.37
-MEASURED = $(if $(NIGHTLY),--nightly) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
+MEASURED = $(if $(NIGHTLY),--nightly) $(if $(LIGHT),--light) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again $(AGAIN))
 BUILD_REQUIRES := import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "$(EDITABLES)", sep="\n")
 
@@ -57,6 +57,7 @@ scripts/conformance/node_modules/.stamp: scripts/conformance/package-lock.json
 
 clients: venv scripts/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) $(AGENT_HOSTS:%=scripts/agents/node/%/node_modules/.stamp) $(AGENT_FRAMEWORKS:%=build/agents/%/.stamp) ## Test the MCP clients and agent hosts of docs/project/clients-tested.md (needs Node, about 5 GB); INTO=docs/project/clients-tested.md writes the tables
 	@$(BIN)/python scripts/clients/run.py $(if $(INTO),--into $(INTO))
+	@$(BIN)/python -m scripts.clients.login
 	@$(BIN)/python -m scripts.agents $(if $(INTO),--into $(INTO))
 
 agents: venv $(LIGHT_HOSTS:%=scripts/agents/node/%/node_modules/.stamp) ## Test the two smallest agent hosts (needs Node)
@@ -94,13 +95,13 @@ bench: venv ## Compare the speed with other implementations; SMOKE=1 runs a mini
 	@$(BIN)/python -m compileall -q src # pip compiles an installed package, too
 	@$(BIN)/python -m benchmarks $(if $(SMOKE),--smoke) $(if $(INTO),--into $(INTO))
 
-reliability: venv ## Verify the delivery guarantees; NIGHTLY=1 large size, SEED=7 repeats a run, AGAIN=1 retries a missed target once
+reliability: venv ## Verify the delivery guarantees; NIGHTLY=1 large size, LIGHT=1 small size, SEED=7 repeats a run, AGAIN=2 repeats what misses a target
 	@$(BIN)/python -m verification.reliability $(MEASURED)
 
-security: venv ## Verify the security guarantees; NIGHTLY=1, SEED=7 and AGAIN=1 as for reliability
+security: venv ## Verify the security guarantees; the same variables as for reliability
 	@$(BIN)/python -m verification.security $(MEASURED)
 
-fleet: venv ## Verify what replicas share, with a real Redis and nginx; NIGHTLY=1, SEED=7 and AGAIN=1 as for reliability
+fleet: venv ## Verify what replicas share, with a real Redis and nginx; the same variables as for reliability
 	@$(BIN)/python -m verification.fleet $(MEASURED)
 
 deploy-check: build/deploy/.stamp ## Check the files of deploy/ with the schemas of Docker Compose and Kubernetes
