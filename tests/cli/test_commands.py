@@ -415,7 +415,7 @@ OAUTH = ["--issuer", "https://i.example", "--audience", "https://m.example/mcp"]
         (
             ["--http", "0", "--no-auth", "--shared", "redis://h"],
             {"UTCP_WS_MCP_SHARED_KEY": "short"},
-            "UTCP_WS_MCP_SHARED_KEY: a key has at least 32 characters",
+            "[invalid-shared-key]",
         ),
         (["--http", "0", "--token-file", "/nowhere"], {}, "'/nowhere' does not exist"),
     ],

@@ -133,7 +133,7 @@ def _pause(endpoint: Endpoint, since: float, continued: float, until: float) -> 
     two = seconds_with(endpoint.changes, lambda count: count > 1, since, continued)
     after = seconds_with(endpoint.changes, lambda count: count > 1, continued, until)
     result = f"a second one for {two:.2f} s of the pause, and for {after:.2f} s afterwards"
-    # A paused process cannot close its connection; what arrives there reaches nobody.
+    # A paused process cannot close its connection; what arrives there reaches no reader.
     met = 0 < two <= PAUSE - LEASE + 1 and after <= LONGEST_AFTER_PAUSE
     target = f"from the end of the lease ({LEASE:g} s) to {LONGEST_AFTER_PAUSE:g} s after the pause"
     return Figure("F2", f"connections of a feed, the owner paused for {PAUSE:g} s", result, target, met)

@@ -1,7 +1,7 @@
 """F4, F5: a rolling restart loses no event that was written into the stream, and hands the feed over at once.
 
-It is always the owner that gets SIGTERM, and the feed has been read at all replicas: one that nobody has asked for a
-feed does not follow it. Redis wants TLS, and a user with a password and few permissions.
+It is always the owner that gets SIGTERM, and the feed has been read at all replicas: one at which it
+was never read does not follow it. Redis wants TLS, and a user with a password and few permissions.
 """
 
 from __future__ import annotations
