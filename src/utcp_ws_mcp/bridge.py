@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .client.connection import Connection
     from .client.connector import Connector
     from .client.dial import Resolver
+    from .client.feeds.manager import FeedManager
     from .client.manual_cache import ManualCache
     from .client.pin_store import PinStore
     from .client.shared.fleet import Fleet
@@ -122,9 +123,7 @@ class Bridge(BridgeStatus, FeedAccess):
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._pool_manager = PoolManager(self._tasks, self._open_connection, self.fleet)
         self._feed_tasks = await self._stack.enter_async_context(anyio.create_task_group())
-        self._feeds = LazyFeeds(
-            self._feed_tasks, self._pool_manager, self._ambient, self.fleet, self._observe, self._notify_feeds_changed
-        )
+        self._feeds = LazyFeeds(self._make_feed_manager)
         self._feeds.start(self.tools.values())
         self._discovery_tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._discovery_manager = DiscoveryManager(self._discovery_tasks, self._make_discovery_task)
@@ -329,6 +328,18 @@ class Bridge(BridgeStatus, FeedAccess):
     def _notify_tools_changed(self) -> None:
         for callback in self.on_tools_changed:
             callback()
+
+    def _make_feed_manager(self) -> FeedManager:
+        from .client.feeds.manager import FeedManager
+
+        return FeedManager(
+            self._feed_tasks,
+            self._pool_manager,
+            self._ambient,
+            fleet=self.fleet,
+            observe=self._observe,
+            on_change=self._notify_feeds_changed,
+        )
 
     def _notify_feeds_changed(self) -> None:
         for callback in self.on_feeds_changed:
