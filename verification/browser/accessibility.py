@@ -19,7 +19,7 @@ from verification.harness.figure import Figure
 
 from .chromium import NARROW, WIDE, chromium, window
 from .endpoints import endpoint, weather, weather_manifest
-from .flows import PANELS, fill_panels, open_studio
+from .flows import PANELS, fill_panels, open_panel, open_studio
 from .hands import Mouse
 from .studio import studio
 
@@ -66,7 +66,7 @@ async def _examine(
         await fill_panels(hands, url)
         await page.evaluate(AXE.read_text(encoding="utf-8"))
         for panel in PANELS:
-            await hands.open_panel(panel)
+            await open_panel(hands, panel)
             place = f"{panel}, {shape[0]} px, {'dark' if dark else 'light'}"
             found += [f"{place}: {text}" for text in await _findings(page)]
             if (pixels := await page.evaluate(TOO_WIDE)) > 0:

@@ -14,7 +14,7 @@ from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
 from .chromium import chromium, window
-from .flows import edit_manifest, editor, open_studio
+from .flows import edit_manifest, editor, open_panel, open_studio
 from .hands import Mouse
 from .studio import studio
 
@@ -49,7 +49,7 @@ def written(name: str) -> str:
 async def _open(context: BrowserContext, url: str) -> Page:
     page = await context.new_page()
     await open_studio(page, url)
-    await Mouse(page).open_panel("Manifest")
+    await open_panel(Mouse(page), "Manifest")
     return page
 
 
@@ -107,7 +107,7 @@ async def reloaded(context: BrowserContext, url: str, file: Path) -> None:
     await edit_manifest(Mouse(page), written("typed"))
     await expect(page.get_by_text("(not saved)")).to_be_visible()
     await page.reload()
-    await Mouse(page).open_panel("Manifest")
+    await open_panel(Mouse(page), "Manifest")
     await expect(editor(page)).to_contain_text("typed")
     assert "first" in file.read_text(encoding="utf-8")
 

@@ -77,14 +77,14 @@ def weather_manifest(url: str) -> dict[str, Any]:
         "name": "weather",
         "url": url,
         "request_id": "counter",
-        "message": {"id": "UTCP_ARG_request_id_UTCP_ARG", "method": "{{ tool }}", "params": "{{ args }}"},
+        "message": {"id": "{{ request_id }}", "method": "{{ tool }}", "params": "{{ args }}"},
         "reply": {"match": "message.id == request_id", "error": "message.error", "result": "message.result"},
         "tools": [
             {"name": "now", "description": "The weather of a city now.", "inputs": city},
             {"name": "fail", "description": "Always fails."},
             {"name": "hang", "description": "Never answers."},
         ],
-        "feeds": [{"name": "warnings", "match": "message.event == 'warning'", "item": "message"}],
+        "feeds": [{"name": "warnings", "description": "Warnings.", "match": "message.event == 'warning'"}],
     }
 
 

@@ -10,6 +10,8 @@ from playwright.async_api import Locator, Page
 MAX_TABS: Final = 150
 """Times that Tab is pressed to reach an element; one that is further away cannot be reached."""
 
+MAX_PANELS: Final = 8
+IN_EDITOR: Final = "() => !!document.activeElement?.closest('.cm-editor')"
 HAS_FOCUS: Final = "element => element === document.activeElement || element.contains(document.activeElement)"
 
 
@@ -123,11 +125,11 @@ class Keyboard(Hands):
         """Go to the tabs, and with arrows to one of them."""
         tab = self.page.get_by_role("tab", name=name, exact=True)
         await self.reach(self.page.get_by_role("tablist"))
-        for _ in range(12):
+        for key in (*["ArrowLeft"] * MAX_PANELS, *["ArrowRight"] * MAX_PANELS):
             if await tab.evaluate(HAS_FOCUS):
                 await self.page.keyboard.press("Enter")
                 return
-            await self.page.keyboard.press("ArrowRight")
+            await self.page.keyboard.press(key)
         raise NotReachable(f"tab {name}")
 
     async def reach(self, element: Locator) -> None:
@@ -140,5 +142,7 @@ class Keyboard(Hands):
         for _ in range(MAX_TABS):
             if await element.evaluate(HAS_FOCUS):
                 return
+            if await self.page.evaluate(IN_EDITOR):
+                await self.page.keyboard.press("Escape")  # there, Tab alone indents
             await self.page.keyboard.press("Tab")
         raise NotReachable(await element.evaluate("element => element.outerHTML.slice(0, 200)"))

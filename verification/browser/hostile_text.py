@@ -21,7 +21,7 @@ from verification.harness.figure import Figure
 
 from .chromium import Watch, chromium, window
 from .endpoints import endpoint, repeating
-from .flows import PANELS, connect_to, open_studio, select_tool
+from .flows import PANELS, connect_to, open_panel, open_studio, select_tool
 from .hands import Mouse
 from .hostile import TEXTS
 from .studio import studio
@@ -67,7 +67,7 @@ def hostile_manifest(url: str) -> dict[str, Any]:
         for at, text in enumerate(TEXTS)
     }
     properties["choice"] = {"enum": list(TEXTS), "description": TEXTS[2]}  # type: ignore[dict-item]
-    asking = {"message": {"id": "UTCP_ARG_request_id_UTCP_ARG", "method": "{{ tool }}"}}
+    asking = {"message": {"id": "{{ request_id }}", "method": "{{ tool }}"}}
     return {
         "name": "hostile",
         "url": url,
@@ -91,19 +91,19 @@ async def _show(page: Page, url: str) -> Mapping[str, int]:
         await line.click()
         seen["Connect"] = max(seen["Connect"], await _readable(page))
     for panel in ("Draft", "Manifest"):
-        await hands.open_panel(panel)
+        await open_panel(hands, panel)
         seen[panel] = await _readable(page)
-    await hands.open_panel("Tools")
+    await open_panel(hands, "Tools")
     for tool in ("ask", "fail", "bye"):
         await select_tool(hands, f"hostile.{tool}")
         await hands.press(hands.button("Call"))
         await expect(page.get_by_label("Trace")).to_be_visible()
         seen["Tools"] = max(seen["Tools"], await _readable(page))
-    await hands.open_panel("Endpoints and feeds")
+    await open_panel(hands, "Endpoints and feeds")
     await hands.press(hands.button("Follow"))
     await expect(page.get_by_role("log")).to_contain_text("pwned")
     seen["Endpoints and feeds"] = await _readable(page)
-    await hands.open_panel(PANELS[-1])
+    await open_panel(hands, PANELS[-1])
     return seen
 
 

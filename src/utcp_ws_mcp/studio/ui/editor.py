@@ -13,12 +13,17 @@ from nicegui.events import GenericEventArguments
 from ...authoring.admission import MAX_MANIFEST_BYTES
 from ..checking import Finding, Severity
 from ..completion import describe, options_at, place_at
+from .context import EditorTheme
 
 _CLASSES: Final = {Severity.ERROR: "studio-problem-error", Severity.MISSING: "studio-problem-warning"}
 
 
 class EditorSupport(ui.element, component="static/editor_support.js"):
-    """What is added to an editor in the browser."""
+    """What is added to an editor in the browser; its label is for screen readers."""
+
+    def __init__(self, editor: ui.codemirror, label: str) -> None:
+        super().__init__()
+        self.props["editor"], self.props["label"] = editor.id, label
 
 
 def add_routes() -> None:
@@ -75,18 +80,25 @@ class ManifestEditor:
 
     Args:
         text: What is edited.
+        theme: Its colours.
         changed: Called with the new text after each change.
         moved: Called with the offset of the cursor when it rests.
         save: Called for Ctrl+S.
     """
 
     def __init__(
-        self, text: str, changed: Callable[[str], None], moved: Callable[[int], None], save: Callable[[], Any]
+        self,
+        text: str,
+        theme: EditorTheme,
+        changed: Callable[[str], None],
+        moved: Callable[[int], None],
+        save: Callable[[], Any],
     ) -> None:
-        self._editor = ui.codemirror(text, language="JSON", indent="  ", line_wrapping=True, keymap={"Mod-s": save})
+        self._editor = ui.codemirror(
+            text, language="JSON", theme=theme, indent="  ", line_wrapping=True, keymap={"Mod-s": save}
+        )
         self._editor.classes("studio-editor").on_value_change(lambda event: changed(event.value))
-        support = EditorSupport()
-        support.props["editor"], support.props["label"] = self._editor.id, "Manifest"
+        support = EditorSupport(self._editor, "Manifest")
 
         def rests(event: GenericEventArguments) -> None:
             moved(index_of(self._editor.value, int(event.args["offset"])))

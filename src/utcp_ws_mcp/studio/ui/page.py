@@ -37,6 +37,7 @@ PANELS: Final = (
 )
 
 
+_IS_DARK: Final = "return matchMedia('(prefers-color-scheme: dark)').matches"
 _STYLE: Final = Path(__file__).parent / "static" / "studio.css"
 
 
@@ -50,32 +51,30 @@ def add_page(sessions: Sessions) -> None:
         client = ui.context.client
         await client.connected(timeout=CONNECT_SECONDS)
         if client.tab_id is not None:
-            build_page(sessions.enter(client.tab_id))
+            is_dark = bool(await client.run_javascript(_IS_DARK, timeout=CONNECT_SECONDS))
+            build_page(sessions.enter(client.tab_id), is_dark=is_dark)
 
 
-def build_page(session: StudioSession) -> None:
-    """Draw the page of a session."""
+def build_page(session: StudioSession, *, is_dark: bool) -> None:
+    """Draw the page of a session, dark or light as the browser is."""
     with ui.header().classes("studio-header"):
         ui.label(TITLE).classes("studio-title").props("role=heading aria-level=1")
         name = ui.label().classes("studio-name")
-        tabs = ui.tabs().props("dense outside-arrows mobile-arrows no-caps inline-label align=left")
+        tabs = ui.tabs().props("dense no-caps inline-label align=left").classes("studio-tabs")
 
     def open_panel(name: str) -> None:
         tabs.set_value(name)
 
-    context = PageContext(session, ui.context.client, open_panel)
+    context = PageContext(session, ui.context.client, open_panel, "githubDark" if is_dark else "githubLight")
     with tabs:
         for panel in PANELS:
             ui.tab(panel.name, panel.label, panel.icon)
-
-    def remember() -> None:
-        session.panel = str(tabs.value)
 
     with ui.tab_panels(tabs, value=session.panel, animated=False).classes("studio-panels") as panels:
         for panel in PANELS:
             with ui.tab_panel(panel.name).classes("studio-panel"):
                 panel.build(context)
-    tabs.on_value_change(remember)
+    tabs.on_value_change(lambda: session.open_panel(str(tabs.value)))
     ui.skip_link("Skip to the panel", target=panels)
 
     def show_name() -> None:

@@ -12,6 +12,7 @@ from ....importers.reading import MAX_SOURCE_BYTES
 from ...drafting import Drafted, draft_conversation, draft_from_address, draft_from_text
 from ...session import Topic
 from ..context import PageContext
+from ..editor import EditorSupport
 from ..messages import MessageView
 
 REDRAFT_SECONDS: Final = 0.5
@@ -64,8 +65,9 @@ class _Panel:
             self._source = ui.label().classes("studio-grow").props("role=status")
             self._use = ui.button("Use as the manifest", icon="arrow_forward", on_click=self._ask).props("no-caps")
         self._notes = ui.column().classes("w-full gap-1")
-        self._draft = ui.codemirror("", language="JSON", line_wrapping=True).classes("studio-editor")
-        self._draft.disable()
+        self._draft = ui.codemirror("", language="JSON", theme=self._context.editor_theme, line_wrapping=True)
+        self._draft.classes("studio-editor").disable()
+        EditorSupport(self._draft, "Draft")
         with ui.dialog() as self._dialog, ui.card():
             ui.label("The manifest has changes that are not saved. Replace them with the draft?")
             with ui.row():

@@ -24,7 +24,10 @@ WATCH_SECONDS: Final = 2.0
 """How often the file is compared with what was read."""
 
 _ICONS: Final = {Severity.ERROR: "error", Severity.MISSING: "key_off", Severity.WARNING: "warning"}
-_FIRST_HELP: Final = "Put the cursor on a field to read what it means; Ctrl+Space lists what can be written there."
+_FIRST_HELP: Final = (
+    "Put the cursor on a field to read what it means; Ctrl+Space lists what can be written there. "
+    "Escape, then Tab leaves the editor."
+)
 
 
 def build(context: PageContext) -> None:
@@ -44,7 +47,8 @@ class _Panel:
         self._draw_file()
         with ui.element("div").classes("studio-halves"):
             with ui.column().classes("studio-box"):
-                self._editor = ManifestEditor(self._session.manifest.text, self._typed, self._moved, self._save)
+                text = self._session.manifest.text
+                self._editor = ManifestEditor(text, context.editor_theme, self._typed, self._moved, self._save)
             with ui.column().classes("studio-box"):
                 self._summary = ui.label().props("role=status")
                 self._list = ui.column().classes("w-full gap-1")

@@ -59,7 +59,8 @@ export default {
     });
     const extensions = [
       CM.EditorState.languageData.of(() => [{ autocomplete: complete }]),
-      CM.EditorView.contentAttributes.of({ "aria-label": this.label }),
+      // An editor that is disabled is read, too: the keyboard has to reach it, to scroll.
+      CM.EditorView.contentAttributes.of({ "aria-label": this.label, tabindex: "0" }),
       hover,
       cursor,
     ];

@@ -40,6 +40,13 @@ export default {
   created() {
     this.atEnd = true;
   },
+  mounted() {
+    // The library makes the parts around the lines focusable, which would be children that a list must not have.
+    for (const part of this.$el.children) {
+      part.removeAttribute("tabindex");
+      part.setAttribute("role", "presentation");
+    }
+  },
   methods: {
     lineId(number) {
       return `${this.$el?.id || "lines"}-${number}`;
