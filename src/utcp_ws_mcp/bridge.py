@@ -361,11 +361,15 @@ class Bridge(BridgeStatus, FeedAccess):
     def _warn(self, text: str) -> None:
         self._observe(events.WarningIssued(text))
 
-    def _observe(self, event: events.Event) -> None:
-        if isinstance(event, events.ConnectionClosed) and self.fleet is not None:
+    def _note_closed(self, event: events.ConnectionClosed) -> None:
+        if self.fleet is not None:
             self.fleet.accounts.note_closed()
-        if isinstance(event, events.ConnectionClosed) and event.remote:
+        if event.remote:
             self._discovery_manager.connection_lost(event.manual)
+
+    def _observe(self, event: events.Event) -> None:
+        if isinstance(event, events.ConnectionClosed):
+            self._note_closed(event)
         try:
             self._observer(event)
         except Exception:  # observers are the code of the caller, and must not break a call

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,12 +20,7 @@ from .check import check_manifests
 from .exit_codes import ExitCode
 from .options import combine, env_file_option
 from .terminal import echo
-
-_STARTED_MODULES: Final = (
-    *("..server.run", "..server.listing", "..server.sdk_server", ".serve"),
-    *("..client.caller", "..client.connector", "..client.manual_reader"),
-)
-"""The modules that import everything that a server on stdio needs."""
+from .trial_start import compile_byte_code
 
 
 def _check_name(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
@@ -162,14 +156,5 @@ def _confirm_and_apply(change: Change, options: InstallOptions, success_message:
         return ExitCode.FAILURE
     echo(change.apply())
     echo(success_message)
-    _compile_bytecode()
+    compile_byte_code()
     return ExitCode.SUCCESS
-
-
-def _compile_bytecode() -> None:
-    """Import what a server imports, which saves its byte code: hosts give the first start no more time than others.
-
-    pip compiles what it installs; uv does not.
-    """
-    for module in _STARTED_MODULES:
-        import_module(module, __package__)
