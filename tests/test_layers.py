@@ -281,7 +281,7 @@ def called(path: Path, without: str = "") -> Iterator[str]:
 
 STARTS_A_PROGRAM = {
     "hosts.change": "`claude mcp add`, because Claude Code changes its own file while it runs",
-    "cli.trial_start": "this program, to save the byte code of what a new process imports",
+    "hosts.trial_start": "this program, to save the byte code of what a new process imports",
 }
 """The modules that may start one."""
 

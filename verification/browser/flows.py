@@ -129,7 +129,7 @@ async def use_draft(hands: Hands, workplace: Workplace) -> None:
 
 
 async def use_manifest(hands: Hands, workplace: Workplace) -> None:
-    """See a problem while one types, mend it, and save."""
+    """See a problem while one types, fix it, and save."""
     page = hands.page
     await open_panel(hands, "Manifest")
     await edit_manifest(hands, workplace.manifest.replace('"tools"', '"toolz"'))

@@ -33,8 +33,8 @@ async def measure(size: Size) -> Sequence[Figure]:
             what = "by mouse" if hands is Mouse else "by the keyboard alone"
             result = "; ".join([f"{len(FLOWS) - len(failed)} of {len(FLOWS)}", *failed])
             figures.append(Figure(number, f"panels that do their work {what}", result, "all", not failed))
-            told = "; ".join([str(len(wrong)), *wrong[:4]])
-            figures.append(Figure(number, "errors of the page, and requests elsewhere", told, "0", not wrong))
+            shown = "; ".join([str(len(wrong)), *wrong[:4]])
+            figures.append(Figure(number, "errors of the page, and requests elsewhere", shown, "0", not wrong))
     figures.append(
         Figure("B2", "from the command to its address", f"{seconds:.1f} s", f"≤ {MAX_START:g} s", seconds <= MAX_START)
     )

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -15,12 +15,12 @@ from ..hosts.change import Change
 from ..hosts.hosts import supported_hosts
 from ..hosts.installation import NAME_RULE, SERVER_NAME, Installation, Place, plan_author, plan_server
 from ..hosts.plan import plan_uninstall
+from ..hosts.trial_start import compile_byte_code
 from .author import grant_options, grant_words
 from .check import check_manifests
 from .exit_codes import ExitCode
 from .options import combine, env_file_option
 from .terminal import echo
-from .trial_start import compile_byte_code
 
 
 def _check_name(_: click.Context, __: click.Parameter, name: str | None) -> str | None:

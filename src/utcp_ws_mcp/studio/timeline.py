@@ -45,7 +45,7 @@ def time_line(started: float, ended: float, happened: Sequence[TimedEvent]) -> l
         started: When the call began.
         ended: When it ended.
         happened: The events of its endpoint from its start to its end, in order. If other calls run there at the same
-            time, their messages cannot be told apart.
+            time, their messages cannot be distinguished.
     """
     marks = list(_marks([each for each in happened if started <= each.at <= ended], started))
     stages: list[Stage] = []

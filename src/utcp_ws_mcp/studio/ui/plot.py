@@ -10,7 +10,7 @@ from nicegui import ui
 from ...manifest.invisible import escape_invisible
 
 MAX_LINES: Final = 6
-"""Lines of one plot; more cannot be told apart."""
+"""Lines of one plot; more cannot be distinguished."""
 
 _TEXT: Final = "#808080"  # readable on light and on dark ground
 

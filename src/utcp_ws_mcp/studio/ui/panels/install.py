@@ -8,6 +8,7 @@ from nicegui import run, ui
 
 from ....errors import InstallError
 from ....hosts.installation import Place
+from ....hosts.trial_start import compile_byte_code
 from ....manifest.invisible import escape_invisible
 from ...installing import ShownInstallation, host_titles, preview
 from ...session import Topic
@@ -89,3 +90,4 @@ class InstallPanel:
             return
         self._show()
         self._done.text = escape_invisible(f"{written}\n{success}.")
+        await run.io_bound(compile_byte_code)
