@@ -57,7 +57,7 @@ async def draft_conversation(conversation: Conversation) -> Drafted:
     if recording.full.is_set():
         notes.append(f"Made from the first {count:,} messages; later ones are left out.")
     text = format_json(without_comment(draft.document)) + "\n"
-    return Drafted(f"{count} message{'s' * (count != 1)}", text, tuple(notes), is_of_conversation=True)
+    return Drafted(f"{count:,} message{'s' * (count != 1)}", text, tuple(notes), is_of_conversation=True)
 
 
 async def draft_from_address(address: str, environ: Mapping[str, str]) -> Drafted:

@@ -12,18 +12,16 @@ from ...errors import BridgeError
 from ...manifest.invisible import escape_invisible
 from ..session import StudioSession, Topic
 
-EditorTheme = Literal["githubLight", "githubDark"]
 Kind = Literal["positive", "negative", "warning", "info"]
 
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """One page in one browser, with the session that it shows, and the theme of its editors."""
+    """One page in one browser, with the session that it shows."""
 
     session: StudioSession
     client: Client
     open_panel: Callable[[str], None]
-    editor_theme: EditorTheme
 
     def listen(self, topic: Topic, show: Callable[[], None]) -> None:
         """Show each change of a topic as long as the page is open."""

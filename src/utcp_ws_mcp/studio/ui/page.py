@@ -37,7 +37,6 @@ PANELS: Final = (
 )
 
 
-_IS_DARK: Final = "return matchMedia('(prefers-color-scheme: dark)').matches"
 _STYLE: Final = Path(__file__).parent / "static" / "studio.css"
 
 
@@ -51,12 +50,11 @@ def add_page(sessions: Sessions) -> None:
         client = ui.context.client
         await client.connected(timeout=CONNECT_SECONDS)
         if client.tab_id is not None:
-            is_dark = bool(await client.run_javascript(_IS_DARK, timeout=CONNECT_SECONDS))
-            build_page(sessions.enter(client.tab_id), is_dark=is_dark)
+            build_page(sessions.enter(client.tab_id))
 
 
-def build_page(session: StudioSession, *, is_dark: bool) -> None:
-    """Draw the page of a session, dark or light as the browser is."""
+def build_page(session: StudioSession) -> None:
+    """Draw the page of a session."""
     with ui.header().classes("studio-header"):
         ui.label(TITLE).classes("studio-title").props("role=heading aria-level=1")
         name = ui.label().classes("studio-name")
@@ -65,7 +63,7 @@ def build_page(session: StudioSession, *, is_dark: bool) -> None:
     def open_panel(name: str) -> None:
         tabs.set_value(name)
 
-    context = PageContext(session, ui.context.client, open_panel, "githubDark" if is_dark else "githubLight")
+    context = PageContext(session, ui.context.client, open_panel)
     with tabs:
         for panel in PANELS:
             ui.tab(panel.name, panel.label, panel.icon)

@@ -47,8 +47,7 @@ class _Panel:
         self._draw_file()
         with ui.element("div").classes("studio-halves"):
             with ui.column().classes("studio-box"):
-                text = self._session.manifest.text
-                self._editor = ManifestEditor(text, context.editor_theme, self._typed, self._moved, self._save)
+                self._editor = ManifestEditor(self._session.manifest.text, self._typed, self._moved, self._save)
             with ui.column().classes("studio-box"):
                 self._summary = ui.label().props("role=status")
                 self._list = ui.column().classes("w-full gap-1")
@@ -116,7 +115,7 @@ class _Panel:
         with ui.row().classes("no-wrap items-start gap-2 w-full"):
             ui.icon(_ICONS.get(finding.severity, "info")).classes(kind).props("aria-hidden=true")
             place = ui.button(f"Line {finding.line}", on_click=partial(self._editor.reveal, finding.line))
-            place.props("no-caps flat dense")
+            place.props("no-caps flat dense").classes("flex-none")
             with ui.column().classes("gap-0 min-w-0"):
                 ui.label(str(finding)).classes("break-words")
                 if finding.description:
@@ -187,7 +186,7 @@ class _SaveAs:
     def __init__(self, context: PageContext, save: Callable[[Path], None]) -> None:
         self._context = context
         self._save = save
-        with ui.dialog() as self._dialog, ui.card():
+        with ui.dialog().props('aria-label="Save the manifest as"') as self._dialog, ui.card():
             ui.label("Save the manifest as").props("role=heading aria-level=2")
             self._name = ui.input("File").props("outlined dense autofocus spellcheck=false").classes("w-96 max-w-full")
             self._name.on("keydown.enter", self._confirm).on_value_change(self._reset)

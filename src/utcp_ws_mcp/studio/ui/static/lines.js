@@ -33,7 +33,7 @@ export default {
     </q-virtual-scroll>
   `,
   props: { label: String, follow: Boolean },
-  emits: ["choose"],
+  emits: ["choose", "ready"],
   data() {
     return { rows: Object.freeze([]), selected: null };
   },
@@ -41,11 +41,9 @@ export default {
     this.atEnd = true;
   },
   mounted() {
-    // The library makes the parts around the lines focusable, which would be children that a list must not have.
-    for (const part of this.$el.children) {
-      part.removeAttribute("tabindex");
-      part.setAttribute("role", "presentation");
-    }
+    // Quasar makes the element around the lines focusable, which a list box must not have in it.
+    this.$el.querySelector(".q-virtual-scroll__content").removeAttribute("tabindex");
+    this.$emit("ready"); // what was sent before is lost: a panel is in the document only after it was opened
   },
   methods: {
     lineId(number) {
