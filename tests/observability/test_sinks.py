@@ -40,6 +40,7 @@ GUARDED = {
 OWN_WORDS = {
     "core.value_size: pickler.dump": "counts bytes, writes none",
     "server.run: print": "an address",
+    "studio.ui.server: print": "an address, with the token of this start",
     "server.http.connections: transport.write": "fixed responses",
     "server.http.connections: self.transport.write": "fixed responses",
     "cli.install: click.confirm": "a fixed question",
