@@ -100,9 +100,6 @@ class _Panel:
     def _too_large(self) -> None:
         self._context.say("This file is too large.", "negative")
 
-    def _too_large(self) -> None:
-        self._context.say("This file is too large.", "negative")
-
     async def _from_file(self, event: events.UploadEventArguments) -> None:
         try:
             text = (await event.file.read()).decode("utf-8-sig")
