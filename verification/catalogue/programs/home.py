@@ -94,8 +94,15 @@ LAMP = {
     "epList": [1],
     "endpoints": {
         "1": {
-            **{"profId": 260, "epId": 1, "devId": 257, "inClusterList": [0, 3, 4, 5, 6, 8], "outClusterList": []},
-            **{"clusters": {}, "binds": [], "configuredReportings": [], "meta": {}},
+            "profId": 260,
+            "epId": 1,
+            "devId": 257,
+            "inClusterList": [0, 3, 4, 5, 6, 8],
+            "outClusterList": [],
+            "clusters": {},
+            "binds": [],
+            "configuredReportings": [],
+            "meta": {},
         }
     },
     "interviewCompleted": True,
