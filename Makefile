@@ -13,7 +13,7 @@ CLIENTS := sdk1 sdk2 mcp-use
 AGENT_HOSTS := claude-code codex gemini-cli opencode-ai copilot qwen-code cline cli
 AGENT_FRAMEWORKS := langgraph pydantic-ai openai-agents llama-index crewai google-adk smolagents fastmcp
 LIGHT_HOSTS := gemini-cli cli
-MEASURED = $(if $(NIGHTLY),--nightly) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
+MEASURED = $(if $(NIGHTLY),--nightly) $(if $(LIGHT),--light) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again $(AGAIN))
 BUILD_REQUIRES := import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "$(EDITABLES)", sep="\n")
 
@@ -93,10 +93,10 @@ bench: venv ## Compare the speed with other implementations; SMOKE=1 runs a mini
 	@$(BIN)/python -m compileall -q src # pip compiles an installed package, too
 	@$(BIN)/python -m benchmarks $(if $(SMOKE),--smoke) $(if $(INTO),--into $(INTO))
 
-reliability: venv ## Verify the delivery guarantees; NIGHTLY=1 large size, SEED=7 repeats a run, AGAIN=1 retries a missed target once
+reliability: venv ## Verify the delivery guarantees; NIGHTLY=1 large size, LIGHT=1 small size, SEED=7 repeats a run, AGAIN=2 repeats what misses a target
 	@$(BIN)/python -m verification.reliability $(MEASURED)
 
-security: venv ## Verify the security guarantees; NIGHTLY=1, SEED=7 and AGAIN=1 as for reliability
+security: venv ## Verify the security guarantees; the same variables as for reliability
 	@$(BIN)/python -m verification.security $(MEASURED)
 
 mutants: venv ## Change the code at random places and see whether a test fails; SIZE=200 mutants, SEED=1 repeats a sample

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .client.connection import Connection
     from .client.connector import Connector
     from .client.dial import Resolver
+    from .client.feeds.manager import FeedManager
     from .client.manual_cache import ManualCache
     from .client.pin_store import PinStore
     from .client.shared.fleet import Fleet
@@ -122,9 +123,7 @@ class Bridge(BridgeStatus, FeedAccess):
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._pool_manager = PoolManager(self._tasks, self._open_connection, self.fleet)
         self._feed_tasks = await self._stack.enter_async_context(anyio.create_task_group())
-        self._feeds = LazyFeeds(
-            self._feed_tasks, self._pool_manager, self._ambient, self.fleet, self._observe, self._notify_feeds_changed
-        )
+        self._feeds = LazyFeeds(self._make_feed_manager)
         self._feeds.start(self.tools.values())
         self._discovery_tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._discovery_manager = DiscoveryManager(self._discovery_tasks, self._make_discovery_task)
@@ -330,6 +329,18 @@ class Bridge(BridgeStatus, FeedAccess):
         for callback in self.on_tools_changed:
             callback()
 
+    def _make_feed_manager(self) -> FeedManager:
+        from .client.feeds.manager import FeedManager
+
+        return FeedManager(
+            self._feed_tasks,
+            self._pool_manager,
+            self._ambient,
+            fleet=self.fleet,
+            observe=self._observe,
+            on_change=self._notify_feeds_changed,
+        )
+
     def _notify_feeds_changed(self) -> None:
         for callback in self.on_feeds_changed:
             callback()
@@ -350,11 +361,15 @@ class Bridge(BridgeStatus, FeedAccess):
     def _warn(self, text: str) -> None:
         self._observe(events.WarningIssued(text))
 
-    def _observe(self, event: events.Event) -> None:
-        if isinstance(event, events.ConnectionClosed) and self.fleet is not None:
+    def _note_closed(self, event: events.ConnectionClosed) -> None:
+        if self.fleet is not None:
             self.fleet.accounts.note_closed()
-        if isinstance(event, events.ConnectionClosed) and event.remote:
+        if event.remote:
             self._discovery_manager.connection_lost(event.manual)
+
+    def _observe(self, event: events.Event) -> None:
+        if isinstance(event, events.ConnectionClosed):
+            self._note_closed(event)
         try:
             self._observer(event)
         except Exception:  # observers are the code of the caller, and must not break a call

@@ -102,6 +102,7 @@ MESSAGES = [
         ),
     ),
     (e.AuthoringRefused("no."), "no. [invalid-author-arguments]"),
+    (e.StudioRefused("there is no connection."), "there is no connection. [invalid-studio-input]"),
     (
         e.HostNotAllowed(["a.example:443"]),
         (

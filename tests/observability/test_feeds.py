@@ -72,6 +72,7 @@ async def test_the_observers_of_a_feed_get_all_that_happens_to_it(tmp_path: Path
         "FeedEventAdded",
         "FeedEventsEvicted",
         "FeedEventInvalid",
+        "FeedGapFound",
         "FeedEventAdded",
         "FeedEventsEvicted",
         "FeedRead",
@@ -86,7 +87,7 @@ async def test_the_observers_of_a_feed_get_all_that_happens_to_it(tmp_path: Path
     (interrupted,) = (event for event in seen_events if isinstance(event, feed_events.FeedInterrupted))
     assert (interrupted.error_code, interrupted.arguments) == ("connection-lost", '{"symbol":"ACME"}')
     lines = registry.render().splitlines()
-    for name, value in {"events": 4, "events_invalid": 1, "evictions": 3, "gaps": 1, "interruptions": 1}.items():
+    for name, value in {"events": 4, "events_invalid": 1, "evictions": 3, "gaps": 2, "interruptions": 1}.items():
         assert f'utcp_ws_feed_{name}_total{{feed="m.prices"}} {value}.0' in lines
     assert 'utcp_ws_feed_reconnects_total{feed="m.prices"} 1.0' in lines
     assert 'utcp_ws_feed_lag_seconds_count{feed="m.prices"} 2.0' in lines

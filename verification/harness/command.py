@@ -21,10 +21,13 @@ class Size:
 
     seed: int
     nightly: bool = False
+    light: bool = False
 
-    def of(self, normal: int, nightly: int) -> int:
-        """Return `normal`, or `nightly` in the large size."""
-        return nightly if self.nightly else normal
+    def of(self, normal: int, nightly: int, light: int | None = None) -> int:
+        """Return `normal`; in the large size `nightly`, and in the small one `light` if there is one."""
+        if self.nightly:
+            return nightly
+        return normal if light is None or not self.light else light
 
     def random(self) -> random.Random:
         """Return a new random generator, always with the same seed."""
@@ -38,12 +41,14 @@ def run(measure: Measure) -> None:
     """Measure, print one line per figure, and exit with 0 if every target is met, else with 1."""
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--seed", type=int, default=None, help="repeat a run; default: a random seed, which is printed")
-    parser.add_argument("--nightly", action="store_true", help="use the large size")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--nightly", action="store_true", help="use the large size")
+    sizes.add_argument("--light", action="store_true", help="use the small size")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON lines")
     options = parser.parse_args()
     seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
     with asyncio.Runner(loop_factory=FairLoop) as runner:
-        figures = runner.run(_measure(measure, Size(seed, options.nightly)))
+        figures = runner.run(_measure(measure, Size(seed, options.nightly, options.light)))
     for figure in figures:
         print(json.dumps(asdict(figure)) if options.json else figure)
     if not options.json or not all(figure.met for figure in figures):

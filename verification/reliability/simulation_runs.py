@@ -52,7 +52,8 @@ class MutantResult:
 
 async def measure(size: Size) -> Sequence[Figure]:
     """Simulate the seeds of calls and of feeds, then search each defect."""
-    rng, count, feeds = size.random(), size.of(20_000, 1_000_000), size.of(500, 25_000)
+    rng = size.random()
+    count, feeds = size.of(20_000, 1_000_000, light=4_000), size.of(500, 25_000, light=200)
     first = rng.randrange(1 << 40)
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as processes:
         batches = list(processes.map(_run_batch, range(first, first + count, BATCH_SIZE)))

@@ -8,7 +8,6 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from .check import check_manifests
 from .exit_codes import ExitCode
 from .options import combine, env_file_option
 from .terminal import echo
+from .trial_start import compile_byte_code
 
 CLAUDE_CODE: Final = "claude-code"
 DEFAULT_SERVER_NAME: Final = "websocket"
@@ -33,12 +33,6 @@ DEFAULT_SERVER_NAME: Final = "websocket"
 
 AUTHOR_SERVER_NAME: Final = "websocket-author"
 """The name of the server with which an agent makes manifests."""
-
-_STARTED_MODULES: Final = (
-    *("..server.run", "..server.listing", "..server.sdk_server", ".serve"),
-    *("..client.caller", "..client.connector", "..client.manual_reader"),
-)
-"""The modules that import everything that a server on stdio needs."""
 
 INHERITED_ENV: Final = ("HOME", "USER", "LOGNAME", "PATH", "SHELL", "TERM", "LANG", "TMPDIR")
 INHERITED_ENV_WINDOWS: Final = ("APPDATA", "LOCALAPPDATA", "USERPROFILE", "USERNAME", "SYSTEMROOT", "TEMP", "PATH")
@@ -206,7 +200,7 @@ def _confirm_and_apply(change: Change, options: InstallOptions, success_message:
         return ExitCode.FAILURE
     echo(change.apply())
     echo(success_message)
-    _compile_bytecode()
+    compile_byte_code()
     return ExitCode.SUCCESS
 
 
@@ -220,15 +214,6 @@ def _server_name_option(target: Target, name: str, manifests: Sequence[LoadedMan
     manuals = [entry.name for loaded in manifests for entry in loaded.manifest.entries]
     is_repeated = any(has_server_name(manual, name) for manual in manuals)
     return ["--server-name", name] if target.host.adds_server_name and is_repeated else []
-
-
-def _compile_bytecode() -> None:
-    """Import what a server imports, which saves its byte code: hosts give the first start no more time than others.
-
-    pip compiles what it installs; uv does not.
-    """
-    for module in _STARTED_MODULES:
-        import_module(module, __package__)
 
 
 def _program_command() -> list[str]:

@@ -22,6 +22,10 @@ from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 from .terminal import echo, hide_secrets
 
+COLLECTION_THRESHOLD: Final = 10_000
+"""New objects after which Python looks for cycles among them. With its default of 700, a tenth of the time of many
+concurrent calls are such searches, and calls leave no cycles."""
+
 MANIFEST_VARIABLE: Final = "UTCP_WS_MCP_MANIFEST"
 """Names the manifest for `call` and `approve` if none is given."""
 
@@ -109,6 +113,7 @@ def run(command: Callable[..., Coroutine[Any, Any, int]], *args: Any) -> NoRetur
     # so it is frozen: later collections do not visit it.
     if not gc.isenabled():
         gc.freeze()
+        gc.set_threshold(COLLECTION_THRESHOLD)
         gc.enable()
     try:
         code = anyio.run(command, *args)

@@ -52,7 +52,23 @@ def load_manifest(
         InvalidManifest: With every problem of the file.
     """
     file = Path(path)
-    text = _read_text(file)
+    return load_text(read_manifest_text(file), file, environ, env_files)
+
+
+def load_text(
+    text: str, file: Path, environ: Mapping[str, str] | None = None, env_files: Sequence[Path] = ()
+) -> LoadedManifest:
+    """Check the text of a manifest as if it were in a file, which does not have to exist.
+
+    Args:
+        text: The text.
+        file: Where the manifest is; relative paths start from its folder.
+        environ: The environment for variables; by default that of the process.
+        env_files: Dotenv files that come before those of the manifest.
+
+    Raises:
+        InvalidManifest: With every problem of the text.
+    """
     document = parse_manifest(text, str(file))
     environ = dict(os.environ) if environ is None else environ
     default_dotenv = file.parent / ".env"
@@ -154,7 +170,12 @@ def _compile_tools(manifest: Manifest) -> dict[str, Sequence[CompiledTool]]:
     return tools
 
 
-def _read_text(file: Path) -> str:
+def read_manifest_text(file: Path) -> str:
+    """Return the text of a manifest.
+
+    Raises:
+        InvalidManifest: If it cannot be read, is too large or not UTF-8.
+    """
     try:
         if file.stat().st_size > MAX_MANIFEST_BYTES:
             message = f"the manifest has more than {MAX_MANIFEST_BYTES:,} bytes."

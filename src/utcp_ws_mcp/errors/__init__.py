@@ -47,6 +47,7 @@ from .policy import PinStoreError as PinStoreError
 from .policy import PolicyError as PolicyError
 from .policy import ScopeRequired as ScopeRequired
 from .policy import ServeOptionsError as ServeOptionsError
+from .policy import StudioRefused as StudioRefused
 from .policy import SubjectRateExceeded as SubjectRateExceeded
 from .policy import VariableNotAllowed as VariableNotAllowed
 

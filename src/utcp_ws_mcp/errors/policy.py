@@ -119,6 +119,12 @@ class AuthoringRefused(PolicyError):
     code = "invalid-author-arguments"
 
 
+class StudioRefused(PolicyError):
+    """What was typed in the studio and cannot be meant, or cannot be done now."""
+
+    code = "invalid-studio-input"
+
+
 class HostNotAllowed(AuthoringRefused):
     """Hosts that the operator has not allowed; each is `HOST:PORT`."""
 

@@ -12,6 +12,7 @@ EXTRAS: Final[Mapping[str, Sequence[str]]] = {
     "protobuf": ("google.protobuf", "proto_schema_parser"),
     "proxy": ("python_socks",),
     "redis": ("redis",),
+    "studio": ("nicegui",),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
 }
 """The modules of each extra."""

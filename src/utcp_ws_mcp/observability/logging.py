@@ -147,8 +147,14 @@ def _event_fields(event: Any) -> dict[str, object]:
     return {name: value for name, value in named.items() if name != "message"}
 
 
+_ROUTINE: Final = frozenset({events.CallFinished, events.RequestSent, events.MessageSent, events.MessageReceived})
+"""Events of every call, none of which is a warning."""
+
+
 def log_event(event: events.Event, redact: Callable[[str], str] = str) -> None:
     """Log an event. `redact` removes secrets from a message of an endpoint before it is cut."""
+    if type(event) in _ROUTINE and not logger.isEnabledFor(logging.INFO):
+        return
     extra = {"event": event}
     match event:
         case events.CallFinished(tool, seconds, error):

@@ -172,7 +172,7 @@ class ToolService:
         await self._bridge.aclose()
 
     def _build_result(self, tool: CompiledTool, value: Any) -> Result:
-        blocks, structured = result_blocks(value, tool.template.media_type)
+        blocks, structured = result_blocks(value, tool.template.media_type, is_parsed=tool.returns_parsed_json)
         blocks = [self._redact_block(block) for block in blocks]
         if structured is not None:
             structured = _if_still_json(self._redact_result(structured), structured)

@@ -73,6 +73,20 @@ async def test_a_feed_is_opened_by_its_first_read_and_followed_by_cursor(tmp_pat
         assert len(seen.upgrades) == 1
 
 
+async def test_events_whose_data_cannot_be_computed_are_one_gap_with_the_field_to_change(tmp_path: Path) -> None:
+    server = Exchange()
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen, item="message.cost")) as bridge:
+        start = (await read(bridge))["cursor"]
+        for number in (1, 2):
+            await server.send(seen.open[0], number)
+        result = await read(bridge, cursor=start, wait_seconds=9)
+        (gap,) = result["gaps"]
+        assert "item: message.cost is missing from the event. Change 'item' of the feed" in gap["reason"]
+        assert (result["events"], result["timed_out"], result["missed"]) == ([], False, None)
+        await seen.open[0].send(json.dumps({"symbol": "A", "price": 3, "cost": 4}))
+        assert prices(await read(bridge, cursor=result["cursor"], wait_seconds=9)) == [4]
+
+
 async def test_two_readers_share_one_subscription_and_get_all_events(tmp_path: Path) -> None:
     server = Exchange()
     async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:

@@ -81,6 +81,7 @@ class FeedKeeper:
         self._opened_at = 0.0
         self._lost_at: str | None = None
         self._reason = ""
+        self._last_was_invalid = False
 
     def take_over(self, lost_at: float, reason: str) -> None:
         """Note that another keeper had the feed open until a time, in seconds since 1970."""
@@ -142,10 +143,17 @@ class FeedKeeper:
                 try:
                     event = await subscription.next_event()
                 except InvalidReply as error:
-                    self.invalid += 1
-                    self._live.observe(FeedEventInvalid(self._live.name, error.message, error.code))
+                    self._note_invalid(error)
                     continue
                 self._add(event)
+
+    def _note_invalid(self, error: InvalidReply) -> None:
+        """Leave an event out. The first of a run is a gap: without it, a reader would wait and not learn why."""
+        self.invalid += 1
+        self._live.observe(FeedEventInvalid(self._live.name, error.message, error.code))
+        if not self._last_was_invalid:
+            self._live.add_gap(f"one or more events were left out: {error.cause.rstrip('.')}")
+        self._last_was_invalid = True
 
     def _note_open(self, subscription: FeedSubscription, started: float) -> None:
         self._opened_at = anyio.current_time()
@@ -177,6 +185,7 @@ class FeedKeeper:
             self.positions.end_replay()
 
     def _add(self, event: FeedEvent) -> None:
+        self._last_was_invalid = False
         if self._feed.position is not None:
             self._end_replay()
             verdict = self.positions.note(event.position, event.data)

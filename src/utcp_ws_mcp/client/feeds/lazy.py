@@ -5,46 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from anyio.abc import TaskGroup
-
-from ...core.expressions.scope import Ambient
 from ...core.tools.tool import CompiledTool
-from ...observability.events import Observer, noop
-from ..pool.manager import PoolManager
 
 if TYPE_CHECKING:
-    from ..shared.fleet import Fleet
     from .manager import FeedInstance, FeedManager
     from .reading import FeedGap, FeedItem
 
 
 class LazyFeeds:
-    """Opens and reads feeds.
+    """Opens and reads feeds. `make_manager` is called when the first feed is used."""
 
-    Args:
-        tasks: Runs what keeps feeds open.
-        pools: The connections.
-        ambient: Time and randomness.
-        fleet: The replicas that share the feeds.
-        observe: Gets what happens to the feeds.
-        on_change: Called when a set of arguments is followed, no longer followed, or has another state.
-    """
-
-    def __init__(
-        self,
-        tasks: TaskGroup,
-        pools: PoolManager,
-        ambient: Ambient,
-        fleet: Fleet | None = None,
-        observe: Observer = noop,
-        on_change: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._fleet = fleet
-        self._observe = observe
-        self._on_change = on_change
-        self._tasks = tasks
-        self._pools = pools
-        self._ambient = ambient
+    def __init__(self, make_manager: Callable[[], FeedManager]) -> None:
+        self._make_manager = make_manager
         self._manager: FeedManager | None = None
         self._opened_by_calls: dict[str, list[CompiledTool]] = {}
 
@@ -107,16 +79,7 @@ class LazyFeeds:
 
     def _get_manager(self) -> FeedManager:
         if self._manager is None:
-            from .manager import FeedManager
-
-            self._manager = FeedManager(
-                self._tasks,
-                self._pools,
-                self._ambient,
-                fleet=self._fleet,
-                observe=self._observe,
-                on_change=self._on_change,
-            )
+            self._manager = self._make_manager()
         return self._manager
 
 

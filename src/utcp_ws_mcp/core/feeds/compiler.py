@@ -148,6 +148,7 @@ class _FeedBuilder:
             opening=tuple(opening),
             subscription=replace(last, rules=replace(rules, opened=opened)),
             resume=tuple(self._requests(feed.resume, "resume", {"position"})),
+            item=stream.item,
             key=self._expression("key", feed.key),
             position=self._expression("position", feed.position),
             argument_names=frozenset(properties if isinstance(properties, dict) else ()),

@@ -42,6 +42,7 @@ class CompiledFeed:
         opening: The requests before the one that subscribes.
         subscription: The last request of `open`; its stream are the events.
         resume: The requests after it on later connections.
+        item: The data of an event; None for the whole message.
         key: What an event is about; None without keys.
         position: Where an event is at the endpoint; None if the endpoint has no positions.
         argument_names: The arguments of the feed, without those of its tools.
@@ -53,6 +54,7 @@ class CompiledFeed:
     opening: tuple[FeedRequest, ...]
     subscription: FeedRequest
     resume: tuple[FeedRequest, ...]
+    item: Expression | None
     key: Expression | None
     position: Expression | None
     argument_names: frozenset[str]
@@ -71,7 +73,7 @@ class CompiledFeed:
         scope = exchange.scope_for(message)
         try:
             # Conditions of readers look into the data, so a whole message is its value, not its text.
-            data = message.value if self.definition.item is None else self.subscription.rules.extract(scope, message)
+            data = message.value if self.item is None else self._value(self.item, scope, "item")
             key = None if self.key is None else self._required(self.key, scope, "key")
             position = None if self.position is None else self._required(self.position, scope, "position")
         except EvaluationError as error:
@@ -79,9 +81,16 @@ class CompiledFeed:
         return FeedEvent(_json(data), None if key is None else _json(key), position)
 
     def _required(self, expression: Expression, scope: Mapping[str, Any], field: str) -> Any:
+        value = self._value(expression, scope, field)
+        if value is None:
+            raise EvaluationError(f"{field}: {expression.source} is null in the event.", code="result-missing")
+        return value
+
+    def _value(self, expression: Expression, scope: Mapping[str, Any], field: str) -> Any:
         value = expression.evaluate(scope)
-        if value is UNDEFINED or value is None:
-            raise EvaluationError(f"{field}: {expression.source} is missing from the event.", code="result-missing")
+        if value is UNDEFINED:
+            message = f"{field}: {expression.source} is missing from the event. Change {field!r} of the feed."
+            raise EvaluationError(message, code="result-missing")
         return value
 
 

@@ -96,11 +96,15 @@ COMMANDS: Final[Mapping[str, str]] = {
     "invalid-grant": "`--allow-host` is not HOST or HOST:PORT, or `--allow-variable` is not NAME@HOST.",
     "invalid-author-arguments": "A tool of `author` was called with arguments that its schema does not allow.",
     "invalid-manifest-name": "The name of a manifest has other characters than letters, digits, `_` and `-`.",
-    "manifest-not-saved": "A manifest cannot be written to the folder of `author`, or the folder has too many of them.",
+    "manifest-not-saved": (
+        "A manifest cannot be written to the folder of `author` or from `studio`, or the folder has too many of them."
+    ),
     "manifest-not-found": "The folder of `author` has no manifest of this name, or it is no regular file.",
     "reserved-name": "A tool of a manifest would have the name of a tool of `author`.",
-    "try-timeout": "`try_call` or `import_description` of `author` took longer than it may.",
+    "try-timeout": "`try_call` or `import_description` of `author`, or an import of `studio`, took longer than it may.",
+    # Studio
+    "invalid-studio-input": "What was typed in the studio cannot be meant, or cannot be done now.",
     # The program
-    "port-in-use": "The port is used by another program, perhaps by another `demo`.",
+    "port-in-use": "The port is used by another program, perhaps by another `demo` or `studio`.",
     "internal-error": "A bug of utcp-ws-mcp.",
 }

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from types import FrameType
 from typing import Any, Final
 
 import anyio
@@ -41,6 +38,7 @@ from .body import MAX_BODY_SIZE, read_body, replay
 from .config import HttpListener
 from .connections import ACCEPT_BACKLOG, ConnectionLimits, LimitedProtocol, max_connections, report_accept_failures
 from .fast_path import HttpFastPath, read_request
+from .graceful import GracefulServer
 from .security import (
     Headers,
     HttpAccessPolicy,
@@ -274,35 +272,6 @@ def _rejection_response(rejection: Rejection, allowed_methods: tuple[str, ...] =
     return PlainTextResponse(f"{rejection.detail}\n", rejection.status, headers)
 
 
-class _UvicornServer(uvicorn.Server):
-    """uvicorn, which a signal stops gracefully and a second one at once.
-
-    uvicorn itself raises the signals again when it has stopped, which would end the process before the bridge has
-    closed its connections.
-    """
-
-    def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_shutdown = on_shutdown
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.force_exit = self.should_exit
-        self.should_exit = True
-
-    async def shutdown(self, sockets: Any = None) -> None:
-        self._on_shutdown()
-        await super().shutdown(sockets)
-
-
 async def run_http_server(
     sdk_server: SdkServer,
     listener: HttpListener,
@@ -346,7 +315,7 @@ async def run_http_server(
         if resource_server is not None:
             tasks.start_soon(resource_server.keys.run)
         on_started(f"{listener.url}{MCP_PATH}")
-        await _UvicornServer(_uvicorn_config(app), stop).serve([listener.sock])
+        await GracefulServer(_uvicorn_config(app), stop).serve([listener.sock])
         tasks.cancel_scope.cancel()
 
 

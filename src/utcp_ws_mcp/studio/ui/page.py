@@ -1,0 +1,86 @@
+"""The frame of the page: the title, the tabs, and the panel that is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from nicegui import ui
+
+from ..session import Sessions, StudioSession, Topic
+from .context import PageContext
+from .editor import add_routes
+from .panels import connect, draft, endpoints, install, manifest, tools
+
+TITLE: Final = "utcp-ws-mcp studio"
+CONNECT_SECONDS: Final = 20.0
+"""Seconds in which the browser must have connected; one that reads only the first answer never does."""
+
+
+class Panel(NamedTuple):
+    """A panel: its name, the label and icon of its tab, and what draws it."""
+
+    name: str
+    label: str
+    icon: str
+    build: Callable[[PageContext], None]
+
+
+PANELS: Final = (
+    Panel("connect", "Connect", "cable", connect.build),
+    Panel("draft", "Draft", "auto_fix_high", draft.build),
+    Panel("manifest", "Manifest", "data_object", manifest.build),
+    Panel("tools", "Tools", "build", tools.build),
+    Panel("endpoints", "Endpoints and feeds", "monitor_heart", endpoints.build),
+    Panel("install", "Install", "download", install.build),
+)
+
+
+_STYLE: Final = Path(__file__).parent / "static" / "studio.css"
+
+
+def add_page(sessions: Sessions) -> None:
+    """Serve the page, with a session for each tab of the browser."""
+    ui.add_css(_STYLE, shared=True)
+    add_routes()
+
+    @ui.page("/", title=TITLE, response_timeout=CONNECT_SECONDS)
+    async def index() -> None:
+        client = ui.context.client
+        await client.connected(timeout=CONNECT_SECONDS)
+        if client.tab_id is not None:
+            build_page(sessions.enter(client.tab_id))
+
+
+def build_page(session: StudioSession) -> None:
+    """Draw the page of a session."""
+    with ui.header().classes("studio-header"):
+        ui.label(TITLE).classes("studio-title").props("role=heading aria-level=1")
+        name = ui.label().classes("studio-name")
+        tabs = ui.tabs().props("dense outside-arrows mobile-arrows no-caps inline-label align=left")
+
+    def open_panel(name: str) -> None:
+        tabs.set_value(name)
+
+    context = PageContext(session, ui.context.client, open_panel)
+    with tabs:
+        for panel in PANELS:
+            ui.tab(panel.name, panel.label, panel.icon)
+
+    def remember() -> None:
+        session.panel = str(tabs.value)
+
+    with ui.tab_panels(tabs, value=session.panel, animated=False).classes("studio-panels") as panels:
+        for panel in PANELS:
+            with ui.tab_panel(panel.name).classes("studio-panel"):
+                panel.build(context)
+    tabs.on_value_change(remember)
+    ui.skip_link("Skip to the panel", target=panels)
+
+    def show_name() -> None:
+        changed = " (not saved)" if session.manifest.is_changed else ""
+        name.text = f"{session.manifest.name}{changed}"
+
+    show_name()
+    context.listen(Topic.MANIFEST, show_name)
