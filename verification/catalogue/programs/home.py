@@ -16,8 +16,13 @@ HOME_ASSISTANT = (
     "aiohttp-zlib-ng==0.3.1",
     "aiohttp_cors==0.7.0",
     "fnv-hash-fast==0.5.0",
+    "home-assistant-frontend==20240307.0",
+    "ifaddr==0.2.0",
+    "janus==1.0.0",
+    "josepy<2",
     "Pillow==10.2.0",
     "psutil-home-assistant==0.0.1",
+    "securetar==2024.2.1",
     "SQLAlchemy==2.0.27",
 )
 """The last version for Python 3.11, and what it would install at its first start."""
