@@ -56,6 +56,7 @@ scripts/conformance/node_modules/.stamp: scripts/conformance/package-lock.json
 
 clients: venv scripts/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) $(AGENT_HOSTS:%=scripts/agents/node/%/node_modules/.stamp) $(AGENT_FRAMEWORKS:%=build/agents/%/.stamp) ## Test the MCP clients and agent hosts of docs/project/clients-tested.md (needs Node, about 5 GB); INTO=docs/project/clients-tested.md writes the tables
 	@$(BIN)/python scripts/clients/run.py $(if $(INTO),--into $(INTO))
+	@$(BIN)/python -m scripts.clients.login
 	@$(BIN)/python -m scripts.agents $(if $(INTO),--into $(INTO))
 
 agents: venv $(LIGHT_HOSTS:%=scripts/agents/node/%/node_modules/.stamp) ## Test the two smallest agent hosts (needs Node)

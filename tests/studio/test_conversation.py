@@ -134,6 +134,8 @@ async def test_ten_thousand_messages_are_all_there_and_the_draft_is_made_from_th
         assert len(list(conversation.matching("9999"))) == 1
         assert len(conversation.recording.messages) == module.MAX_RECORDED
         assert conversation.recording.full.is_set()
+        await conversation.classify()
+        assert [line.role for line in conversation.matching('"number": 9999')] == ["event"]
 
 
 async def test_a_message_of_16_megabytes_is_shown_cut() -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ..errors import ServeOptionsError
+from ..manifest.variables import NO_CALLERS
 from ..server.http.defaults import (
     DEFAULT_FLEET,
     DEFAULT_HOST,
@@ -24,6 +26,7 @@ from .exit_codes import ExitCode
 from .options import combine, env_file_option, load_manifests, manifests_argument, run
 
 if TYPE_CHECKING:
+    from ..server.auth.caller_variables import CallerVariables
     from ..server.auth.options import OAuthOptions
     from ..server.http.config import SharedOptions
 
@@ -123,6 +126,13 @@ _http_options = combine(
         help="With --shared: the replicas of this name share. They serve the same manifests with the same variables.  "
         f"[default: {DEFAULT_FLEET}]",
     ),
+    click.option(
+        "--caller-variable",
+        "caller_variable",
+        metavar="NAME=HEADER",
+        multiple=True,
+        help="The header of a request that brings the value of ${caller:NAME}. May be given more than once.",
+    ),
     click.option("--no-auth", is_flag=True, help="On loopback only: accept requests without a token."),
     click.option("--allowed-host", "allowed_hosts", multiple=True, help="A Host that clients may use: NAME[:PORT]."),
     click.option("--allowed-origin", "allowed_origins", multiple=True, help="An Origin whose pages may send requests."),
@@ -157,14 +167,16 @@ def serve(
     **http: Any,
 ) -> None:
     """Serve the tools of MANIFESTS over stdio, or over HTTP. This is the default command."""
-    loaded = load_manifests(manifests, env_files)
+    address = _http_address(http)
+    variables = _caller_variables(http) if address is not None else None
+    stand_ins = None if address is None else variables.stand_ins if variables is not None else NO_CALLERS
+    loaded = load_manifests(manifests, env_files, stand_ins)
     if not any(each.manifest.entries for each in loaded):
         sys.exit(ExitCode.USAGE_ERROR)
     messages, listing = MessageOptions(json_form, max_line_bytes), ListOptions(list_timeout, server_name)
     options = ServeOptions(
         log_level, log_format == "json", otel, meta_tools, not no_fast_path, env_files, messages, listing
     )
-    address = _http_address(http)
     if address is None:
         _reject_http_options(http)
         run(serve_stdio, loaded, options)
@@ -172,7 +184,8 @@ def serve(
 
     token, oauth = _read_token(http.pop("token_file")), _oauth_options(http)
     shared = _shared_store_options(http)
-    run(serve_http, loaded, options, HttpOptions(address, token, oauth=oauth, shared=shared, **http))
+    http |= {"oauth": oauth, "shared": shared, "caller_variables": variables}
+    run(serve_http, loaded, options, HttpOptions(address, token, **http))
 
 
 def _http_address(http: dict[str, Any]) -> str | None:
@@ -195,6 +208,20 @@ def _http_address(http: dict[str, Any]) -> str | None:
         return None
     host, port = host or DEFAULT_HOST, DEFAULT_PORT if port is None else port
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _caller_variables(http: dict[str, Any]) -> CallerVariables | None:
+    """Take the variables of callers out of `http`; None if there is none.
+
+    Raises:
+        UsageError: if one is malformed.
+    """
+    from ..server.auth.caller_variables import parse_caller_variables
+
+    try:
+        return parse_caller_variables(http.pop("caller_variable"))
+    except ServeOptionsError as invalid:
+        raise click.UsageError(str(invalid)) from None
 
 
 def _oauth_options(http: dict[str, Any]) -> OAuthOptions | None:

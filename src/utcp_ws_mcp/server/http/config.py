@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ...errors import ServeOptionsError
+from ..auth.caller_variables import CallerVariables
 from ..auth.options import OAuthOptions, OAuthSettings, check_oauth_options
 from .defaults import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, TOKEN_VARIABLE
 from .security import Authority, HttpAccessPolicy, Origin, parse_authority, parse_origin
@@ -41,6 +42,7 @@ class HttpOptions:
     max_sessions: int = DEFAULT_MAX_SESSIONS
     oauth: OAuthOptions | None = None
     shared: SharedOptions | None = None
+    caller_variables: CallerVariables | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,7 @@ class HttpListener:
     stateless: bool
     max_sessions: int
     oauth: OAuthSettings | None = None
+    caller_variables: CallerVariables | None = None
 
 
 @contextmanager
@@ -204,6 +207,7 @@ def bind_listener(options: HttpOptions) -> Iterator[HttpListener]:
             options.stateless,
             options.max_sessions,
             oauth,
+            options.caller_variables,
         )
 
 

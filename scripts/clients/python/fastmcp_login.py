@@ -1,0 +1,31 @@
+"""The client of fastmcp, which knows only a URL: it registers, logs in with a browser that says yes, and calls."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+import urllib.request
+import webbrowser
+from importlib.metadata import version
+
+from fastmcp import Client
+
+
+def say_yes(url: str, *_: object) -> bool:
+    """Follow the authorization URL to the address at which fastmcp waits for the code, as a browser does."""
+    threading.Thread(target=lambda: urllib.request.urlopen(url, timeout=10).read(), daemon=True).start()
+    return True
+
+
+async def observe(url: str) -> dict[str, object]:
+    """Log in, list and call."""
+    webbrowser.open = say_yes
+    async with Client(url, auth="oauth") as client:
+        listed = [tool.name for tool in await client.list_tools()]
+        called = (await client.call_tool("demo_add", {"a": 2, "b": 3})).structured_content
+    return {"client": f"fastmcp {version('fastmcp')}", "listed": listed, "sum": called}
+
+
+print(json.dumps(asyncio.run(observe(sys.argv[1]))))
