@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -15,6 +15,7 @@ from ..observability.secret_search import SecretGroup
 from .connect_form import ConnectForm
 from .conversation import Conversation
 from .drafting import Drafted
+from .live_bridge import LiveBridge
 from .manifest_text import ManifestText
 
 NEW_FILE: Final = "manifest.json"
@@ -28,6 +29,8 @@ class Topic(Enum):
     VARIABLES = "variables"
     CONVERSATION = "conversation"
     DRAFT = "draft"
+    PANEL = "panel"
+    TOOLS = "tools"
 
 
 Listener = Callable[[], None]
@@ -40,10 +43,12 @@ class StudioOptions:
     Attributes:
         manifest: The manifest to open, or the name of an entry of the catalogue; None: a new one.
         environ: The variables of the environment and of `--env-file`.
+        env_files: The files of `--env-file`, which a host has to read as well.
     """
 
     manifest: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env_files: Sequence[Path] = ()
 
 
 @dataclass(slots=True)
@@ -58,6 +63,7 @@ class StudioSession:
         typed_variables: The values that were typed on the page: never saved, never shown again.
         drafted: The draft that the panel Draft shows.
         panel: The panel that is open.
+        live: Serves the manifest, for the panels that call tools and watch endpoints.
     """
 
     options: StudioOptions
@@ -67,7 +73,11 @@ class StudioSession:
     typed_variables: dict[str, str] = field(default_factory=dict, repr=False)
     drafted: Drafted | None = None
     panel: str = "connect"
+    live: LiveBridge = field(init=False)
     _listeners: dict[Topic, list[Listener]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.live = LiveBridge(lambda: self.announce(Topic.TOOLS))
 
     @property
     def environ(self) -> dict[str, str]:
@@ -83,6 +93,11 @@ class StudioSession:
         """Tell the listeners of a topic that it changed."""
         for listener in tuple(self._listeners.get(topic, ())):
             listener()
+
+    def open_panel(self, panel: str) -> None:
+        """Remember the panel that is open."""
+        self.panel = panel
+        self.announce(Topic.PANEL)
 
     def set_text(self, text: str) -> None:
         """Replace the text of the manifest."""
@@ -159,7 +174,7 @@ class Sessions:
         session = self._by_tab.pop(tab, None) or open_session(self.options)
         self._by_tab[tab] = session
         while len(self._by_tab) > MAX_SESSIONS:
-            del self._by_tab[next(iter(self._by_tab))]
+            self._by_tab.pop(next(iter(self._by_tab))).live.close()
         return session
 
     def redact(self, text: str) -> str:

@@ -58,7 +58,7 @@ def build_page(session: StudioSession) -> None:
     with ui.header().classes("studio-header"):
         ui.label(TITLE).classes("studio-title").props("role=heading aria-level=1")
         name = ui.label().classes("studio-name")
-        tabs = ui.tabs().props("dense outside-arrows mobile-arrows no-caps inline-label align=left")
+        tabs = ui.tabs().props("dense no-caps inline-label align=left").classes("studio-tabs")
 
     def open_panel(name: str) -> None:
         tabs.set_value(name)
@@ -68,14 +68,11 @@ def build_page(session: StudioSession) -> None:
         for panel in PANELS:
             ui.tab(panel.name, panel.label, panel.icon)
 
-    def remember() -> None:
-        session.panel = str(tabs.value)
-
     with ui.tab_panels(tabs, value=session.panel, animated=False).classes("studio-panels") as panels:
         for panel in PANELS:
             with ui.tab_panel(panel.name).classes("studio-panel"):
                 panel.build(context)
-    tabs.on_value_change(remember)
+    tabs.on_value_change(lambda: session.open_panel(str(tabs.value)))
     ui.skip_link("Skip to the panel", target=panels)
 
     def show_name() -> None:

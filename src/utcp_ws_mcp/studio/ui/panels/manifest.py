@@ -25,7 +25,10 @@ WATCH_SECONDS: Final = 2.0
 """How often the file is compared with what was read."""
 
 _ICONS: Final = {Severity.ERROR: "error", Severity.MISSING: "key_off", Severity.WARNING: "warning"}
-_FIRST_HELP: Final = "Put the cursor on a field to read what it means; Ctrl+Space lists what can be written there."
+_FIRST_HELP: Final = (
+    "Put the cursor on a field to read what it means; Ctrl+Space lists what can be written there. "
+    "Escape, then Tab leaves the editor."
+)
 
 
 def build(context: PageContext) -> None:
