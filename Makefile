@@ -20,7 +20,7 @@ BUILD_REQUIRES := import tomllib; \
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security fleet deploy-check mutants import author real catalogue lint check docs docs-check reference examples pictures requirements clean
+.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security fleet deploy-check mutants import author real catalogue browser lint check docs docs-check reference examples pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -137,6 +137,13 @@ real: venv ## Test the real servers in the folder SERVERS
 catalogue: venv ## Call every tool of the entries of the catalogue with the real programs, which are installed on first use
 	$(BIN)/python -m verification.catalogue
 
+browser: venv scripts/browser/node_modules/.stamp ## Test the studio in a headless Chromium, which must be installed (needs Node for axe-core); LIGHT=1 the part of CI
+	@$(BIN)/python -m verification.browser $(if $(AGAIN),--again) $(if $(LIGHT),panels access accessibility,--nightly)
+
+scripts/browser/node_modules/.stamp: scripts/browser/package-lock.json
+	cd scripts/browser && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
 lint: venv ## Check lint rules, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -175,5 +182,5 @@ $(UV): $(firstword $(MAKEFILE_LIST))
 	@touch $@
 
 clean: ## Remove all generated files
-	rm -rf .venv .servers build dist scripts/hosts/node_modules scripts/clients/node_modules scripts/agents/node/*/node_modules scripts/bundle/node_modules scripts/conformance/node_modules scripts/importing/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .servers build dist scripts/hosts/node_modules scripts/clients/node_modules scripts/agents/node/*/node_modules scripts/bundle/node_modules scripts/browser/node_modules scripts/conformance/node_modules scripts/importing/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -141,6 +143,28 @@ class Conversation:
         self.recording = Recording(environ, self._observe_own, max_messages=MAX_RECORDED, max_bytes=MAX_RECORDED_BYTES)
         self.state = State.CONNECTING
         self.version += 1
+
+    def load(
+        self, endpoint: dict[str, Any], url: URL, messages: Sequence[RecordedMessage], names: Sequence[str]
+    ) -> None:
+        """Show messages that were recorded elsewhere, and make them those of the draft.
+
+        Args:
+            endpoint: The fields of the call template.
+            url: The parsed URL.
+            messages: The messages.
+            names: The variables in them, which have no values here.
+        """
+        self._begin({})
+        self.endpoint, self.url = endpoint, url
+        self.recording.messages += messages[:MAX_RECORDED]
+        self.recording.used_variables |= {name: secrets.token_hex() for name in names}
+        for index, message in enumerate(self.recording.messages):
+            value = message.value
+            text = value if isinstance(value, str | bytes) else json.dumps(value, ensure_ascii=False)
+            self._add(Direction.SENT if message.sent else Direction.RECEIVED, text, str)
+            self.lines[-1].is_own, self.lines[-1].recorded = True, index
+        self.state, self.roles_are_stale = State.CLOSED, True
 
     async def close(self) -> None:
         """End the connection, or stop connecting."""

@@ -95,7 +95,7 @@ class _Panel:
 
     async def _from_text(self) -> None:
         if self._text.value:
-            await self._make(draft_from_text(self._text.value, "the text"))
+            await self._make(draft_from_text(self._text.value, "the text", self._session.conversation))
 
     def _too_large(self) -> None:
         self._context.say("This file is too large.", "negative")
@@ -106,7 +106,7 @@ class _Panel:
         except UnicodeDecodeError:
             self._context.say(f"{event.file.name} is not UTF-8 text.", "negative")
             return
-        await self._make(draft_from_text(text, event.file.name))
+        await self._make(draft_from_text(text, event.file.name, self._session.conversation))
 
     async def _make(self, drafting: Awaitable[Drafted]) -> None:
         self._source.text = "drafting …"
