@@ -13,7 +13,7 @@ from pathlib import Path
 
 from verification.harness.figure import Figure
 
-from . import call, endpoints, feeds, growth, http, listing, memory, payload, start, streams, throughput
+from . import call, endpoints, feeds, growth, http, http_clients, listing, memory, payload, start, streams, throughput
 from .command import Measure, Size
 from .comparison import Comparison
 
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Measure] = {
     "streams": streams.measure,
     "feeds": feeds.measure,
     "http": http.measure,
+    "http_clients": http_clients.measure,
 }
 MARKS = ("<!-- bench -->", "<!-- /bench -->")
 """The lines around the tables in a page."""

@@ -35,7 +35,7 @@ OTHERS = """{
 
 def run(folder: Path, *arguments: str, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "utcp_ws_mcp", *arguments]
-    env = {"HOME": str(folder), "USERPROFILE": str(folder), "PATH": "", **environ}
+    env = {"HOME": str(folder), "USERPROFILE": str(folder), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1", **environ}
     return subprocess.run(
         command, input=typed, capture_output=True, text=True, timeout=60, env=env, cwd=folder, check=False
     )

@@ -102,6 +102,7 @@ MESSAGES = [
         ),
     ),
     (e.AuthoringRefused("no."), "no. [invalid-author-arguments]"),
+    (e.StudioRefused("there is no connection."), "there is no connection. [invalid-studio-input]"),
     (
         e.HostNotAllowed(["a.example:443"]),
         (
@@ -340,6 +341,31 @@ MESSAGES = [
             "nothing is sent: TOKEN may not be sent to a.example, or is not set. Ask the person whom you work for; "
             "they set it in the environment or with --env-file, and allow it with: --allow-variable TOKEN@a.example. "
             "[variable-not-allowed]"
+        ),
+    ),
+    (
+        e.CallerValueMissing("m.t", ["X-A", "X-B"]),
+        (
+            "m.t was not called: the request has no header X-A and no header X-B. Send it with your own value. "
+            "[caller-value-missing]"
+        ),
+    ),
+    (
+        e.CallerValueMissing("m.t"),
+        (
+            "m.t was not called: it has no caller. Call it through `serve --http --caller-variable`. "
+            "[caller-value-missing]"
+        ),
+    ),
+    (
+        e.CallerValueRefused("m.t", ["X-A"], "is not usable: expected once"),
+        "m.t was not called: the header X-A is not usable: expected once. [caller-value-refused]",
+    ),
+    (
+        e.TooManyCallers("m.t", 8, of_subject=True),
+        (
+            "m.t was not called: you have calls with 8 different values running, as many as may be. "
+            "Call again when one of them has ended. [too-many-callers]"
         ),
     ),
     (

@@ -21,7 +21,7 @@ _HEADER: Final = f"| # | what | result | target | verdict | s |\n{'| --- ' * 6}|
 def run_all(package: str, names: Sequence[str]) -> None:
     """Run `python -m package.name` for each name, print the table, and exit with 0 if every target is met, else 1.
 
-    The rows that missed their targets are printed again at the end, because a log may be cut at its beginning.
+    The rows that missed their targets are printed again at the end, where a reader looks first.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {package}")
     parser.add_argument("--seed", type=int, default=None)

@@ -7,20 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-import anyio
-
 from ..client.manifest_files import LoadedManifest
 from ..core.tools.argument_schema import SchemaValidator
 from ..errors import AuthoringRefused, BridgeError, InvalidManifest, Problem
 from ..importers.model import ImportOptions
-from ..importers.reading import check_size, parse_text
-from ..importers.run import Imported, import_document
 from ..manifest.invisible import escape_invisible
 from ..server.listing import ToolListing, build_listing
 from .admission import admit, check_reserved_names, load_with, missing_variables, parse_bounded, require_variables
 from .definitions import TOOLS
 from .examination import Examination, examine, field_description, marked
-from .import_sources import Source, SourceOptions, read_source
+from .import_sources import Source, SourceOptions, import_within, read_source, source_of_text
 from .probing import ProbeRequest, as_messages, check_request, probe
 from .quoting import shown_json, without_comment
 from .reading import describe_catalog, describe_presets, read_guide_page
@@ -81,17 +77,9 @@ async def _import_description(workspace: Workspace, arguments: Arguments) -> str
         exclude=tuple(arguments.get("exclude", ())),
         read_only=arguments.get("read_only", False),
     )
-    imported: Imported | None = None
-    with anyio.move_on_after(IMPORT_SECONDS):
-        source = (await _read_description(workspace, arguments)).redacted(workspace.redact)
-        make = partial(import_document, source.document, source.options(options), source.name, source.format)
-        run = partial(make, source.others, source.fields)
-        imported = await anyio.to_thread.run_sync(run, abandon_on_cancel=True)
-    if imported is None:
-        raise AuthoringRefused(
-            f"nothing is imported within {IMPORT_SECONDS:g} s. Choose less with include, or pass the text.",
-            code="try-timeout",
-        )
+    imported = await import_within(
+        IMPORT_SECONDS, partial(_read_description, workspace, arguments), options, workspace.redact
+    )
     workspace.draft = without_comment(imported.manifest)
     report = "\n".join(imported.report[:MAX_REPORT_LINES])
     listed = shown_json(workspace.draft)
@@ -103,8 +91,7 @@ async def _read_description(workspace: Workspace, arguments: Arguments) -> Sourc
     if (text is None) == (url is None):
         raise AuthoringRefused("import_description takes either text or url.")
     if text is not None:
-        check_size(len(text), "the text")
-        return Source("the text", await anyio.to_thread.run_sync(parse_text, text, "the text"))
+        return await source_of_text(text, "the text")
     assert isinstance(url, str)
     headers = arguments.get("headers", {})
     request = ProbeRequest(url, headers)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
@@ -14,10 +15,11 @@ from ..client.dial import Resolver
 from ..client.http_client import HttpRequest, send_request
 from ..client.resolver import EndpointResolver
 from ..core.network_policy import parse_url
-from ..errors import BridgeError, ImportFailed
+from ..errors import AuthoringRefused, BridgeError, ImportFailed
 from ..importers.model import Document, Format, ImportOptions
 from ..importers.reading import MAX_SOURCE_BYTES, check_size, parse_text
 from ..importers.references import files_of
+from ..importers.run import Imported, import_document
 from ..manifest.models.network import Network
 from ..manifest.secret_names import is_secret_name
 from ..manifest.variables import VARIABLE
@@ -111,6 +113,45 @@ async def read_source(source: str, options: SourceOptions) -> Source:
     if scheme in ("http", "https"):
         return await _fetch(source, options)
     return await _read_path(Path(source), options)
+
+
+async def source_of_text(text: str, name: str) -> Source:
+    """Return the source that is a text; `name` is what it is called in messages.
+
+    Raises:
+        ImportFailed: if it is too large, or neither JSON, YAML nor GraphQL.
+    """
+    check_size(len(text), name)
+    return Source(name, await anyio.to_thread.run_sync(parse_text, text, name))
+
+
+async def import_within(
+    seconds: float, read: Callable[[], Awaitable[Source]], options: ImportOptions, redact: Callable[[str], str]
+) -> Imported:
+    """Return the manifest for a source.
+
+    Args:
+        seconds: How long reading and importing may take.
+        read: Reads the source.
+        options: The options of `import`.
+        redact: Removes secrets from its texts, before names are made of them.
+
+    Raises:
+        AuthoringRefused: if it takes longer.
+        BridgeError: if it cannot be read or imported.
+    """
+    imported: Imported | None = None
+    with anyio.move_on_after(seconds):
+        source = (await read()).redacted(redact)
+        make = partial(import_document, source.document, source.options(options), source.name, source.format)
+        run = partial(make, source.others, source.fields)
+        imported = await anyio.to_thread.run_sync(run, abandon_on_cancel=True)
+    if imported is None:
+        raise AuthoringRefused(
+            f"nothing is imported within {seconds:g} s. Choose less with include, or pass the text.",
+            code="try-timeout",
+        )
+    return imported
 
 
 async def _read_path(path: Path, options: SourceOptions) -> Source:

@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "record": "record",
     "import": "import_",
     "author": "author",
+    "studio": "studio",
     "schema": "schema",
     "docs": "docs",
     "demo": "demo",
@@ -108,6 +109,7 @@ def main() -> None:
     utcp-ws-mcp record URL                         draft a manifest from a conversation
     utcp-ws-mcp import SOURCE                      make a manifest from the description of an API
     utcp-ws-mcp author FOLDER                      let an agent make manifests, over MCP
+    utcp-ws-mcp studio [manifest.json]             make and try a manifest in the browser
     utcp-ws-mcp check manifest.json                validate manifests and report likely problems
     utcp-ws-mcp tools manifest.json                list the tools
     utcp-ws-mcp call manifest.json MANUAL.TOOL …   call a tool

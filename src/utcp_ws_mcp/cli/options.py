@@ -18,9 +18,14 @@ from ..client.catalog import find_manifest, is_manifest_word
 from ..client.dotenv_files import read_dotenv
 from ..client.manifest_files import LoadedManifest, load_manifest
 from ..errors import BridgeError, InvalidManifest
+from ..manifest.variables import CallerValues
 from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 from .terminal import echo, hide_secrets
+
+COLLECTION_THRESHOLD: Final = 10_000
+"""New objects after which Python looks for cycles among them. With its default of 700, a tenth of the time of many
+concurrent calls are such searches, and calls leave no cycles."""
 
 MANIFEST_VARIABLE: Final = "UTCP_WS_MCP_MANIFEST"
 """Names the manifest for `call` and `approve` if none is given."""
@@ -44,11 +49,13 @@ def combine(*options: Decorator) -> Decorator:
     return lambda command: reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
 
-def load_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> list[LoadedManifest]:
+def load_manifests(
+    paths: Sequence[Path], env_files: Sequence[Path], callers: CallerValues | None = None
+) -> list[LoadedManifest]:
     """Return the loaded manifests, and print their warnings; exit with `USAGE_ERROR` if one is invalid or unknown."""
     loaded: list[LoadedManifest] = []
     try:
-        loaded = [load_manifest(find_manifest(path), env_files=env_files) for path in paths]
+        loaded = [load_manifest(find_manifest(path), env_files=env_files, callers=callers) for path in paths]
     except InvalidManifest as invalid:
         echo(str(invalid), err=True)
         sys.exit(ExitCode.USAGE_ERROR)
@@ -109,6 +116,7 @@ def run(command: Callable[..., Coroutine[Any, Any, int]], *args: Any) -> NoRetur
     # so it is frozen: later collections do not visit it.
     if not gc.isenabled():
         gc.freeze()
+        gc.set_threshold(COLLECTION_THRESHOLD)
         gc.enable()
     try:
         code = anyio.run(command, *args)

@@ -273,7 +273,7 @@ class Connection:
         if is_consumed:
             self.dispatcher.messages.note(message, Role.AUTO_REPLIED)
             return Role.AUTO_REPLIED, explanation
-        message = replace(message, session=self.state.snapshot())
+        message = message.with_session(self.state.snapshot())
         if self._login_step is not None:
             return Role.LOGIN, explanation + self._login_step.accept(message)
         if self.trace_rules:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar, cast
@@ -27,6 +26,8 @@ from websockets.uri import WebSocketURI
 from .. import USER_AGENT
 from ..core.network_policy import URL
 from ..manifest.models.network import Limits
+from .pending_pings import PendingPings
+from .write_batch import WriteBatch
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds for the closing handshake."""
@@ -43,7 +44,7 @@ MAX_WAITING_MESSAGES: Final = 16
 WRITE_LIMIT: Final = 1 << 15
 """Bytes in the write buffer from which on `drain` waits."""
 
-TEXT, BINARY, CONTINUATION, PONG = Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PONG
+TEXT, BINARY, CONTINUATION, PONG, OPEN = Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PONG, State.OPEN
 
 T = TypeVar("T")
 Data = str | bytes
@@ -76,6 +77,7 @@ class WebSocket(asyncio.Protocol):
         self.abort_reason = ""
         self.paused = False
         self.transport: asyncio.Transport
+        self._outgoing: WriteBatch
         self._loop = asyncio.get_running_loop()
         self._ping_timeout = ping_timeout
         self._handshake_ended: asyncio.Future[None] = self._loop.create_future()
@@ -88,15 +90,14 @@ class WebSocket(asyncio.Protocol):
         self._unread_bytes = 0
         self._writable = asyncio.Event()
         self._writable.set()
-        self._pings: dict[bytes, asyncio.Future[bool]] = {}
-        self._ping_count = 0
+        self._pings = PendingPings(self._loop.create_future)
         self._keepalive: asyncio.Task[None] | None = None
         self._close_timer: asyncio.TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
         """Return whether messages can be sent."""
-        return self.protocol.state is State.OPEN and not self.transport.is_closing()
+        return self.protocol.state is OPEN and not self.transport.is_closing()
 
     async def open(self, headers: Sequence[tuple[str, str]]) -> None:
         """Perform the opening handshake (RFC 6455 §4.1), then start the keepalive pings.
@@ -154,9 +155,10 @@ class WebSocket(asyncio.Protocol):
             self.protocol.send_text(message.encode())
         else:
             self.protocol.send_binary(message)
-        size = self._flush()
         if automatic:
-            self._count_unread(size)
+            self._count_unread(self._flush())
+        else:
+            self._flush(now=False)
 
     async def drain(self) -> None:
         """Wait until the peer has read enough; one that reads nothing in `ping_timeout` seconds is disconnected.
@@ -177,16 +179,13 @@ class WebSocket(asyncio.Protocol):
         """Send a ping and wait for its pong; return False where the connection ends before it."""
         if not self.is_open:
             return False
-        self._ping_count += 1
-        payload = struct.pack("!Q", self._ping_count)
-        answered: asyncio.Future[bool] = self._loop.create_future()
-        self._pings[payload] = answered
+        payload, answered = self._pings.add()
         self.protocol.send_ping(payload)
         self._flush()
         try:
             return await answered
         finally:
-            self._pings.pop(payload, None)
+            self._pings.remove(payload)
 
     # The end
 
@@ -217,6 +216,7 @@ class WebSocket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start with a transport whose TCP and TLS connections are open."""
         self.transport = cast("asyncio.Transport", transport)
+        self._outgoing = WriteBatch(self._write, self._loop.call_soon)
         self.transport.set_write_buffer_limits(WRITE_LIMIT)
 
     def data_received(self, data: bytes) -> None:
@@ -249,8 +249,7 @@ class WebSocket(asyncio.Protocol):
         if self._close_timer is not None:
             self._close_timer.cancel()
         self.resume_writing()
-        for answered in self._pings.values():
-            _set_result(answered, False)
+        self._pings.fail()
         if self._receiving is not None:
             _set_result(self._receiving, False)
         _set_result(self._handshake_ended, None)
@@ -284,7 +283,7 @@ class WebSocket(asyncio.Protocol):
             else:
                 self._process_fragment(frame)
         elif opcode is PONG:
-            self._process_pong(bytes(frame.data))
+            self._pings.settle(bytes(frame.data))
 
     def _process_fragment(self, frame: Frame) -> None:
         self._fragments.append(frame)
@@ -318,25 +317,23 @@ class WebSocket(asyncio.Protocol):
             if self._receiving is not None:
                 _set_result(self._receiving, True)
 
-    def _process_pong(self, payload: bytes) -> None:
-        """Settle a ping and all before it: a peer may answer only the last one (RFC 6455 §5.5.3)."""
-        if payload not in self._pings:
-            return
-        for sent, answered in self._pings.items():
-            _set_result(answered, True)
-            if sent == payload:
-                return
+    def _write(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(data)
 
-    def _flush(self) -> int:
-        """Write what the protocol has to send; return how many bytes that is."""
+    def _flush(self, *, now: bool = True) -> int:
+        """Write what the protocol has to send, at the end of this turn unless `now`; return how many bytes that is."""
         size = 0
         for data in self.protocol.data_to_send():
             if data:
                 size += len(data)
-                self.transport.write(data)
+                self._outgoing.add(data)
             else:
                 # SEND_EOF: the peer has closed its side, or the opening handshake failed. Nothing follows.
+                self._outgoing.flush()
                 self.transport.close()
+        if now:
+            self._outgoing.flush()
         if self._close_timer is None and self.protocol.close_expected():
             self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
         return size

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from ..core.expressions.paths import Path
-from .messages import RecordedMessage, kind_predicate, leaves, message_kind, value_at
+from .messages import Mark, RecordedMessage, alike, kind_predicate, leaves, message_kind, value_at
 
 ID_KEYS: Final = (
     *("id", "request_id", "requestId", "req_id", "reqid", "msg_id", "msgId", "message_id", "messageId", "mid"),
@@ -77,8 +77,10 @@ def analyze(
     greeting = messages[0] if first else None
     unsolicited = list(messages[1:first])
     ids = ids or find_correlation_ids(messages)
+    events = {id(message) for message in _marked_events(messages)}
+    following = messages[first:]
     exchanges = (
-        _group_by_id(messages[first:], ids, unsolicited) if ids else _group_by_order(messages[first:], unsolicited)
+        _group_by_id(following, ids, unsolicited, events) if ids else _group_by_order(following, unsolicited, events)
     )
     for exchange in exchanges:
         exchange.order_matters = ids is None
@@ -128,9 +130,20 @@ def _request_ids(messages: Sequence[RecordedMessage], path: Path) -> dict[Any, i
     return requests
 
 
+def _marked_events(messages: Sequence[RecordedMessage]) -> list[RecordedMessage]:
+    """Return the received messages that are events because a person says so of them, or of others of their kind."""
+    received = [message for message in messages if not message.sent]
+    marked = [message for message in received if message.mark is Mark.EVENT]
+    return [*marked, *(message for message in received if alike(message, marked))] if marked else []
+
+
 def _group_by_id(
-    messages: Sequence[RecordedMessage], ids: CorrelationIds, unsolicited: list[RecordedMessage]
+    messages: Sequence[RecordedMessage],
+    ids: CorrelationIds,
+    unsolicited: list[RecordedMessage],
+    marked_events: Collection[int],
 ) -> list[RecordedExchange]:
+    """Return the exchanges by their IDs; the others are added to `unsolicited`. `marked_events` are `id(message)`."""
     exchanges: list[RecordedExchange] = []
     by_id: dict[Any, RecordedExchange] = {}
     for message in messages:
@@ -141,22 +154,31 @@ def _group_by_id(
             continue
         keys = [value_at(message.value, path) for path in (ids.received, *ids.also_received)]
         found = next((by_id[key] for key in keys if _is_id(key) and key in by_id), None)
-        if found is not None:
+        if found is not None and id(message) not in marked_events:
             found.replies.append(message)
+        elif message.mark in (Mark.REPLY, Mark.ERROR):
+            exchanges[-1].replies.append(message)
+            exchanges[-1].by_order = True
         else:
             exchanges[-1].events.append(message)
             unsolicited.append(message)
-    _answer_by_order(exchanges, unsolicited)
+    _answer_by_order(exchanges, unsolicited, marked_events)
     return exchanges
 
 
-def _answer_by_order(exchanges: Sequence[RecordedExchange], unsolicited: list[RecordedMessage]) -> None:
+def _answer_by_order(
+    exchanges: Sequence[RecordedExchange], unsolicited: list[RecordedMessage], marked_events: Collection[int]
+) -> None:
     """Give the requests that no ID answers the first message behind them, if its kind arrives only there."""
     unanswered = [exchange for exchange in exchanges if not exchange.replies]
     behind = {id(event) for exchange in unanswered for event in exchange.events}
     elsewhere = {kind_predicate(message.value) for message in unsolicited if id(message) not in behind}
     for exchange in unanswered:
-        candidates = (event for event in exchange.events if kind_predicate(event.value) not in elsewhere)
+        candidates = (
+            event
+            for event in exchange.events
+            if kind_predicate(event.value) not in elsewhere and id(event) not in marked_events
+        )
         if (answer := next(candidates, None)) is not None:
             exchange.events.remove(answer)
             exchange.replies.append(answer)
@@ -165,7 +187,9 @@ def _answer_by_order(exchanges: Sequence[RecordedExchange], unsolicited: list[Re
     unsolicited[:] = [message for message in unsolicited if id(message) not in answers]
 
 
-def _group_by_order(messages: Sequence[RecordedMessage], unsolicited: list[RecordedMessage]) -> list[RecordedExchange]:
+def _group_by_order(
+    messages: Sequence[RecordedMessage], unsolicited: list[RecordedMessage], marked_events: Collection[int]
+) -> list[RecordedExchange]:
     """Pair each request with the first message after it whose kind does not also arrive without a request."""
     groups: list[tuple[RecordedMessage, list[RecordedMessage]]] = []
     for message in messages:
@@ -179,9 +203,12 @@ def _group_by_order(messages: Sequence[RecordedMessage], unsolicited: list[Recor
     events |= {_kind_value(message) for group in candidates for message in group[1:]} - reply_kinds
     exchanges = []
     for request, group in groups:
-        answers = [message for message in group if _kind_value(message) is None or _kind_value(message) not in events]
-        others = [message for message in group if message not in answers[:1]]
-        exchanges.append(RecordedExchange(request, answers[:1], others))
+        chosen = [message for message in group if message.mark in (Mark.REPLY, Mark.ERROR)]
+        possible = [message for message in group if id(message) not in marked_events]
+        guessed = [each for each in possible if _kind_value(each) is None or _kind_value(each) not in events]
+        answers = chosen or guessed[:1]
+        others = [message for message in group if message not in answers]
+        exchanges.append(RecordedExchange(request, answers, others))
         unsolicited += others
     return exchanges
 

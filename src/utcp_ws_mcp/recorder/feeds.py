@@ -9,6 +9,7 @@ from typing import Any, Final
 from .correlation import Conversation
 from .messages import (
     CATCH_ALL_PREDICATES,
+    Mark,
     RecordedMessage,
     distinguishing_predicate,
     kind_predicate,
@@ -34,7 +35,7 @@ Feed = dict[str, Any]
 
 def is_event(greeting: RecordedMessage, conversation: Conversation) -> bool:
     """Return whether the first message is no greeting: nothing was sent, or its kind comes again."""
-    if not conversation.exchanges and not conversation.unsolicited:
+    if greeting.mark is Mark.EVENT or (not conversation.exchanges and not conversation.unsolicited):
         return True
     kinds = {kind_predicate(each.value) for each in conversation.unsolicited}
     return kind_predicate(greeting.value) in kinds - (CATCH_ALL_PREDICATES if conversation.exchanges else frozenset())

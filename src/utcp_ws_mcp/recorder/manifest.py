@@ -15,7 +15,9 @@ from .correlation import Conversation, CorrelationIds, RecordedExchange, analyze
 from .credentials import is_login, protocols_without_secrets, url_without_secrets, without_secrets
 from .feeds import draft_feeds, is_event
 from .messages import (
+    Mark,
     RecordedMessage,
+    alike,
     distinguishing_predicate,
     kind_predicate,
     path_expression,
@@ -44,6 +46,40 @@ class Draft:
     missing_variables: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What a conversation is classified as.
+
+    Attributes:
+        form: The form of the preset whose protocol it has, or None.
+        messages: The messages as they are understood: for each recorded one those that the preset finds in it.
+        conversation: The exchanges with their logins, which a preset has not.
+        logins: The exchanges that are logins.
+        exchanges: The exchanges that become tools.
+    """
+
+    form: PresetForm | None
+    messages: Sequence[Sequence[RecordedMessage]]
+    conversation: Conversation
+    logins: Sequence[RecordedExchange]
+    exchanges: Conversation
+
+
+def understand(endpoint: Document, messages: Sequence[RecordedMessage], variables: Collection[str]) -> Understood:
+    """Return what a conversation is classified as; the arguments are those of `draft_manifest`."""
+    form = recognize_preset(Recorded(endpoint["url"], endpoint.get("protocol", ()), messages))
+    if form is not None:
+        parts = form.parts(messages)
+        conversation = _preset_conversation(form, [each for part in parts for each in part])
+        return Understood(form, parts, conversation, (), conversation)
+    conversation = analyze(messages, is_login=lambda value: is_login(value, variables))
+    conversation = without(conversation, _ignored(conversation))
+    logins = [each for each in conversation.exchanges if _is_login(each.request, variables)]
+    exchanges = without(conversation, logins)
+    take_acknowledgements(exchanges.exchanges)
+    return Understood(None, [[message] for message in messages], conversation, logins, exchanges)
+
+
 def draft_manifest(
     endpoint: Document, url: URL, messages: Sequence[RecordedMessage], variables: Collection[str]
 ) -> Draft:
@@ -58,20 +94,15 @@ def draft_manifest(
     draft = Draft({"name": _manual_name(url), **_endpoint_fields(endpoint, url)})
     missing = draft.missing_variables
     draft.document |= _public_endpoint(endpoint, variables, missing)
-    form = recognize_preset(Recorded(endpoint["url"], endpoint.get("protocol", ()), messages))
+    understood = understand(endpoint, messages, variables)
+    form, conversation, exchanges = understood.form, understood.conversation, understood.exchanges
     if form is not None:
-        conversation = _preset_conversation(form, messages)
         draft.document |= _preset_fields(form, messages, variables, missing)
-        exchanges = conversation
     else:
-        conversation = analyze(messages, is_login=lambda value: is_login(value, variables))
-        logins = [each for each in conversation.exchanges if is_login(each.request.value, variables)]
         steps = _greeting_step(conversation)
-        for exchange in logins:
+        for exchange in understood.logins:
             steps += _login_steps(exchange, conversation, variables, missing)
         draft.document |= {"on_connect": steps} if steps else {}
-        exchanges = without(conversation, logins)
-        take_acknowledgements(exchanges.exchanges)
         draft.document |= _exchange_fields(exchanges)
     tools, feeds = draft_tools(exchanges, variables, form), draft_feeds(exchanges, form)
     draft.document |= ({"feeds": feeds} if feeds else {}) | ({"tools": tools} if tools else {})
@@ -93,15 +124,24 @@ def _endpoint_fields(endpoint: Document, url: URL) -> Document:
     return {**endpoint, **network_fields(url)}
 
 
-def _preset_conversation(form: PresetForm, messages: Sequence[RecordedMessage]) -> Conversation:
+def _preset_conversation(form: PresetForm, decoded: Sequence[RecordedMessage]) -> Conversation:
     """Return the exchanges of a conversation in the protocol of a preset, without what the preset sends by itself."""
     first, *others = form.reply_paths
     ids = CorrelationIds(form.id_path, first, "counter", tuple(others))
-    decoded = form.decoded(messages)
     start = next((index for index, each in enumerate(decoded) if each.sent), len(decoded))
     conversation = analyze(decoded[start:], ids)
     own = [each for each in conversation.exchanges if form.is_own(each.request.value)]
-    return without(conversation, own)
+    return without(conversation, [*own, *_ignored(conversation)])
+
+
+def _ignored(conversation: Conversation) -> list[RecordedExchange]:
+    """Return the exchanges whose request is to become no tool, because a person says so."""
+    marked = [each.request for each in conversation.exchanges if each.request.mark is Mark.IGNORED]
+    return [each for each in conversation.exchanges if each.request in marked or alike(each.request, marked)]
+
+
+def _is_login(request: RecordedMessage, variables: Collection[str]) -> bool:
+    return request.mark is not Mark.REQUEST and is_login(request.value, variables)
 
 
 def _preset_fields(
@@ -216,6 +256,8 @@ def _login_steps(
         expected = f"{path_expression(ids.received)} == request_id"
     else:
         received = [each.value for each in conversation.unsolicited]
-        received += [each.value for other in conversation.exchanges if other is not exchange for each in other.replies]
+        others = [other for other in conversation.exchanges if other is not exchange]
+        received += [each.value for other in others for each in other.replies]
+        received += [other.ack.value for other in others if other.ack is not None]
         expected = distinguishing_predicate([reply], received) or kind_predicate(reply)
     return [step, {"expect": expected}]

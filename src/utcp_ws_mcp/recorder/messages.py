@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from ..core.expressions.paths import UNDEFINED, Path
@@ -18,12 +19,29 @@ _WORD_LENGTH: Final = 40
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*\Z")
 
 
+class Mark(StrEnum):
+    """What a person says that a message is. It holds for other messages of the same kind as well."""
+
+    REQUEST = "request"
+    REPLY = "reply"
+    EVENT = "event"
+    ERROR = "error"
+    IGNORED = "ignored"
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedMessage:
-    """One message. `sent` is whether this side sent it; `value` is parsed JSON, text or bytes."""
+    """One message.
+
+    Attributes:
+        sent: Whether this side sent it.
+        value: Parsed JSON, text or bytes.
+        mark: What a person says that it is; None: the recorder finds out.
+    """
 
     sent: bool
     value: Any
+    mark: Mark | None = None
 
     @property
     def is_json(self) -> bool:
@@ -53,6 +71,12 @@ def kind_predicate(value: Any) -> str:
     if isinstance(value, dict) and value:
         return f"{path_expression((next(iter(value)),))} is defined"
     return "message is string" if isinstance(value, str) else "message is defined"
+
+
+def alike(message: RecordedMessage, others: Collection[RecordedMessage]) -> bool:
+    """Return whether a message has no mark and has a kind, which is that of one of the others."""
+    kind = message_kind(message.value) if message.mark is None else None
+    return kind is not None and any(message_kind(each.value) == kind for each in others)
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:

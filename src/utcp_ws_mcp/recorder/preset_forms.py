@@ -75,10 +75,14 @@ class PresetForm:
 
     def decoded(self, messages: Sequence[RecordedMessage]) -> list[RecordedMessage]:
         """Return the messages as the codec of the preset decodes them."""
+        return [each for parts in self.parts(messages) for each in parts]
+
+    def parts(self, messages: Sequence[RecordedMessage]) -> list[list[RecordedMessage]]:
+        """Return for each message those that the codec of the preset finds in it."""
         if self.codec is None:
-            return list(messages)
+            return [[message] for message in messages]
         codecs = {True: self.codec(), False: self.codec()}
-        return [each for message in messages for each in _decode(codecs[message.sent], message)]
+        return [list(_decode(codecs[message.sent], message)) for message in messages]
 
 
 def recognize_preset(recorded: Recorded) -> PresetForm | None:

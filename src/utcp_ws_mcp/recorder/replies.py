@@ -11,7 +11,9 @@ from .correlation import Conversation, CorrelationIds, RecordedExchange
 from .messages import (
     CATCH_ALL_PREDICATES,
     KIND_KEYS,
+    Mark,
     RecordedMessage,
+    alike,
     distinguishing_predicate,
     kind_predicate,
     leaves,
@@ -46,9 +48,8 @@ def infer_reply_rules(conversation: Conversation) -> dict[str, Any]:
     rules: dict[str, Any] = {}
     if conversation.ids is not None:
         rules["match"] = f"{path_expression(conversation.ids.received)} == request_id"
-    errors = [reply for reply in replies if error_rules(reply.value)]
-    if errors:
-        rules |= error_rules(errors[0].value) or {}
+    errors = find_errors(replies)
+    rules |= _error_fields(errors, replies)
     results = [reply.value for reply in replies if reply not in errors]
     if (common := _result_key(results)) is not None:
         rules["result"] = path_expression((common,))
@@ -63,9 +64,34 @@ def infer_reply_rules(conversation: Conversation) -> dict[str, Any]:
     return fields
 
 
+def find_errors(replies: Sequence[RecordedMessage]) -> list[RecordedMessage]:
+    """Return the replies that are errors: those that a person says, others of their kind, and what looks like one."""
+    marked = [reply for reply in replies if reply.mark is Mark.ERROR]
+    looks = (reply for reply in replies if reply.mark is None and (error_rules(reply.value) or alike(reply, marked)))
+    return [*marked, *looks]
+
+
+def _error_fields(errors: Sequence[RecordedMessage], replies: Sequence[RecordedMessage]) -> dict[str, Any]:
+    """Return the rules that detect error replies; for those that only a person recognizes, what distinguishes them."""
+    known = next((rules for each in errors if (rules := error_rules(each.value))), None)
+    if known is not None or not errors:
+        return known or {}
+    predicate = distinguishing_predicate(
+        [each.value for each in errors], [reply.value for reply in replies if reply not in errors]
+    )
+    return {"error": predicate, **_error_text(errors[0].value)} if predicate else {}
+
+
+def _error_text(value: Any) -> dict[str, Any]:
+    key = next((name for name in ERROR_TEXT_KEYS if isinstance(value, dict) and isinstance(value.get(name), str)), None)
+    return {"error_message": path_expression((key,))} if key else {}
+
+
 def take_acknowledgements(exchanges: Sequence[RecordedExchange]) -> None:
     """Move the first of two replies to `ack` where it only says that the request arrived."""
     for exchange in exchanges:
+        if any(reply.mark is not None for reply in exchange.replies):
+            continue
         if len(exchange.replies) == 2 and _is_acknowledgement(*exchange.replies):
             exchange.ack = exchange.replies.pop(0)
         elif len(exchange.replies) == 1 and len(exchange.events) == 1 and exchange.order_matters:
@@ -92,7 +118,10 @@ def tool_rules(
     finals = [exchange.replies[0].value for exchange in answered]
     if acks and (predicate := distinguishing_predicate(acks, finals)):
         rules["ack"] = predicate
-    if answered[0].by_order:
+    by_order = [exchange.replies[0] for exchange in answered if exchange.by_order]
+    if errors := find_errors(by_order):
+        rules |= _error_without_id(errors, conversation)
+    elif answered[0].by_order:
         key = _result_key(finals)
         rules |= {"match": kind_predicate(finals[0]), "result": path_expression((key,)) if key else "message"}
     fields: dict[str, Any] = {"reply": rules} if rules else {}
@@ -102,6 +131,15 @@ def tool_rules(
         if not conversation.ids and any(exchange.events for exchange in answered):
             fields["ignore"] = []
     return fields
+
+
+def _error_without_id(errors: Sequence[RecordedMessage], conversation: Conversation) -> dict[str, Any]:
+    """Return the rules of a tool whose errors have no ID although its replies have."""
+    others = [reply for each in conversation.exchanges for reply in each.replies if reply not in errors]
+    rules = _error_fields(errors, [*errors, *others])
+    if conversation.ids is None or "error" not in rules:
+        return rules
+    return {"match": f"{path_expression(conversation.ids.received)} == request_id or {rules['error']}", **rules}
 
 
 def error_rules(value: Any) -> dict[str, Any] | None:
@@ -122,8 +160,7 @@ def error_rules(value: Any) -> dict[str, Any] | None:
         predicate = f"{path_expression((failed,))} == false"
     else:
         return None
-    text_key = next((name for name in ERROR_TEXT_KEYS if isinstance(value.get(name), str)), None)
-    return {"error": predicate} | ({"error_message": path_expression((text_key,))} if text_key else {})
+    return {"error": predicate, **_error_text(value)}
 
 
 def _event_predicates(unsolicited: Sequence[RecordedMessage], replies: Sequence[RecordedMessage]) -> list[str]:

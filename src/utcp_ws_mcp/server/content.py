@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from .. import __version__
+from ..core.codecs.json_text import encode_parsed
 from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import StreamResult, as_text
 from ..core.limits import MAX_MESSAGE_DEPTH, json_text_is_deeper
@@ -46,12 +47,14 @@ META_PREFIX: Final = "io.github.utcp-ws-mcp/"
 """The prefix of this server's keys in `_meta`, in reverse DNS notation (MCP 2026-07-28, `_meta`)."""
 
 
-def result_blocks(value: Any, kind: str | None = None) -> tuple[list[ContentBlock], str | None]:
+def result_blocks(
+    value: Any, kind: str | None = None, *, is_parsed: bool = False
+) -> tuple[list[ContentBlock], str | None]:
     """Return the content blocks of a result, and the JSON of its structured content (None for text and binary data).
 
     JSON is repeated in a text block, for hosts that read only the content. There is no structured content beside
     blocks of binary data: some hosts read only the structured content if there is any. `kind` is the media type of
-    binary data; by default its first bytes indicate it.
+    binary data; by default its first bytes indicate it. `is_parsed`: other values come from a parser of JSON.
     """
     if isinstance(value, StreamResult):
         return _stream_blocks(value, kind)
@@ -59,7 +62,7 @@ def result_blocks(value: Any, kind: str | None = None) -> tuple[list[ContentBloc
         return [binary_block(value, kind=kind)], None
     if isinstance(value, str):
         return [text_block(value)], None
-    text = json_text(value)
+    text = json_text(value, is_parsed=is_parsed)
     return [{"type": "text", "text": text}], text
 
 
@@ -100,10 +103,13 @@ def media_type(data: bytes) -> str:
     return "application/octet-stream"
 
 
-def json_text(value: Any) -> str:
-    """Return the JSON of a value such that UTF-8 can encode it, and its nesting does not exceed MAX_DEPTH."""
+def json_text(value: Any, *, is_parsed: bool = False) -> str:
+    """Return the JSON of a value such that UTF-8 can encode it, and its nesting does not exceed MAX_MESSAGE_DEPTH.
+
+    A value that a parser of JSON returned (`is_parsed`) is written several times as fast.
+    """
     try:
-        text = encode_json(value)
+        text = encode_parsed(value) if is_parsed else encode_json(value)
         if not text.isascii():
             text.encode()
         if not json_text_is_deeper(text, MAX_MESSAGE_DEPTH):

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any, Final
 
+from ..core.codecs.json_text import parse_plain
 from ..core.codecs.message import encode_json, to_json_safe
 from .stdio.protocol_versions import INVALID_REQUEST, PARSE_ERROR
 
@@ -19,6 +20,8 @@ JsonObject = dict[str, Any]
 
 def without_padding(line: bytes) -> bytes:
     """Return a line without what some hosts put around it: byte order marks, NUL and other controls, blanks."""
+    if line[:1] == b"{" and line[-1:] == b"}":
+        return line
     return _PADDING.sub(b"", line)
 
 
@@ -55,9 +58,9 @@ def read_message(line: bytes) -> JsonObject | None:
     """
     errors: list[str] = []
     try:
-        message = json.loads(_decode_line(line, errors), parse_constant=errors.append)
-    except (ValueError, RecursionError):
-        raise ValueError(_error_response(PARSE_ERROR, "this is not JSON")) from None
+        message = parse_plain(line)
+    except ValueError:
+        message = _parse_unusual(line, errors)
     if isinstance(message, dict) and "method" not in message and ("result" in message or "error" in message):
         return None
     if errors or not _is_jsonrpc(message):
@@ -65,7 +68,16 @@ def read_message(line: bytes) -> JsonObject | None:
         text = "this is not a JSON-RPC 2.0 request or notification"
         is_short_id = _is_id(request_id) and len(str(request_id)) <= MAX_REPEATED_ID_LENGTH
         raise ValueError(_error_response(INVALID_REQUEST, text, request_id if is_short_id else None))
-    return dict(message)
+    known: JsonObject = message
+    return known
+
+
+def _parse_unusual(line: bytes, errors: list[str]) -> Any:
+    """Return the value of a line that may be no JSON, or have what JSON does not; record what it has in `errors`."""
+    try:
+        return json.loads(_decode_line(line, errors), parse_constant=errors.append)
+    except (ValueError, RecursionError):
+        raise ValueError(_error_response(PARSE_ERROR, "this is not JSON")) from None
 
 
 def _decode_line(line: bytes, errors: list[str]) -> str:

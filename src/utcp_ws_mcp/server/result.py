@@ -49,6 +49,9 @@ CODE_KEY: Final = f"{META_PREFIX}code"
 """In `_meta` of an error: its stable code (`errors.codes`)."""
 
 _MODERN_RESULT_SUFFIX: Final = f',"_meta":{encode_json(SERVER_INFO_META)},"resultType":"complete"}}'
+_TEXT_BLOCK: Final = {"type", "text"}
+"""The members of a block of text, which is the content of most results."""
+
 _JSON_STARTS: Final = frozenset('["-0123456789tfnNI')
 _STRUCTURED_ONLY: Final = (
     "The result is in structuredContent only: text and structured content together have more than "
@@ -95,7 +98,12 @@ class Result:
     def json_chunks(self, *, modern: bool) -> Iterator[str]:
         """Yield the result as JSON text in parts, so that large parts are not copied."""
         yield '{"content":'
-        yield from _json_chunks(self.content)
+        if len(self.content) == 1 and self.content[0].keys() == _TEXT_BLOCK:
+            yield '[{"type":"text","text":'
+            yield encode_json(self.content[0]["text"])
+            yield "}]"
+        else:
+            yield from _json_chunks(self.content)
         structured = self._structured_content(modern)
         if structured is not None:
             yield ',"structuredContent":'

@@ -35,7 +35,7 @@ class LeaseMode(Enum):
     @property
     def is_alone(self) -> bool:
         """Whether the call has the connection for itself."""
-        return self not in (LeaseMode.SHARED, LeaseMode.PASSIVE)
+        return self is not LeaseMode.SHARED and self is not LeaseMode.PASSIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +239,9 @@ class PooledConnection:
 
     def acquire(self, mode: LeaseMode) -> None:
         """Start a lease."""
-        self.change(Trigger.LEASED_ALONE if mode.is_alone else Trigger.LEASED)
+        # A call that joins others changes nothing, and is the most frequent event of a pool.
+        if self.state is not State.SHARED or mode.is_alone:
+            self.change(Trigger.LEASED_ALONE if mode.is_alone else Trigger.LEASED)
         self.in_flight += 1
         self.passive_in_flight += mode is LeaseMode.PASSIVE
         self.leases_started += 1

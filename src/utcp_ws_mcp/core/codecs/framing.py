@@ -61,6 +61,8 @@ class Framer:
         self._deflater = StreamDeflater(shared.method) if shared and shared.send else None
         self._inflated: list[bytes] = []
         self._budget = max_bytes
+        has_layers = self._splitter is not None or framing.separator or compression is not None or framing.batch
+        self._is_plain = isinstance(codec, JsonCodec) and not has_layers
 
     # Sending
 
@@ -151,12 +153,15 @@ class Framer:
     # Receiving
 
     def decode(self, raw: Payload) -> Iterator[Message]:
-        """Yield the messages in a WebSocket message, in order.
+        """Return the messages in a WebSocket message, in order.
 
         Raises:
-            MessageTooLarge: if a message is, or inflates to, more bytes than are allowed.
-            UndecodableStream: if nothing that follows can be decoded.
+            MessageTooLarge: from the iterator, if a message is, or inflates to, more bytes than are allowed.
+            UndecodableStream: from the iterator, if nothing that follows can be decoded.
         """
+        return iter(self._codec.decode(raw)) if self._is_plain else self._decode_layers(raw)
+
+    def _decode_layers(self, raw: Payload) -> Iterator[Message]:
         self._budget = self._max_bytes
         for message in self._decode_unbatched(raw):
             if self._framing.batch and isinstance(message.value, list):

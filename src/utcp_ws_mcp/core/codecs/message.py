@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ...errors import quote_endpoint
 from ..limits import MAX_MESSAGE_DEPTH
+from . import json_text
 
 REDACTION_WINDOW: Final = 1 << 16
 """Characters after the limit that are redacted before a text is cut; half of it is the longest secret that is found."""
@@ -63,6 +64,10 @@ class Message:
     decoded: bool = False
     session: Mapping[str, Any] | None = None
 
+    def with_session(self, session: Mapping[str, Any]) -> Message:
+        """Return the message with the captured values of its connection."""
+        return Message(self.raw, self.value, self.decoded, session)
+
     @property
     def payload(self) -> Any:
         """Return the value that a codec decoded, else the message as it arrived."""
@@ -105,7 +110,7 @@ def encode_json(value: Any) -> str:
         RejectedValue: if the value cannot be written as JSON.
     """
     try:
-        return _ENCODER.encode(value)
+        return json_text.encode(value)
     except TypeError:
         raise RejectedValue(
             "JSON cannot contain binary data. Encode it with a filter such as base64.", code="binary-in-text"
@@ -157,7 +162,6 @@ def _skip(text: str, position: int) -> int:
     return position
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _DECODER = json.JSONDecoder(parse_constant=str)
 _JSON_STARTS = frozenset('{["-0123456789tfn')
 _AROUND_JSON: Final = " \t\r\n\0\ufeff\x1e"
@@ -176,7 +180,7 @@ def parse_json(text: str) -> Any:
         ValueError: if it is not JSON, nested too deeply, or holds a number of thousands of digits.
     """
     try:
-        return _DECODER.decode(text)
+        return json_text.parse(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ..codecs.message import Message
+from ..expressions.expression import Expression
 from ..expressions.paths import UNDEFINED, Path, value_at
 from ..expressions.scope import Scope
 from .reply_rules import ReplyRules, Role, StreamLimits, StreamRules
@@ -162,23 +163,33 @@ class Exchange:
             return stream is not None and (stream.bounds.until_close or not stream.until)
         return self.end == "until"
 
-    def scope_for(self, message: Message) -> Scope:
-        """Return the names for predicates and expressions on `message`, as they were when it arrived."""
-        if message.session is None:
-            return self.scope.with_values(message=message.value)
-        return self.scope.with_values(message=message.value, session=message.session)
+    def scope_for(self, message: Message, *, own_failures: bool = False) -> Scope:
+        """Return the names for predicates and expressions on `message`, as they were when it arrived.
+
+        With `own_failures`, what cannot be evaluated is noted in this scope only.
+        """
+        scope = self.scope.with_own_failures() if own_failures else self.scope.with_values()
+        scope["message"] = message.value
+        if message.session is not None:
+            scope["session"] = message.session
+        return scope
 
     def carries_id(self, message: Message) -> bool:
         """Return whether a message has the correlation id where `match` compares one; true if it compares none."""
         path = self.rules.correlation_path
         return path is None or correlation_id_at(message, path) == self.request_id
 
+    @property
+    def current_match(self) -> Expression | None:
+        """Return the predicate that selects its messages now: that of its stream, or that of its reply."""
+        stream = self.rules.stream
+        return stream.match if stream is not None and self.watches else self.rules.match
+
     def matches(self, message: Message) -> bool:
         """Return whether a message belongs to this exchange."""
-        stream = self.rules.stream
-        if stream is not None and stream.match is not None and self.in_stream:
-            return stream.match.is_true(self.scope_for(message))
-        match = self.rules.match
+        match = self.current_match
+        if self.watches:
+            return match is not None and match.is_true(self.scope_for(message))
         # MiniJinja takes true for 1, so the id is compared first.
         return match is None or (self.carries_id(message) and match.is_true(self.scope_for(message)))
 
@@ -194,7 +205,7 @@ class Exchange:
 
     def accept(self, message: Message) -> Role:
         """Classify a message that matches, and save what the caller needs of it."""
-        scope = self.scope_for(message).with_own_failures()
+        scope = self.scope_for(message, own_failures=True)
         role = Role.IGNORED if self.rules.is_ignored(scope) else self._accept(message, scope)
         if scope.failures and role not in (Role.ERROR, Role.IGNORED):
             role = self._fail(message, scope.failures)

@@ -9,6 +9,7 @@ from typing import Final
 from ..codecs.message import Message
 from ..expressions.paths import Path, value_at
 from .exchange import Exchange, correlation_id_at
+from .match_index import MatchIndex
 
 _Set = dict[Exchange, None]
 """A set that keeps the order of insertion: the exchange that was opened first is asked first."""
@@ -27,13 +28,13 @@ class PendingExchanges:
     exchanges only that cannot be found by an id.
 
     Attributes:
-        unkeyed: Exchanges that no correlation id finds, in the order of opening.
+        unkeyed: Exchanges that no correlation id finds.
         with_auto_replies: Exchanges that answer messages automatically.
         awaiting_subscription: Exchanges whose stream begins after a reply that has not come.
     """
 
     def __init__(self) -> None:
-        self.unkeyed: _Set = {}
+        self.unkeyed = MatchIndex()
         self.with_auto_replies: _Set = {}
         self.awaiting_subscription: _Set = {}
         self._all: _Set = {}
@@ -54,7 +55,7 @@ class PendingExchanges:
             self.awaiting_subscription[exchange] = None
         path = exchange.rules.correlation_path
         if path is None:
-            self.unkeyed[exchange] = None
+            self.unkeyed.add(exchange)
         else:
             self._by_correlation_id.setdefault(path, {})[exchange.request_id] = exchange
 
@@ -65,12 +66,13 @@ class PendingExchanges:
         elif exchange in self.awaiting_subscription and not exchange.awaits_subscription:
             del self.awaiting_subscription[exchange]
             self._remove_key(exchange)
-            self.unkeyed[exchange] = None
+            self.unkeyed.add(exchange)
 
     def remove(self, exchange: Exchange) -> None:
         """Remove an exchange, if it is still there."""
-        for index in (self._all, self.unkeyed, self.with_auto_replies, self.awaiting_subscription):
+        for index in (self._all, self.with_auto_replies, self.awaiting_subscription):
             index.pop(exchange, None)
+        self.unkeyed.discard(exchange)
         self._remove_key(exchange)
 
     def find_by_correlation_id(self, message: Message) -> Exchange | None:
@@ -88,7 +90,7 @@ class PendingExchanges:
         The second value is true for an error that names no request: then these are all that it may mean.
         """
         by_id = self.find_by_correlation_id(message)
-        matching = [exchange for exchange in self.unkeyed if exchange.matches(message)]
+        matching = self.unkeyed.find(message)
         if not matching:
             return [] if by_id is None else [by_id], False
         streams = [exchange for exchange in matching if exchange.watches]

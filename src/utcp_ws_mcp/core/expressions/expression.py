@@ -20,6 +20,7 @@ from ..value_size import is_too_large
 from .analysis import DEFINING, find_members, find_references
 from .bounded import MissingValue
 from .checks import check_foreign, check_words
+from .direct import NotDirect, compile_predicate, compile_value
 from .filters import FILTERS, Binary, check_text
 from .paths import UNDEFINED, Path, look_up, parse_path
 from .rewrite import may_grow, rewrite
@@ -74,8 +75,8 @@ class Expression:
     """
 
     __slots__ = (
-        *("_aliased_paths", "_source", "arguments", "may_grow", "names", "path", "required_args", "required_let"),
-        *("required_session", "source", "tree"),
+        *("_aliased_paths", "_direct_predicate", "_direct_value", "_source", "arguments", "may_grow", "names", "path"),
+        *("required_args", "required_let", "required_session", "source", "tree"),
     )
 
     def __init__(self, source: str, allowed: Collection[str], *, local: bool = True) -> None:
@@ -108,6 +109,9 @@ class Expression:
         self._source, self._aliased_paths = (
             unchanged if tree is None else rewrite(self.source, tree, measured=self.may_grow)
         )
+        is_direct = tree is not None and OMIT_NAME not in self.names
+        self._direct_predicate = compile_predicate(tree) if tree is not None and is_direct else None
+        self._direct_value = compile_value(tree) if tree is not None and is_direct else None
         self.arguments = find_members(self.source, "args")
         handles_missing = tree is None or any((node.kind, node.name) in _HANDLES_MISSING for node in tree.walk())
         self.required_args = () if handles_missing else self._find_members("args")
@@ -125,6 +129,11 @@ class Expression:
         """
         if self.path is not None:
             return look_up(scope, self.path)
+        if self._direct_value is not None:
+            try:
+                return self._direct_value(scope)
+            except NotDirect:
+                pass  # MiniJinja decides
         context = self._context(scope)
         omit = _Omit() if OMIT_NAME in self.names else None
         if omit is not None:
@@ -181,6 +190,11 @@ class Expression:
         """
         if self.path is not None:
             return bool(look_up(scope, self.path))
+        if self._direct_predicate is not None:
+            try:
+                return bool(self._direct_predicate(scope))
+            except NotDirect:
+                pass  # MiniJinja decides
         try:
             return bool(_ENVIRONMENT.eval_expr(self._source, **self._context(scope)))
         except (TemplateError, *_PYTHON_ERRORS) as error:
@@ -190,13 +204,17 @@ class Expression:
 
     def has_missing_inputs(self, scope: Mapping[str, Any]) -> bool:
         """Return whether a filter or an operator would make something of a value that is missing."""
+        if not self.required_args and not self.required_let:
+            return False
         return any(name not in scope["args"] for name in self.required_args) or any(
             name not in (scope["let"] or ()) for name in self.required_let
         )
 
     def lacks_session(self, scope: Mapping[str, Any]) -> bool:
         """Return whether a filter or an operator would make something of a value that the connection has not saved."""
-        return any(name not in (scope["session"] or ()) for name in self.required_session)
+        return bool(self.required_session) and any(
+            name not in (scope["session"] or ()) for name in self.required_session
+        )
 
     def _context(self, scope: Mapping[str, Any]) -> dict[str, Any]:
         """Return the names that have a value, with their values."""

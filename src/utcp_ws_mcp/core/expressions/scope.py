@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -86,7 +86,7 @@ class Scope(dict[str, Any]):
 
     __slots__ = ("ambient", "failures")
 
-    def __init__(self, ambient: Ambient, values: dict[str, Any], failures: dict[str, str] | None = None) -> None:
+    def __init__(self, ambient: Ambient, values: Mapping[str, Any], failures: dict[str, str] | None = None) -> None:
         super().__init__(values)
         self.ambient = ambient
         self.failures: dict[str, str] = {} if failures is None else failures
@@ -97,16 +97,33 @@ class Scope(dict[str, Any]):
 
     def with_frozen_time(self) -> Scope:
         """Return the scope at one moment, so that all times in a message are the same."""
-        frozen = self.ambient.now()
-        return Scope(replace(self.ambient, now=lambda: frozen), dict(self), self.failures)
+        ambient = self.ambient
+        return Scope(Ambient(_Moment(ambient.now), ambient.random, ambient.redact), self, self.failures)
 
     def with_values(self, **values: Any) -> Scope:
         """Return the scope with more names."""
-        return Scope(self.ambient, {**self, **values}, self.failures)
+        scope = Scope(self.ambient, self, self.failures)
+        scope.update(values)
+        return scope
 
     def with_own_failures(self) -> Scope:
         """Return the scope with failures of its own, none so far."""
-        return Scope(self.ambient, dict(self))
+        return Scope(self.ambient, self)
+
+
+class _Moment:
+    """The time at the first call, for all later ones: most messages need none, and reading it takes time."""
+
+    __slots__ = ("_now", "_read")
+
+    def __init__(self, read: Callable[[], datetime]) -> None:
+        self._read = read
+        self._now: datetime | None = None
+
+    def __call__(self) -> datetime:
+        if self._now is None:
+            self._now = self._read()
+        return self._now
 
 
 def _iso(moment: datetime) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from ..codecs.message import MessageList, RejectedValue, UnframedMessage, encode
 from ..expressions.expression import EvaluationError, Expression
-from ..expressions.paths import UNDEFINED
+from ..expressions.paths import UNDEFINED, look_up
 from ..expressions.scope import OMIT_NAME, Scope
 from ..limits import MAX_REPETITIONS, MAX_VALUE_LENGTH
 from ..value_size import is_too_large
@@ -109,6 +109,9 @@ class ExpressionValue:
     expression: Expression
 
     def render(self, scope: Mapping[str, Any]) -> Any:
+        path = self.expression.path
+        if path is not None and (found := look_up(scope, path)) is not UNDEFINED:
+            return found  # nothing is required of a path, and nothing can fail
         if self.expression.has_missing_inputs(scope):
             return OMIT
         if self.expression.lacks_session(scope):

@@ -24,6 +24,9 @@ COMMANDS: Final[Mapping[str, str]] = {
         "without a query. With `--issuer` it is required."
     ),
     "invalid-scope-tools": "`--scope-tools` is not `SCOPE=GLOB`, such as `tools:read=weather.*`.",
+    "invalid-caller-variable": (
+        "`--caller-variable` is not `NAME=HEADER`, names a variable twice, or names a header with a meaning of its own."
+    ),
     "oauth-options-conflict": "An option needs `--issuer`, or contradicts it.",
     "issuer-unreachable": (
         "The metadata or the keys of the authorization server cannot be fetched. The last keys are used for a day; "
@@ -38,6 +41,7 @@ COMMANDS: Final[Mapping[str, str]] = {
         "`--shared`, the file of `--shared-file` or `UTCP_WS_MCP_SHARED` is not the URL of a Redis server; or the "
         "URL of `--shared` contains a password."
     ),
+    "invalid-shared-key": "The key of `--shared-key-file` or `UTCP_WS_MCP_SHARED_KEY` is too short to be random.",
     "shared-store-refused": (
         "The shared store refuses the login, lacks a permission for its user, or is no Redis server."
     ),
@@ -49,6 +53,16 @@ COMMANDS: Final[Mapping[str, str]] = {
     # Access tokens
     "subject-rate-exceeded": "A subject calls more tools in a second than `--requests-per-subject` allows.",
     "scope-required": "The access token has no scope that allows the tool.",
+    # Values of callers
+    "caller-value-missing": "A request does not have the header that brings a value which the tool needs.",
+    "caller-value-refused": (
+        "A header that brings a value of the caller occurs twice, or its value has characters or a length that are not "
+        "allowed."
+    ),
+    "too-many-callers": (
+        "As many callers with values of their own are calling as the server has places for: 256, and 8 for each "
+        "subject of an authorization server."
+    ),
     # Installation into a host
     "host-file-invalid": (
         "The file of the host is not valid at the reported line: it is not JSON with comments, a key appears "
@@ -96,11 +110,15 @@ COMMANDS: Final[Mapping[str, str]] = {
     "invalid-grant": "`--allow-host` is not HOST or HOST:PORT, or `--allow-variable` is not NAME@HOST.",
     "invalid-author-arguments": "A tool of `author` was called with arguments that its schema does not allow.",
     "invalid-manifest-name": "The name of a manifest has other characters than letters, digits, `_` and `-`.",
-    "manifest-not-saved": "A manifest cannot be written to the folder of `author`, or the folder has too many of them.",
+    "manifest-not-saved": (
+        "A manifest cannot be written to the folder of `author` or from `studio`, or the folder has too many of them."
+    ),
     "manifest-not-found": "The folder of `author` has no manifest of this name, or it is no regular file.",
     "reserved-name": "A tool of a manifest would have the name of a tool of `author`.",
-    "try-timeout": "`try_call` or `import_description` of `author` took longer than it may.",
+    "try-timeout": "`try_call` or `import_description` of `author`, or an import of `studio`, took longer than it may.",
+    # Studio
+    "invalid-studio-input": "What was typed in the studio cannot be meant, or cannot be done now.",
     # The program
-    "port-in-use": "The port is used by another program, perhaps by another `demo`.",
+    "port-in-use": "The port is used by another program, perhaps by another `demo` or `studio`.",
     "internal-error": "A bug of utcp-ws-mcp.",
 }

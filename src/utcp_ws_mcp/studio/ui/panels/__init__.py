@@ -1,0 +1,1 @@
+"""One module for each panel; `build` draws it into the open tab."""
