@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -78,6 +79,7 @@ class StudioSession:
 
     def __post_init__(self) -> None:
         self.live = LiveBridge(lambda: self.announce(Topic.TOOLS))
+        self.live.observe(self.conversation.observer(self.live.redactor))
 
     @property
     def environ(self) -> dict[str, str]:
@@ -139,6 +141,11 @@ class StudioSession:
         file = self.manifest.path or Path(NEW_FILE)
         return load_text(self.manifest.text, file, {**self.environ, **(extra or {})})
 
+    async def close(self) -> None:
+        """End all connections; what was typed stays."""
+        self.live.close()
+        await self.conversation.close()
+
 
 def open_session(options: StudioOptions) -> StudioSession:
     """Return a session with the manifest of the options; an entry of the catalogue becomes a new manifest.
@@ -164,6 +171,7 @@ class Sessions:
 
     options: StudioOptions
     _by_tab: dict[str, StudioSession] = field(default_factory=dict)
+    _pages: Counter[str] = field(default_factory=Counter)
 
     def enter(self, tab: str) -> StudioSession:
         """Return the session of a tab, which is new if the tab is.
@@ -173,9 +181,22 @@ class Sessions:
         """
         session = self._by_tab.pop(tab, None) or open_session(self.options)
         self._by_tab[tab] = session
-        while len(self._by_tab) > MAX_SESSIONS:
-            self._by_tab.pop(next(iter(self._by_tab))).live.close()
+        self._pages[tab] += 1
+        left = [each for each in self._by_tab if not self._pages[each]]
+        for each in left[: max(0, len(self._by_tab) - MAX_SESSIONS)]:
+            del self._by_tab[each]
         return session
+
+    async def leave(self, tab: str) -> None:
+        """End the connections of a tab that shows the page no more; a page that is loaded again has entered before."""
+        self._pages -= Counter([tab])
+        if not self._pages[tab] and tab in self._by_tab:
+            await self._by_tab[tab].close()
+
+    async def close(self) -> None:
+        """End the connections of all tabs."""
+        for session in self._by_tab.values():
+            await session.close()
 
     def redact(self, text: str) -> str:
         """Return a text, such as a line of the log, without the values that were typed in any tab."""
