@@ -100,9 +100,9 @@ def longest_conversation(document: Any) -> HarConversation | None:
     """Return the conversation with the endpoint of a HAR file that has the most messages; None if there is none."""
     groups = _by_url(_entries(document)) if isinstance(document, dict) else {}
     recorded = []
-    for address, group in groups.items():
+    for written, group in groups.items():
         with suppress(BridgeError):  # a URL that no endpoint has; the report of the import names it
-            recorded.append(_recorded(address, group))
+            recorded.append(_recorded(written, group))
     if not recorded:
         return None
     endpoint, url, messages = max(recorded, key=lambda each: len(each[2]))

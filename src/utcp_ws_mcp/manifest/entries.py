@@ -78,6 +78,16 @@ class ManifestEntry:
         )
 
     @property
+    def own_values(self) -> Mapping[str, str]:
+        """Return the values of the variables that callers do not bring."""
+        return {name: value for name, value in self.variables.items() if name not in self.caller_variables}
+
+    @property
+    def caller_values(self) -> tuple[str, ...]:
+        """Return the values that a caller has brought, which are all secret; none if stand-ins are in their place."""
+        return () if self.awaits_caller else tuple(self.variables[name] for name in sorted(self.caller_variables))
+
+    @property
     def uses_discovery(self) -> bool:
         """Return whether the manual of the endpoint is requested."""
         if self.template is None:

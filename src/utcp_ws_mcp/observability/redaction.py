@@ -172,8 +172,9 @@ def _entry_secrets(entry: ManifestEntry) -> Iterator[str]:
         if template.auth is not None:
             yield from _secret_fields(template.auth)
     referred = {name for template in templates for name in re.findall(r"\$\{?(\w+)", template.url.partition("?")[0])}
-    yield from (value for name, value in entry.variables.items() if name not in referred and not is_user_name(name))
-    yield from (entry.variables[name] for name in entry.caller_variables & entry.variables.keys())
+    variables = entry.own_values
+    yield from (value for name, value in variables.items() if name not in referred and not is_user_name(name))
+    yield from entry.caller_values
     yield from (value for name, value in entry.own_variables.items() if not is_user_name(name))
 
 
@@ -187,8 +188,8 @@ def _entry_credentials(entry: ManifestEntry) -> Iterator[str]:
         if template.auth is not None:
             yield from _secret_fields(template.auth)
         named = credential_variables(template) if entry.variables else ()
-        yield from (value for name, value in entry.variables.items() if name in named)
-    yield from (entry.variables[name] for name in entry.caller_variables & entry.variables.keys())
+        yield from (value for name, value in entry.own_values.items() if name in named)
+    yield from entry.caller_values
     yield from (value for name, value in entry.own_variables.items() if not is_user_name(name))
 
 
