@@ -13,13 +13,14 @@ CLIENTS := sdk1 sdk2 mcp-use
 AGENT_HOSTS := claude-code codex gemini-cli opencode-ai copilot qwen-code cline cli
 AGENT_FRAMEWORKS := langgraph pydantic-ai openai-agents llama-index crewai google-adk smolagents fastmcp
 LIGHT_HOSTS := gemini-cli cli
+KUBERNETES := 1.37
 MEASURED = $(if $(NIGHTLY),--nightly) $(if $(LIGHT),--light) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again $(AGAIN))
 BUILD_REQUIRES := import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "$(EDITABLES)", sep="\n")
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security mutants import author real catalogue browser lint check docs docs-check reference examples pictures requirements clean
+.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security fleet deploy-check mutants import author real catalogue browser lint check docs docs-check reference examples pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -100,6 +101,18 @@ reliability: venv ## Verify the delivery guarantees; NIGHTLY=1 large size, LIGHT
 security: venv ## Verify the security guarantees; the same variables as for reliability
 	@$(BIN)/python -m verification.security $(MEASURED)
 
+fleet: venv ## Verify what replicas share, with a real Redis and nginx; the same variables as for reliability
+	@$(BIN)/python -m verification.fleet $(MEASURED)
+
+deploy-check: build/deploy/.stamp ## Check the files of deploy/ with the schemas of Docker Compose and Kubernetes
+	build/deploy/bin/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	build/deploy/bin/kubernetes-validate --strict --kubernetes-version $(KUBERNETES) deploy/kubernetes/*.yaml
+
+build/deploy/.stamp: scripts/deploy/python.txt
+	'$(PYTHON)' -m venv --clear build/deploy
+	build/deploy/bin/python -m pip install --quiet --no-compile -r $<
+	@touch $@
+
 mutants: venv ## Change the code at random places and see whether a test fails; SIZE=200 mutants, SEED=1 repeats a sample
 	@$(BIN)/python -m verification.mutants $(if $(SIZE),--size $(SIZE)) $(if $(SEED),--seed $(SEED))
 
@@ -159,6 +172,7 @@ pictures: venv ## Render the terminal pictures of the documentation
 requirements: $(UV) ## Pin the newest versions that pyproject.toml allows
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
 	$(COMPILE) pyproject.toml --extra dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra redis --constraint requirements/dev.txt --output-file requirements/image.txt
 	'$(PYTHON)' -c '$(BUILD_REQUIRES)' | \
 		$(COMPILE) - --constraint requirements/dev.txt --output-file requirements/build.txt
 

@@ -63,6 +63,7 @@ OWNERS = {
     "prometheus_client": {"observability.metrics"},
     "opentelemetry": {"observability.opentelemetry"},
     "redis": {"client.shared.store"},
+    "cryptography": {"client.shared.tokens"},
     "click": {"cli"},
     "msgpack": {"core.codecs.msgpack_cbor"},
     "cbor2": {"core.codecs.msgpack_cbor"},

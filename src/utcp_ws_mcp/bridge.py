@@ -206,6 +206,7 @@ class Bridge(BridgeStatus, FeedAccess):
             self._observe,
             trace_rules=self._trace_rules,
             on_tokens=self._redact.add_tokens,
+            token_store=self.fleet.tokens if self.fleet is not None else None,
         )
 
     def _make_discovery_task(self, entry: ManifestEntry) -> DiscoveryTask:

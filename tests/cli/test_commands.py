@@ -413,6 +413,12 @@ OAUTH = ["--issuer", "https://i.example", "--audience", "https://m.example/mcp"]
             {"UTCP_WS_MCP_SHARED": "h:p4ss"},
             "UTCP_WS_MCP_SHARED is not the URL of a Redis",
         ),
+        (["--http", "0", "--no-auth", "--shared-key-file", "/dev/null"], {}, "--shared-key-file needs --shared"),
+        (
+            ["--http", "0", "--no-auth", "--shared", "redis://h"],
+            {"UTCP_WS_MCP_SHARED_KEY": "short"},
+            "[invalid-shared-key]",
+        ),
         (["--http", "0", "--token-file", "/nowhere"], {}, "'/nowhere' does not exist"),
     ],
 )

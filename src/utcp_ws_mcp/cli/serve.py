@@ -16,6 +16,7 @@ from ..server.http.defaults import (
     DEFAULT_HOST,
     DEFAULT_MAX_SESSIONS,
     DEFAULT_PORT,
+    SHARED_KEY_VARIABLE,
     SHARED_VARIABLE,
     TOKEN_VARIABLE,
 )
@@ -119,6 +120,12 @@ _http_options = combine(
         "--shared-file",
         type=click.Path(path_type=Path, dir_okay=False, exists=True),
         help="A file with the URL of --shared.",
+    ),
+    click.option(
+        "--shared-key-file",
+        type=click.Path(path_type=Path, dir_okay=False, exists=True),
+        help="With --shared: share the OAuth2 tokens of endpoints as well, encrypted with the key in this file; by "
+        f"default ${SHARED_KEY_VARIABLE}.",
     ),
     click.option(
         "--fleet",
@@ -250,18 +257,23 @@ def _shared_store_options(http: dict[str, Any]) -> SharedOptions | None:
     """
     from ..server.http.config import SharedOptions
 
-    url, file, fleet = (http.pop(name) for name in ("shared", "shared_file", "fleet"))
+    url, file, fleet, key_file = (http.pop(name) for name in ("shared", "shared_file", "fleet", "shared_key_file"))
+    source = "--shared"
     if url is not None and file is not None:
         raise click.UsageError("--shared and --shared-file contradict each other; remove one of them")
-    if url is not None:
-        return SharedOptions(url, "--shared", fleet or DEFAULT_FLEET)
     if file is not None:
-        return SharedOptions(_read_text(file, "--shared-file"), f"{file} (--shared-file)", fleet or DEFAULT_FLEET)
-    if text := os.environ.get(SHARED_VARIABLE):
-        return SharedOptions(text, SHARED_VARIABLE, fleet or DEFAULT_FLEET)
-    if fleet is not None:
-        raise click.UsageError("--fleet needs --shared")
-    return None
+        url, source = _read_text(file, "--shared-file"), f"{file} (--shared-file)"
+    if url is None and (text := os.environ.get(SHARED_VARIABLE)):
+        url, source = text, SHARED_VARIABLE
+    if url is None:
+        for name, value in {"--fleet": fleet, "--shared-key-file": key_file}.items():
+            if value is not None:
+                raise click.UsageError(f"{name} needs --shared")
+        return None
+    key, key_source = os.environ.get(SHARED_KEY_VARIABLE) or None, SHARED_KEY_VARIABLE
+    if key_file is not None:
+        key, key_source = _read_text(key_file, "--shared-key-file"), f"{key_file} (--shared-key-file)"
+    return SharedOptions(url, source, fleet or DEFAULT_FLEET, key, key_source)
 
 
 def _reject_http_options(http: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ COMMANDS: Final[Mapping[str, str]] = {
         "`--shared`, the file of `--shared-file` or `UTCP_WS_MCP_SHARED` is not the URL of a Redis server; or the "
         "URL of `--shared` contains a password."
     ),
+    "invalid-shared-key": "The key of `--shared-key-file` or `UTCP_WS_MCP_SHARED_KEY` is too short to be random.",
     "shared-store-refused": (
         "The shared store refuses the login, lacks a permission for its user, or is no Redis server."
     ),

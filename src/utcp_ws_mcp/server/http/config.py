@@ -22,11 +22,13 @@ LISTEN_BACKLOG: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class SharedOptions:
-    """The options of the shared store: its URL, where that was given, and the name of the fleet."""
+    """The options of the shared store: URL, name of the fleet, key of the tokens, and where URL and key were given."""
 
     url: str = field(repr=False)
     source: str
     fleet: str
+    key: str | None = field(default=None, repr=False)
+    key_source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
