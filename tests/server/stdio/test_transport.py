@@ -184,7 +184,7 @@ PADDING = [b"\xef\xbb\xbf", b"\0", b"\0\0 \t", b"\r\n\n \n\0\n", b"\x1b\x07", b"
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [*zip(PADDING, cycle([b"", b"\r", b"\0"]), strict=False)]
+    [*zip(PADDING, cycle([b"", b"\r", b"\0"]), strict=False)],
     ids=lambda padding: repr(padding)[2:-1],
 )
 async def test_padding_around_a_line_is_ignored(tmp_path: Path, before: bytes, after: bytes) -> None:
