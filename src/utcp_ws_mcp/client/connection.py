@@ -309,10 +309,11 @@ class Connection:
         """
         if not self._websocket.is_open:
             return False
+        more = len(self.dispatcher) > 1  # calls that run at the same time were often made, and send, at the same time
         for message in messages:
             shown = self._framer.for_display(message) if self.trace_rules else message
             self._observe(events.MessageSent(self.manual, shown, purpose))
-            self._websocket.send_nowait(message, automatic=automatic)
+            self._websocket.send_nowait(message, automatic=automatic, more=more)
         return True
 
     async def send(self, messages: Sequence[str | bytes], purpose: str = "") -> bool:

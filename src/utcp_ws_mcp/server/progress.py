@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import anyio
 
+from ..client.wakeup import current_time
 from ..core.codecs.message import redact_beginning, to_json_safe
 from ..core.exchange.result import as_text
 
@@ -31,7 +32,7 @@ class Progress:
         self._report = report
         self._redact = redact
         self._count = 0
-        self._keepalive_at = anyio.current_time() + FIRST_KEEPALIVE
+        self._keepalive_at = current_time() + FIRST_KEEPALIVE
 
     async def report_item(self, item: Any) -> None:
         """Report an item of a stream."""
@@ -40,12 +41,12 @@ class Progress:
 
     async def keepalive(self) -> None:
         """Send a keepalive if one is due."""
-        if anyio.current_time() >= self._keepalive_at:
+        if current_time() >= self._keepalive_at:
             await self._send("waiting for the endpoint")
 
     async def _send(self, message: str) -> None:
         self._count += 1
-        self._keepalive_at = anyio.current_time() + KEEPALIVE_INTERVAL
+        self._keepalive_at = current_time() + KEEPALIVE_INTERVAL
         await self._report(float(self._count), message)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 from ..bridge import Bridge
+from ..client.wakeup import current_time
 from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import collect_stream, partial_stream_text
 from ..core.tools.tool import CompiledTool
@@ -145,7 +146,7 @@ class ToolService:
         arguments = self._listing().restore_arguments(tool, arguments)
         progress = Progress(report, self._redact_result)
         self.running.add(progress)
-        started, code = anyio.current_time(), "cancelled"
+        started, code = current_time(), "cancelled"
         try:
             if caller is not None:
                 caller.admit(tool)
@@ -165,7 +166,7 @@ class ToolService:
         finally:
             self.running.discard(progress)
             if caller is not None:
-                caller.audit(tool.full_name, anyio.current_time() - started, code)
+                caller.audit(tool.full_name, current_time() - started, code)
 
     async def aclose(self) -> None:
         """Close the bridge; calls that still run fail."""
