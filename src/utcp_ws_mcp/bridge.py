@@ -197,6 +197,7 @@ class Bridge(BridgeStatus, FeedAccess):
         # Imports `websockets`: later, for the same reason.
         from .client.connector import Connector
 
+        self._discovery_manager.on_client_imported()
         return Connector(
             self._ambient,
             time.monotonic,
