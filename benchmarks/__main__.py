@@ -13,7 +13,22 @@ from pathlib import Path
 
 from verification.harness.figure import Figure
 
-from . import call, endpoints, feeds, growth, http, listing, memory, payload, start, streams, throughput
+from . import (
+    call,
+    callers,
+    crowd,
+    endpoints,
+    feeds,
+    growth,
+    http,
+    listing,
+    loading,
+    memory,
+    payload,
+    start,
+    streams,
+    throughput,
+)
 from .command import Measure, Size
 from .comparison import Comparison
 
@@ -21,11 +36,14 @@ COMMANDS: dict[str, Measure] = {
     "start": start.measure,
     "call": call.measure,
     "throughput": throughput.measure,
+    "callers": callers.measure,
     "memory": memory.measure,
     "payload": payload.measure,
     "listing": listing.measure,
     "endpoints": endpoints.measure,
     "growth": growth.measure,
+    "crowd": crowd.measure,
+    "loading": loading.measure,
     "streams": streams.measure,
     "feeds": feeds.measure,
     "http": http.measure,
