@@ -14,7 +14,7 @@ from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
 from ..client.manual_cache import ManualCache
 from ..observability.events import Observer, broadcast
-from ..observability.logging import configure_logging, log_event
+from ..observability.logging import configure_logging, log_observer
 from ..observability.redaction import Redactor
 from .reload import watch_manifests
 from .result import DEFAULT_OPTIONS, MessageOptions
@@ -103,7 +103,7 @@ def open_observability(
 ) -> Iterator[Observer]:
     """Configure the log and, if requested, OpenTelemetry; yield one observer for all."""
     configure_logging(options.log_level, redact.guard, as_json=options.json_logs)
-    log = partial(log_event, redact=redact)
+    log = log_observer(redact)
     if gauges is not None:
         gauges.guard = redact.guard
     if gauges is None or not options.otel:
