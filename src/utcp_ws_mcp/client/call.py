@@ -224,8 +224,8 @@ class Call:
             self._lease.start_reading()
         if (reason := connection.take_session_loss()) is not None:
             raise SessionLost(connection.address, reason, Outcome.NOT_SENT)
-        scope = self._scope.with_values(session=connection.state.values)
-        exchange = self._as_argument_error(lambda: connection.dispatcher.open(self.tool.rules, scope))
+        self._scope["session"] = connection.state.values
+        exchange = self._as_argument_error(lambda: connection.dispatcher.open(self.tool.rules, self._scope))
         self._exchange = exchange
         exchange.wake = self._wakeup.set
         if not self.tool.rules.sends_http:
