@@ -13,13 +13,14 @@ CLIENTS := sdk1 sdk2 mcp-use
 AGENT_HOSTS := claude-code codex gemini-cli opencode-ai copilot qwen-code cline cli
 AGENT_FRAMEWORKS := langgraph pydantic-ai openai-agents llama-index crewai google-adk smolagents fastmcp
 LIGHT_HOSTS := gemini-cli cli
+KUBERNETES := 1.37
 MEASURED = $(if $(NIGHTLY),--nightly) $(if $(LIGHT),--light) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again $(AGAIN))
 BUILD_REQUIRES := import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "$(EDITABLES)", sep="\n")
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security mutants import author real catalogue lint check docs docs-check reference examples pictures requirements clean
+.PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security fleet deploy-check mutants import author real catalogue browser lint check docs docs-check reference examples pictures requirements clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -56,6 +57,7 @@ scripts/conformance/node_modules/.stamp: scripts/conformance/package-lock.json
 
 clients: venv scripts/clients/node_modules/.stamp $(CLIENTS:%=build/clients/%/.stamp) $(AGENT_HOSTS:%=scripts/agents/node/%/node_modules/.stamp) $(AGENT_FRAMEWORKS:%=build/agents/%/.stamp) ## Test the MCP clients and agent hosts of docs/project/clients-tested.md (needs Node, about 5 GB); INTO=docs/project/clients-tested.md writes the tables
 	@$(BIN)/python scripts/clients/run.py $(if $(INTO),--into $(INTO))
+	@$(BIN)/python -m scripts.clients.login
 	@$(BIN)/python -m scripts.agents $(if $(INTO),--into $(INTO))
 
 agents: venv $(LIGHT_HOSTS:%=scripts/agents/node/%/node_modules/.stamp) ## Test the two smallest agent hosts (needs Node)
@@ -99,6 +101,18 @@ reliability: venv ## Verify the delivery guarantees; NIGHTLY=1 large size, LIGHT
 security: venv ## Verify the security guarantees; the same variables as for reliability
 	@$(BIN)/python -m verification.security $(MEASURED)
 
+fleet: venv ## Verify what replicas share, with a real Redis and nginx; the same variables as for reliability
+	@$(BIN)/python -m verification.fleet $(MEASURED)
+
+deploy-check: build/deploy/.stamp ## Check the files of deploy/ with the schemas of Docker Compose and Kubernetes
+	build/deploy/bin/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	build/deploy/bin/kubernetes-validate --strict --kubernetes-version $(KUBERNETES) deploy/kubernetes/*.yaml
+
+build/deploy/.stamp: scripts/deploy/python.txt
+	'$(PYTHON)' -m venv --clear build/deploy
+	build/deploy/bin/python -m pip install --quiet --no-compile -r $<
+	@touch $@
+
 mutants: venv ## Change the code at random places and see whether a test fails; SIZE=200 mutants, SEED=1 repeats a sample
 	@$(BIN)/python -m verification.mutants $(if $(SIZE),--size $(SIZE)) $(if $(SEED),--seed $(SEED))
 
@@ -122,6 +136,13 @@ real: venv ## Test the real servers in the folder SERVERS
 
 catalogue: venv ## Call every tool of the entries of the catalogue with the real programs, which are installed on first use
 	$(BIN)/python -m verification.catalogue
+
+browser: venv scripts/browser/node_modules/.stamp ## Test the studio in a headless Chromium, which must be installed (needs Node for axe-core); LIGHT=1 the part of CI
+	@$(BIN)/python -m verification.browser $(if $(AGAIN),--again) $(if $(LIGHT),panels access accessibility,--nightly)
+
+scripts/browser/node_modules/.stamp: scripts/browser/package-lock.json
+	cd scripts/browser && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 lint: venv ## Check lint rules, format and types
 	$(BIN)/ruff check .
@@ -151,6 +172,7 @@ pictures: venv ## Render the terminal pictures of the documentation
 requirements: $(UV) ## Pin the newest versions that pyproject.toml allows
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
 	$(COMPILE) pyproject.toml --extra dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra redis --constraint requirements/dev.txt --output-file requirements/image.txt
 	'$(PYTHON)' -c '$(BUILD_REQUIRES)' | \
 		$(COMPILE) - --constraint requirements/dev.txt --output-file requirements/build.txt
 
@@ -160,5 +182,5 @@ $(UV): $(firstword $(MAKEFILE_LIST))
 	@touch $@
 
 clean: ## Remove all generated files
-	rm -rf .venv .servers build dist scripts/hosts/node_modules scripts/clients/node_modules scripts/agents/node/*/node_modules scripts/bundle/node_modules scripts/conformance/node_modules scripts/importing/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .servers build dist scripts/hosts/node_modules scripts/clients/node_modules scripts/agents/node/*/node_modules scripts/bundle/node_modules scripts/browser/node_modules scripts/conformance/node_modules scripts/importing/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

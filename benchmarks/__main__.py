@@ -21,6 +21,7 @@ from . import (
     feeds,
     growth,
     http,
+    http_clients,
     listing,
     loading,
     memory,
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Measure] = {
     "streams": streams.measure,
     "feeds": feeds.measure,
     "http": http.measure,
+    "http_clients": http_clients.measure,
 }
 MARKS = ("<!-- bench -->", "<!-- /bench -->")
 """The lines around the tables in a page."""

@@ -18,7 +18,7 @@ from typing import Final
 
 from .command import Size, run
 from .comparison import Comparison, Target
-from .environment import OURS, BenchmarkEnvironment, benchmark_environment
+from .environment import OURS, TEMPLATES, BenchmarkEnvironment, benchmark_environment
 from .fixtures import INPUT_SCHEMA
 
 BARE = "the SDK's bare HTTP server, does nothing"
@@ -26,7 +26,7 @@ MINIMUM: Final = {1: 2.0, 32: 5.0, 200: 5.0}
 """The least ratio to the bare server, by connections that call at once."""
 
 START_TIMEOUT: Final = 60.0
-_META: Final = {
+META: Final = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
     "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
@@ -36,7 +36,7 @@ _BODY: Final = json.dumps(
         "jsonrpc": "2.0",
         "id": 1,
         "method": "tools/call",
-        "params": {"name": "m0_t0", "arguments": {"n": 1, "text": "x"}, "_meta": _META},
+        "params": {"name": "m0_t0", "arguments": {"n": 1, "text": "x"}, "_meta": META},
     }
 ).encode()
 
@@ -50,11 +50,11 @@ def measure(size: Size) -> Sequence[Comparison]:
             rate, cpu = defaultdict(list), defaultdict(list)
             for number in range(rounds + 1):
                 for label, (port, process) in ports.items():
-                    before, began = _cpu(process.pid), time.perf_counter()
+                    before, began = cpu_seconds(process.pid), time.perf_counter()
                     asyncio.run(_burst(port, calls, connections))
                     if number:  # the first round warms up
                         rate[label].append(calls / (time.perf_counter() - began))
-                        cpu[label].append((_cpu(process.pid) - before) / calls)
+                        cpu[label].append((cpu_seconds(process.pid) - before) / calls)
             what = f"calls over HTTP, {connections} at once"
             targets = {BARE: Target(minimum, at_least=True)}
             comparisons.append(Comparison(what, "/s", OURS, rate, cpu, targets))
@@ -68,15 +68,14 @@ def measure(size: Size) -> Sequence[Comparison]:
 def servers(environment: BenchmarkEnvironment) -> Iterator[dict[str, tuple[int, subprocess.Popen[bytes]]]]:
     """Run both servers until the block ends; yield their ports and processes by label."""
     manifest = environment.folder / "http.json"
-    template = {
-        "preset": "jsonrpc2",
-        "limits": {"max_in_flight": 2000},
-        "tools": [{"name": "t0", "inputs": INPUT_SCHEMA}],
-    }
-    manifest.write_text(json.dumps({"name": "m0", "url": environment.url(), **template}))
+    common = {"limits": {"max_in_flight": 2000}, "tools": [{"name": "t0", "inputs": INPUT_SCHEMA}]}
+    kinds = {"m0": TEMPLATES["replies"], "s0": TEMPLATES["streams"]}
+    manifest.write_text(
+        json.dumps([{"name": name, "url": environment.url(name), **common, **kind} for name, kind in kinds.items()])
+    )
     ours, bare = _free_port(), _free_port()
     commands = {
-        OURS: (ours, ["-m", "utcp_ws_mcp", str(manifest), "--http", str(ours), "--no-auth"]),
+        OURS: (ours, ["-m", "utcp_ws_mcp", str(manifest), "--http", str(ours), "--no-auth", "--max-sessions", "5000"]),
         BARE: (bare, ["-m", "benchmarks.servers.bare_http", str(bare)]),
     }
     with (environment.folder / "http.log").open("wb") as log:
@@ -113,10 +112,25 @@ def _wait_until_served(port: int) -> None:
             time.sleep(0.05)
 
 
-def _cpu(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Return the CPU seconds of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
+
+
+def request_head(port: int, tool: str, length: int) -> bytes:
+    """Return the head of a call of 2026-07-28 whose body has a length."""
+    head = {
+        "Host": f"127.0.0.1:{port}",
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": tool,
+        "Content-Length": str(length),
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    return f"POST /mcp HTTP/1.1\r\n{lines}\r\n".encode()
 
 
 async def _burst(port: int, calls: int, connections: int) -> None:
@@ -125,17 +139,7 @@ async def _burst(port: int, calls: int, connections: int) -> None:
     Raises:
         RuntimeError: if one of them fails.
     """
-    head = {
-        "Host": f"127.0.0.1:{port}",
-        "Content-Type": "application/json",
-        "Accept": "application/json, text/event-stream",
-        "MCP-Protocol-Version": "2026-07-28",
-        "Mcp-Method": "tools/call",
-        "Mcp-Name": "m0_t0",
-        "Content-Length": str(len(_BODY)),
-    }
-    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
-    request = f"POST /mcp HTTP/1.1\r\n{lines}\r\n".encode() + _BODY
+    request = request_head(port, "m0_t0", len(_BODY)) + _BODY
     left = [calls]
     loop, done = asyncio.get_running_loop(), []
     for _ in range(min(connections, calls)):

@@ -33,6 +33,8 @@ class RedisServer:
 
     folder: Path
     options: tuple[str, ...] = ()
+    configuration: Path | None = None
+    certificate: Path | None = None
     port: int = field(default_factory=free_port)
     process: Process | None = None
 
@@ -40,12 +42,19 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
-    def address(self, username: str | None = None, password: str | None = None) -> StoreAddress:
-        return StoreAddress("127.0.0.1", self.port, 0, tls=False, username=username, password=password)
+    def address(
+        self, username: str | None = None, password: str | None = None, host: str = "127.0.0.1", *, tls: bool = False
+    ) -> StoreAddress:
+        return StoreAddress(host, self.port, 0, tls=tls, username=username, password=password)
 
     async def start(self) -> None:
         assert REDIS is not None
-        command = [REDIS, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.folder)]
+        file = [] if self.configuration is None else [str(self.configuration)]
+        command = [REDIS, *file, "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--save", "", "--dir", str(self.folder)]
+        if self.certificate is not None:
+            command += ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+            command += ["--tls-cert-file", str(self.certificate), "--tls-key-file", str(self.certificate)]
         self.process = await anyio.open_process([*command, *self.options], stderr=None, stdout=None)
         with anyio.fail_after(20):
             while not await self._accepts():
@@ -72,8 +81,10 @@ class RedisServer:
 
 
 @asynccontextmanager
-async def redis_server(folder: Path, *options: str) -> AsyncIterator[RedisServer]:
-    server = RedisServer(folder, options)
+async def redis_server(
+    folder: Path, *options: str, configuration: Path | None = None, certificate: Path | None = None
+) -> AsyncIterator[RedisServer]:
+    server = RedisServer(folder, options, configuration, certificate)
     await server.start()
     try:
         yield server

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "authoring": BELOW_CLI | {"lint", "recorder", "importers"},
     "studio": BELOW_CLI | {"lint", "recorder", "importers", "authoring", "hosts"},
     "plugins": BELOW_BRIDGE | {"bridge"},
-    "hosts": {"errors", "files"},
+    "hosts": BELOW_BRIDGE,
     "cli": BELOW_CLI | {"lint", "recorder", "importers", "authoring", "studio", "hosts", "demo"},
     "__init__": {"bridge", "errors", "client.manifest_files", "client.feeds.reading", "core.exchange.result"},
     "__main__": {"cli"},
@@ -63,6 +63,7 @@ OWNERS = {
     "prometheus_client": {"observability.metrics"},
     "opentelemetry": {"observability.opentelemetry"},
     "redis": {"client.shared.store"},
+    "cryptography": {"client.shared.tokens"},
     "click": {"cli"},
     "msgpack": {"core.codecs.msgpack_cbor"},
     "cbor2": {"core.codecs.msgpack_cbor"},
@@ -281,7 +282,7 @@ def called(path: Path, without: str = "") -> Iterator[str]:
 
 STARTS_A_PROGRAM = {
     "hosts.change": "`claude mcp add`, because Claude Code changes its own file while it runs",
-    "cli.trial_start": "this program, to save the byte code of what a new process imports",
+    "hosts.trial_start": "this program, to save the byte code of what a new process imports",
 }
 """The modules that may start one."""
 

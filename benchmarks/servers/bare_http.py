@@ -1,4 +1,4 @@
-"""The SDK's streamable HTTP server with a tool that does nothing: the cost of MCP over HTTP itself."""
+"""The SDK's streamable HTTP server with tools that do nothing: the cost of MCP over HTTP itself."""
 
 import sys
 from typing import Any
@@ -11,12 +11,16 @@ from ..fixtures import INPUT_SCHEMA
 
 
 async def list_tools(ctx: Any, params: Any) -> types.ListToolsResult:
-    """Return the tool."""
-    return types.ListToolsResult(tools=[types.Tool(name="m0_t0", description="Echo.", input_schema=INPUT_SCHEMA)])
+    """Return the tools."""
+    named = {"m0_t0": "Echo.", "s0_t0": "Report progress."}
+    tools = [types.Tool(name=name, description=text, input_schema=INPUT_SCHEMA) for name, text in named.items()]
+    return types.ListToolsResult(tools=tools)
 
 
 async def call_tool(ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-    """Return the arguments."""
+    """Return the arguments; report as many items as they say, as progress."""
+    for number in range((params.arguments or {}).get("items", 0)):
+        await ctx.session.report_progress(float(number + 1), None, "item")
     content: list[Any] = [types.TextContent(type="text", text=str(params.arguments))]
     return types.CallToolResult(content=content, structured_content=params.arguments)
 

@@ -26,7 +26,7 @@ from .client.tool_repository import ToolRepository
 from .client.wakeup import current_time
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
-from .errors import BridgeError, ConnectError, Problem
+from .errors import BridgeError, CallerValueMissing, ConnectError, Problem
 from .manifest.entries import ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
@@ -70,6 +70,7 @@ class Bridge(BridgeStatus, FeedAccess):
         redactor: Learns the secrets of the manifests and each token that is fetched, and removes them from texts.
             A program that shows events or errors uses the same one for them.
         fleet: What this process shares with other replicas (`serve --shared`).
+        max_feed_bytes: Bytes of the events that all feeds keep; None: MAX_TOTAL_BYTES.
     """
 
     def __init__(
@@ -83,8 +84,10 @@ class Bridge(BridgeStatus, FeedAccess):
         trace_rules: bool = False,
         redactor: Redactor | None = None,
         fleet: Fleet | None = None,
+        max_feed_bytes: int | None = None,
     ) -> None:
         self.fleet = fleet
+        self._max_feed_bytes = max_feed_bytes
         self._observer = observe
         self._observe: Observer = SelectiveObserver(self._pass_on, events.ignored_by(observe))
         self._redact = Redactor() if redactor is None else redactor
@@ -126,7 +129,7 @@ class Bridge(BridgeStatus, FeedAccess):
         self._pool_manager = PoolManager(self._tasks, self._open_connection, self.fleet)
         self._feed_tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._feeds = LazyFeeds(self._make_feed_manager)
-        self._feeds.start(self.tools.values())
+        self._feeds.start(self._callable_tools.values())
         self._discovery_tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._discovery_manager = DiscoveryManager(self._discovery_tasks, self._make_discovery_task)
         for entry in self.entries:
@@ -166,7 +169,7 @@ class Bridge(BridgeStatus, FeedAccess):
         for name in old - unchanged:
             self._discovery_manager.remove(name)
             self._pool_manager.drain(name)
-        self._feeds.replace(self.tools, unchanged)
+        self._feeds.replace(self._callable_tools, unchanged)
         for entry in self.entries:
             if entry.name not in unchanged:
                 self._discovery_manager.start(entry)
@@ -206,6 +209,7 @@ class Bridge(BridgeStatus, FeedAccess):
             self._observe,
             trace_rules=self._trace_rules,
             on_tokens=self._redact.add_tokens,
+            token_store=self.fleet.tokens if self.fleet is not None else None,
         )
 
     def _make_discovery_task(self, entry: ManifestEntry) -> DiscoveryTask:
@@ -239,6 +243,7 @@ class Bridge(BridgeStatus, FeedAccess):
         try:
             tool = await self._find_tool(name)
             name = tool.full_name
+            self._check_callable(tool)
             valid = self._valid_arguments(tool, arguments)
             if tool.feed is not None:
                 return await self._feeds.read(tool, valid)
@@ -267,6 +272,7 @@ class Bridge(BridgeStatus, FeedAccess):
         """
         started_at = current_time()
         tool = await self._find_tool(name)
+        self._check_callable(tool)
         tool = tool.with_utcp_framing() if utcp_framing else tool
         pool, validated = self._pool_manager.pool(tool.manual), self._valid_arguments(tool, arguments)
         await self._feeds.open_for_call(tool, validated)
@@ -290,6 +296,16 @@ class Bridge(BridgeStatus, FeedAccess):
         if tool is None:
             raise self.unknown_tool(name)
         return tool
+
+    @property
+    def _callable_tools(self) -> Mapping[str, CompiledTool]:
+        awaiting = self.awaiting_callers
+        return {name: tool for name, tool in self.tools.items() if tool.manual not in awaiting}
+
+    def _check_callable(self, tool: CompiledTool) -> None:
+        """Raise CallerValueMissing for a tool with stand-ins for the values of a caller."""
+        if tool.manual in self.awaiting_callers:
+            raise CallerValueMissing(tool.full_name)
 
     def _valid_arguments(self, tool: CompiledTool, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the arguments of a call, checked. Texts that are read as JSON are logged once for each tool."""
@@ -343,6 +359,7 @@ class Bridge(BridgeStatus, FeedAccess):
             fleet=self.fleet,
             observe=self._observe,
             on_change=self._notify_feeds_changed,
+            **({} if self._max_feed_bytes is None else {"max_total_bytes": self._max_feed_bytes}),
         )
 
     def _notify_feeds_changed(self) -> None:

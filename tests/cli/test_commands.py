@@ -397,6 +397,8 @@ OAUTH = ["--issuer", "https://i.example", "--audience", "https://m.example/mcp"]
         (["--http", "0", "--issuer", "i.example", "--audience", "https://m.example"], {}, "[invalid-issuer]"),
         (["--http", "0", "--no-auth", *OAUTH], {}, "[oauth-options-conflict]"),
         (["--http", "0", *OAUTH, "--scope-tools", "tools"], {}, "[invalid-scope-tools]"),
+        (["--caller-variable", "A=X-A"], {}, "--caller-variable needs --http"),
+        (["--http", "0", "--no-auth", "--caller-variable", "A"], {}, "[invalid-caller-variable]"),
         (["--shared", "redis://localhost"], {}, "--shared needs --http"),
         (["--fleet", "a"], {}, "--fleet needs --http"),
         (["--http", "0", "--no-auth", "--fleet", "a"], {}, "--fleet needs --shared"),
@@ -411,6 +413,12 @@ OAUTH = ["--issuer", "https://i.example", "--audience", "https://m.example/mcp"]
             {"UTCP_WS_MCP_SHARED": "h:p4ss"},
             "UTCP_WS_MCP_SHARED is not the URL of a Redis",
         ),
+        (["--http", "0", "--no-auth", "--shared-key-file", "/dev/null"], {}, "--shared-key-file needs --shared"),
+        (
+            ["--http", "0", "--no-auth", "--shared", "redis://h"],
+            {"UTCP_WS_MCP_SHARED_KEY": "short"},
+            "[invalid-shared-key]",
+        ),
         (["--http", "0", "--token-file", "/nowhere"], {}, "'/nowhere' does not exist"),
     ],
 )
@@ -422,6 +430,27 @@ def test_what_http_cannot_be_served_with_is_one_sentence(
     assert sentence in refused.stderr
     assert "Traceback" not in refused.stderr
     assert "p4ss" not in refused.stderr
+
+
+def with_caller_variable(manifest: Path) -> Path:
+    """The manifest with a value of the caller in the handshake."""
+    document = json.loads(manifest.read_text())
+    (entry,) = document if isinstance(document, list) else [document]
+    file = manifest.with_name("callers.json")
+    file.write_text(json.dumps({**entry, "headers": {"X-Key": "${caller:KEY}"}}))
+    return file
+
+
+def test_a_value_of_the_caller_needs_a_header_over_http_and_is_a_variable_elsewhere(manifest: Path) -> None:
+    file = with_caller_variable(manifest)
+    refused = run("serve", str(file), "--http", "0", "--no-auth", KEY="of-the-operator")
+    assert refused.returncode == 2
+    assert "Start with --caller-variable KEY=HEADER. [caller-variable-without-header]" in refused.stderr
+    assert json.loads(run("call", str(file), "m.echo", "n=1", KEY="of-the-user").stdout) == {"n": 1}
+    assert "KEY is not set" in run("call", str(file), "m.echo", "n=1").stderr
+    checked = run("check", str(file))
+    assert checked.returncode == 0
+    assert "callers bring KEY" in checked.stdout
 
 
 def test_a_port_in_use_is_one_sentence(manifest: Path) -> None:

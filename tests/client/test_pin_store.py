@@ -48,6 +48,13 @@ async def offered(
             return set(bridge.tools), withheld
 
 
+async def test_a_strict_manual_is_served_from_approvals_that_are_only_read(tmp_path: Path) -> None:
+    await offered(tmp_path, "strict", [TOOL], approve="m.a")
+    before = {file.name: file.stat() for file in tmp_path.glob("pins*")}
+    assert await offered(tmp_path, "strict", [TOOL, {**TOOL, "name": "b"}]) == ({"m.a"}, {"m.b"})
+    assert {file.name: file.stat() for file in tmp_path.glob("pins*")} == before
+
+
 CHANGES: list[dict[str, Any]] = [
     {"description": "Adds "},
     {"description": "Adds.\u200b"},

@@ -44,4 +44,9 @@ def test_what_is_copied_is_there_and_is_not_ignored() -> None:
         assert (ROOT / source).exists(), source
         assert any(fnmatch(source.rstrip("/"), pattern) for pattern in kept), source
     assert "requirements/build.txt" in " ".join(values("RUN"))
-    assert (ROOT / "requirements" / "runtime.txt").exists()
+    assert "requirements/image.txt" in " ".join(values("RUN"))
+
+
+def test_the_image_has_what_replicas_need_to_share() -> None:
+    pinned = (ROOT / "requirements" / "image.txt").read_text(encoding="utf-8")
+    assert re.findall(r"^(?:redis|cryptography)(?===)", pinned, re.MULTILINE) == ["cryptography", "redis"]

@@ -95,8 +95,9 @@ async def nginx(folder: Path, ports: list[int], trust: ssl.SSLContext) -> AsyncI
     text = CONFIGURATION.read_text(encoding="utf-8")
     port = free_port()
     changed = {
-        r"10\.0\.0\.11:8080": f"127.0.0.1:{ports[0]}",
-        r"10\.0\.0\.12:8080": f"127.0.0.1:{ports[1]}",
+        r"mcp-1:8080": f"127.0.0.1:{ports[0]}",
+        r"mcp-2:8080": f"127.0.0.1:{ports[1]}",
+        r" +server mcp-3:8080.*;\n": "",
         r"listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
         r"/etc/ssl/\S+(?=;)": f"{folder}/cert.pem",
         r"/run/nginx\.pid": f"{folder}/nginx.pid",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from verification.fleet.__main__ import COMMANDS as FLEET
 from verification.reliability.__main__ import COMMANDS as RELIABILITY
 from verification.security.__main__ import COMMANDS as SECURITY
 
@@ -17,6 +18,7 @@ SECURITY_POLICY = ROOT / "SECURITY.md"
 PAGES = [*sorted((ROOT / "docs" / "explanation").glob("*.md")), SECURITY_POLICY]
 THREATS = SECURITY_POLICY.read_text(encoding="utf-8").partition("## Threats")[2]
 SECURITY_METHOD = (ROOT / "verification" / "security" / "README.md").read_text(encoding="utf-8")
+FLEET_METHOD = (ROOT / "verification" / "fleet" / "README.md").read_text(encoding="utf-8")
 METHOD = (ROOT / "verification" / "reliability" / "README.md").read_text(encoding="utf-8")
 
 
@@ -43,3 +45,7 @@ def test_each_threat_has_a_rule_a_module_and_a_test() -> None:
 
 def test_the_commands_of_make_reliability_are_described_where_they_are() -> None:
     assert {name for name in RELIABILITY if f"`{name}`" not in METHOD} == set()
+
+
+def test_the_commands_of_make_fleet_are_described_where_they_are() -> None:
+    assert {name for name in FLEET if f"`{name}`" not in FLEET_METHOD} == set()

@@ -344,6 +344,31 @@ MESSAGES = [
         ),
     ),
     (
+        e.CallerValueMissing("m.t", ["X-A", "X-B"]),
+        (
+            "m.t was not called: the request has no header X-A and no header X-B. Send it with your own value. "
+            "[caller-value-missing]"
+        ),
+    ),
+    (
+        e.CallerValueMissing("m.t"),
+        (
+            "m.t was not called: it has no caller. Call it through `serve --http --caller-variable`. "
+            "[caller-value-missing]"
+        ),
+    ),
+    (
+        e.CallerValueRefused("m.t", ["X-A"], "is not usable: expected once"),
+        "m.t was not called: the header X-A is not usable: expected once. [caller-value-refused]",
+    ),
+    (
+        e.TooManyCallers("m.t", 8, of_subject=True),
+        (
+            "m.t was not called: you have calls with 8 different values running, as many as may be. "
+            "Call again when one of them has ended. [too-many-callers]"
+        ),
+    ),
+    (
         e.SubjectRateExceeded(5, 0.25),
         (
             "the call was not sent: each user may call 5 tools a second here. Call again in 0.2 s. "

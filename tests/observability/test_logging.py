@@ -13,7 +13,7 @@ import pytest
 
 from utcp_ws_mcp.observability import events, feed_events
 from utcp_ws_mcp.observability.logging import Trace, configure_logging, log_event, log_observer
-from utcp_ws_mcp.observability.redaction import redactor
+from utcp_ws_mcp.observability.redaction import Redactor, SinkRedactor, redactor
 
 
 @pytest.fixture(autouse=True)
@@ -202,7 +202,7 @@ CRASHES = {
 def test_a_crash_is_logged_without_secrets(program: str) -> None:
     head = (
         "from utcp_ws_mcp.observability.logging import configure_logging\n"
-        "from utcp_ws_mcp.observability.redaction import redactor\n"
+        "from utcp_ws_mcp.observability.redaction import Redactor, SinkRedactor, redactor\n"
         "configure_logging('warning', redactor(['topsecret-value']), as_json=True)\n"
     )
     done = subprocess.run([sys.executable, "-c", head + program], capture_output=True, text=True, check=False)
@@ -239,3 +239,18 @@ def test_events_that_the_level_leaves_out_are_ignored(level: str, ignored: set[t
     configure_logging(level)
 
     assert events.ignored_by(log_observer(str)) == ignored
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_caller_cannot_hide_itself_from_the_audit(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
+    shared, eve = Redactor(), Redactor()
+    shared.add_values(["own-of-operator"])
+    eve.add_values(["auth0-eve"])
+    sinks = SinkRedactor(shared)
+    sinks.add(eve)
+    configure_logging("info", sinks.guard, as_json=as_json, audit_guard=sinks.guard_audit)
+    log_event(events.SubjectCalled("auth0-eve", "app", "m.t", 0.1, None))
+    log_event(events.WarningIssued("auth0-eve own-of-operator"))
+    audit, warning = capsys.readouterr().err.splitlines()
+    assert "auth0-eve (app) called m.t" in audit
+    assert "*** ***" in warning

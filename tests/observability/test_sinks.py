@@ -40,11 +40,12 @@ GUARDED = {
 OWN_WORDS = {
     "core.value_size: pickler.dump": "counts bytes, writes none",
     "server.run: print": "an address",
+    "studio.ui.server: print": "an address, with the token of this start",
     "server.http.connections: transport.write": "fixed responses",
     "server.http.connections: self.transport.write": "fixed responses",
     "cli.install: click.confirm": "a fixed question",
     "cli.init: new.write": "a file of the package",
-    "cli.trial_start: manifest.write_text": "a manifest of this module, in a folder that is removed",
+    "hosts.trial_start: manifest.write_text": "a manifest of this module, in a folder that is removed",
     "cli.import_: click.confirm": "a question with a path of the user",
     "importers.schemas: run.write": "returns a schema, writes none",
     "importers.schemas: self.write": "returns a schema, writes none",

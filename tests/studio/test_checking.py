@@ -19,7 +19,7 @@ def check(document: object, **variables: str) -> list[tuple[Severity, str, str]]
     text = document if isinstance(document, str) else json.dumps(document, indent=2)
     session = open_session(StudioOptions(environ=variables))
     session.set_text(text)
-    found = [(each, each.span(text)) for each in check_text(session)]
+    found = [(each, each.span(text)) for each in check_text(session).findings]
     return [(each.severity, each.code, text[start:end]) for each, (start, end) in found]
 
 
@@ -31,7 +31,7 @@ def test_an_error_underlines_its_value_and_has_the_description_of_its_field() ->
     assert check({**RIGHT, "response_format": "xml"})[0] == (Severity.ERROR, "invalid-value", '"xml"')
     session = open_session(StudioOptions())
     session.set_text(json.dumps({**RIGHT, "response_format": "xml"}))
-    (finding,) = check_text(session)
+    (finding,) = check_text(session).findings
     assert finding.description.startswith("response_format: ")
     assert str(finding).startswith("error: response_format: ")
 
@@ -41,6 +41,11 @@ def test_a_missing_variable_is_no_error_and_is_found_again_when_it_is_set() -> N
 
     assert (Severity.MISSING, "variable-not-set") in [each[:2] for each in check(document)]
     assert Severity.MISSING not in [each[0] for each in check(document, KEY_OF_API="x")]
+    session = open_session(StudioOptions())
+    session.set_text(json.dumps(document))
+    assert check_text(session).missing == ("KEY_OF_API",)
+    session.set_variable("KEY_OF_API", "x")
+    assert check_text(session).missing == ()
 
 
 def test_a_text_that_is_no_json_is_an_error_at_its_place() -> None:

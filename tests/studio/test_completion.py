@@ -59,6 +59,13 @@ def test_a_key_is_written_with_a_value_of_its_type_unless_it_has_one() -> None:
     assert there["name"] == '"name"'
 
 
+def test_a_key_before_another_one_is_written_with_a_comma_and_the_cursor_is_put_into_its_value() -> None:
+    text = '{\n  "ur"\n  "name": "x"}'
+    (url,) = (each for each in options_at(place_at(text, text.index("ur") + 2)) if each.label == "url")
+
+    assert (url.text, url.text[: url.caret]) == ('"url": "",', '"url": "')
+
+
 def test_the_word_at_the_place_is_replaced_as_a_whole() -> None:
     text = '{"name": "x", "rep": 1}'
     place = place_at(text, text.index("rep") + 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,12 +13,16 @@ from utcp_ws_mcp.errors import MissingVariable, StudioRefused
 from utcp_ws_mcp.observability import events
 from utcp_ws_mcp.recorder.messages import Mark
 from utcp_ws_mcp.studio import conversation as module
+from utcp_ws_mcp.studio import session as session_module
+from utcp_ws_mcp.studio.calls import RunningCall
 from utcp_ws_mcp.studio.connect_form import ConnectForm
 from utcp_ws_mcp.studio.conversation import Conversation, Direction, State
 from utcp_ws_mcp.studio.drafting import draft_conversation
+from utcp_ws_mcp.studio.session import Sessions, StudioOptions
 from utcp_ws_mcp.studio.shown import MAX_PREVIEW, MAX_SHOWN, pretty, preview, shown_size
 
 from ..peer import PATIENCE, Peer, peer
+from .serving import load
 
 
 async def answer(_: Peer, connection: Any, message: Any) -> None:
@@ -43,8 +48,10 @@ async def until(conversation: Conversation, condition: Any) -> None:
 class Talk:
     """A conversation with a peer, which ends with the block."""
 
-    def __init__(self, environ: dict[str, str] | None = None, **form: Any) -> None:
-        self.conversation = Conversation()
+    def __init__(
+        self, environ: dict[str, str] | None = None, conversation: Conversation | None = None, **form: Any
+    ) -> None:
+        self.conversation = conversation or Conversation()
         self._environ, self._form = environ or {}, form
 
     async def __aenter__(self) -> Conversation:
@@ -134,6 +141,8 @@ async def test_ten_thousand_messages_are_all_there_and_the_draft_is_made_from_th
         assert len(list(conversation.matching("9999"))) == 1
         assert len(conversation.recording.messages) == module.MAX_RECORDED
         assert conversation.recording.full.is_set()
+        await conversation.classify()
+        assert [line.role for line in conversation.matching('"number": 9999')] == ["event"]
 
 
 async def test_a_message_of_16_megabytes_is_shown_cut() -> None:
@@ -204,3 +213,47 @@ def test_a_form_gives_the_endpoint_its_variables_and_the_history() -> None:
         form.remember()
     assert form.history == ["b", "a"]
     assert ConnectForm(message="00ff", binary=True).outgoing() == b"\x00\xff"
+
+
+async def test_a_tab_that_is_left_ends_its_connection_unless_its_page_was_loaded_again() -> None:
+    sessions = Sessions(StudioOptions())
+    session = sessions.enter("tab")
+    async with Talk(conversation=session.conversation) as conversation:
+        assert sessions.enter("tab") is session
+        await sessions.leave("tab")
+        assert conversation.state is State.OPEN
+        await sessions.leave("tab")
+        await until(conversation, lambda: conversation.state is State.CLOSED)
+    async with Talk(conversation=session.conversation) as conversation:
+        await sessions.close()
+        await until(conversation, lambda: conversation.state is State.CLOSED)
+
+
+async def test_tabs_that_were_left_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "MAX_SESSIONS", 2)
+    sessions = Sessions(StudioOptions())
+    first, second = sessions.enter("first"), sessions.enter("second")
+    await sessions.leave("first")
+    sessions.enter("third")
+
+    assert sessions.enter("second") is second
+    assert sessions.enter("first") is not first
+
+
+async def test_messages_of_called_tools_appear_in_the_conversation_of_the_tab(tmp_path: Path) -> None:
+    session = Sessions(StudioOptions()).enter("tab")
+    async with peer(answer) as seen, anyio.create_task_group() as tasks:
+        tool = {"message": {"id": "{{ request_id }}"}, "reply": {"match": "message.id == request_id"}}
+        entry = {
+            "name": "m",
+            "url": seen.url,
+            "request_id": "counter",
+            "network": {"allow": ["loopback"], "plaintext": True},
+            "tools": [{"name": "t", "description": "d", "tool_call_template": tool}],
+        }
+        await session.live.serve(load(tmp_path, entry), 1, lambda run: tasks.start_soon(lambda: run))
+        await RunningCall(session.live).run("m.t", {}, lambda: None)
+        session.live.close()
+    received = [line for line in session.conversation.lines if line.direction is Direction.RECEIVED]
+    assert [line.role for line in received] == ["dropped", "reply"]
+    assert "reply.match holds" in " ".join(received[1].reasons)

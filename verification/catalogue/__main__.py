@@ -19,8 +19,8 @@ from utcp_ws_mcp.client.catalog import CatalogEntry, find_entry, read_catalog
 from .desk import CaseFailed, Desk
 from .programs import CASES
 
-CASE_TIMEOUT = 400
-"""Seconds for one entry, with the start of its program."""
+CASE_TIMEOUT = 1200
+"""Seconds for one entry, with the first installation of its program."""
 
 ROW = "{:<17}{:<44}{:>6}{:>8}{:>9}"
 

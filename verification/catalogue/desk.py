@@ -126,6 +126,13 @@ class Desk:
                 await trigger()
         return found[0]
 
+    async def call_until(self, holds: Callable[[Any], Any], tool: str, /, **arguments: Any) -> Any:
+        """Call a tool until its result is as expected; return that result."""
+        with anyio.fail_after(START_TIMEOUT):
+            while not holds(result := await self.call(tool, **arguments)):  # noqa: ASYNC110  # it asks the program
+                await anyio.sleep(PAUSE)
+        return result
+
     async def event(self, feed: str, trigger: Callable[[], Awaitable[Any]], /, **arguments: Any) -> Any:
         """Return the first event of a feed; the trigger is repeated until there is one."""
         with anyio.fail_after(START_TIMEOUT):

@@ -26,6 +26,8 @@ COMMANDS = (
     "idle_peers",
     "names_and_texts",
     "hanging_dns",
+    "access_tokens",
+    "caller_isolation",
 )
 
 if __name__ == "__main__":

@@ -27,12 +27,13 @@ META: Final = {
 
 @dataclass(slots=True)
 class Service:
-    """A running server: its address, its process, and the calls that reached the endpoint."""
+    """A running server: its address, its process, the calls that reached the endpoint, and what it has logged."""
 
     host: str
     port: int
     process: asyncio.subprocess.Process
     received_calls: list[Any] = field(default_factory=list)
+    log: bytearray = field(default_factory=bytearray)
 
     def memory(self) -> int:
         """Return the resident memory in bytes."""
@@ -53,18 +54,37 @@ async def service(address: str, *options: str, token: str | None = TOKEN) -> Asy
 
     async with serve(answer, "127.0.0.1", 0) as endpoint:
         port = next(iter(endpoint.sockets)).getsockname()[1]
-        with TemporaryDirectory() as folder:
-            manifest = Path(folder) / "manifest.json"
-            tool = {"name": "t", "inputs": {"properties": {}}}
-            url = f"ws://127.0.0.1:{port}/"
-            manifest.write_text(json.dumps({"name": "m", "url": url, "preset": "jsonrpc2", "tools": [tool]}))
-            process = await _start(str(manifest), "--http", address, *options, token=token)
-            try:
-                host, port = await _address(process)
-                yield Service(host, port, process, received_calls)
-            finally:
-                process.terminate()
-                await process.wait()
+        tool = {"name": "t", "inputs": {"properties": {}}}
+        document = {"name": "m", "url": f"ws://127.0.0.1:{port}/", "preset": "jsonrpc2", "tools": [tool]}
+        async with service_of(document, address, *options, token=token) as served:
+            served.received_calls = received_calls
+            yield served
+
+
+@asynccontextmanager
+async def service_of(document: Any, address: str, *options: str, token: str | None = TOKEN) -> AsyncIterator[Service]:
+    """Serve a manifest at an address until the block ends."""
+    with TemporaryDirectory() as folder:
+        manifest = Path(folder) / "manifest.json"
+        manifest.write_text(json.dumps(document))
+        process = await _start(str(manifest), "--http", address, *options, token=token)
+        reading: asyncio.Task[None] | None = None
+        try:
+            host, port = await _address(process)
+            served = Service(host, port, process)
+            reading = asyncio.create_task(_read_log(process, served.log))
+            yield served
+        finally:
+            process.terminate()
+            await process.wait()
+            if reading is not None:
+                await reading
+
+
+async def _read_log(process: asyncio.subprocess.Process, log: bytearray) -> None:
+    assert process.stderr is not None
+    while chunk := await process.stderr.read(1 << 16):
+        log += chunk
 
 
 async def _start(*arguments: str, token: str | None) -> asyncio.subprocess.Process:

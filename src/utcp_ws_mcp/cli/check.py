@@ -15,6 +15,8 @@ from ..authoring.examination import Examination, examine, field_description, mar
 from ..client.catalog import find_manifest
 from ..client.manifest_files import LoadedManifest, check_unique_names, load_manifest
 from ..errors import InvalidManifest
+from ..manifest.caller_variables import ANY_CALLER
+from ..manifest.variables import CallerValues
 from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 from .options import env_file_option, manifests_argument, run
@@ -45,7 +47,8 @@ def check(
     manifests: tuple[Path, ...], strict: bool, online: bool, duration: float, env_files: tuple[Path, ...]
 ) -> None:
     """Validate MANIFESTS and report likely problems; exit with 2 if there is an error, with 1 if an endpoint fails."""
-    checked = check_manifests(manifests, env_files)
+    # Without a connection, the values that callers bring need not be known.
+    checked = check_manifests(manifests, env_files, None if online else ANY_CALLER)
     if online:
         from .probe import probe_endpoints  # only --online needs the client
 
@@ -53,14 +56,16 @@ def check(
     sys.exit(checked.exit_code(strict))
 
 
-def check_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> CheckResult:
+def check_manifests(
+    paths: Sequence[Path], env_files: Sequence[Path], callers: CallerValues | None = None
+) -> CheckResult:
     """Print every error and warning of the manifests on stderr, and a summary of each on stdout."""
     checked: list[LoadedManifest] = []
     has_errors = has_warnings = False
     for path in paths:
         try:
             path = find_manifest(path)  # noqa: PLW2901  # the file of an entry of the catalogue
-            loaded = load_manifest(path, env_files=env_files)
+            loaded = load_manifest(path, env_files=env_files, callers=callers)
             check_unique_names([*checked, loaded])
         except InvalidManifest as invalid:
             _print_problems(invalid)
@@ -70,7 +75,7 @@ def check_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> CheckRe
         checked.append(loaded)
         hide_secrets(Redactor(each.manifest for each in checked))
         text = path.read_text(encoding="utf-8-sig")
-        found = examine(text, loaded, partial(_load_with, path, env_files))
+        found = examine(text, loaded, partial(_load_with, path, env_files, callers))
         _print_examination(found, loaded)
         has_errors |= bool(found.missing)
         has_warnings |= bool(found.warnings)
@@ -78,8 +83,10 @@ def check_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> CheckRe
     return CheckResult(checked, has_errors, has_warnings)
 
 
-def _load_with(path: Path, env_files: Sequence[Path], values: Mapping[str, str]) -> LoadedManifest:
-    return load_manifest(path, {**os.environ, **values}, env_files)
+def _load_with(
+    path: Path, env_files: Sequence[Path], callers: CallerValues | None, values: Mapping[str, str]
+) -> LoadedManifest:
+    return load_manifest(path, {**os.environ, **values}, env_files, callers)
 
 
 def _print_problems(invalid: InvalidManifest) -> None:
@@ -111,4 +118,6 @@ def _summary(loaded: LoadedManifest) -> str:
     parts += [f"{discovered} endpoint{'s' * (discovered != 1)} to discover tools from"] if discovered else []
     disabled = len(loaded.manifest.disabled)
     parts += [f"{disabled} disabled"] if disabled else []
+    names = sorted({name for entry in entries for name in entry.caller_variables})
+    parts += [f"callers bring {', '.join(names)}"] if names else []
     return f"{loaded.manifest.source}: {', '.join(parts)}"

@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
-from ..client.catalog import find_manifest, portable_word
-from ..client.manifest_files import LoadedManifest, load_manifest
-from ..core.tools.mcp_names import has_server_name
 from ..errors import InstallError
 from ..hosts.change import Change
 from ..hosts.hosts import supported_hosts
-from ..hosts.plan import Target, plan_install, plan_uninstall
+from ..hosts.installation import NAME_RULE, SERVER_NAME, Installation, Place, plan_author, plan_server
+from ..hosts.plan import plan_uninstall
+from ..hosts.trial_start import compile_byte_code
 from .author import grant_options, grant_words
 from .check import check_manifests
 from .exit_codes import ExitCode
 from .options import combine, env_file_option
 from .terminal import echo
-from .trial_start import compile_byte_code
-
-CLAUDE_CODE: Final = "claude-code"
-DEFAULT_SERVER_NAME: Final = "websocket"
-"""The name of a server with several call templates."""
-
-AUTHOR_SERVER_NAME: Final = "websocket-author"
-"""The name of the server with which an agent makes manifests."""
-
-INHERITED_ENV: Final = ("HOME", "USER", "LOGNAME", "PATH", "SHELL", "TERM", "LANG", "TMPDIR")
-INHERITED_ENV_WINDOWS: Final = ("APPDATA", "LOCALAPPDATA", "USERPROFILE", "USERNAME", "SYSTEMROOT", "TEMP", "PATH")
-"""Variables that hosts pass to every server; the MCP SDK calls them DEFAULT_INHERITED_ENV_VARS."""
-
-
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
 def _check_name(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
-    if name is not None and not _NAME.match(name):
-        raise click.BadParameter("hosts accept 1 to 64 letters, digits, _ and -")
+    if name is not None and not SERVER_NAME.match(name):
+        raise click.BadParameter(NAME_RULE)
     return name
 
 
@@ -128,63 +109,38 @@ def install_server(options: InstallOptions, manifests: Sequence[Path], env_files
         message = "Not installed: the manifest has errors (listed above). Fix them and run the command again."
         echo(f"{message} [invalid-manifest]", err=True)
         return ExitCode.USAGE_ERROR
-    title = supported_hosts()[options.host].title
-    for warning in (*_shell_only_variables(manifests, env_files, title), *_ephemeral_install_warnings()):
-        echo(f"warning: {warning}", err=True)
-    name = options.name or _default_name(checked.loaded)
-    files = [part for file in env_files for part in ("--env-file", str(file.absolute()))]
-    try:
-        target = _target(options)
-        named = _server_name_option(target, name, checked.loaded)
-        words = [portable_word(manifest, find_manifest(manifest)) for manifest in manifests]
-        command = [*_program_command(), *files, *named, *words]
-        change = plan_install(target, name, command)
-        next_step = "/mcp in a new session shows it" if target.command else target.host.next_step
-        return _confirm_and_apply(change, options, f"{title} has a server {name!r}; {next_step}")
-    except InstallError as refused:
-        echo(str(refused), err=True)
-        return ExitCode.USAGE_ERROR
+    return _show_and_apply(options, lambda: plan_server(_place(options), manifests, env_files, checked.loaded))
 
 
 def install_author(options: InstallOptions, folder: Path, env_files: Sequence[Path], grants: Sequence[str]) -> int:
     """Add the server with which an agent makes manifests in a folder; return the exit code."""
-    title = supported_hosts()[options.host].title
-    for warning in _ephemeral_install_warnings():
-        echo(f"warning: {warning}", err=True)
-    name = options.name or AUTHOR_SERVER_NAME
-    files = [part for file in env_files for part in ("--env-file", str(file.absolute()))]
+    return _show_and_apply(options, lambda: plan_author(_place(options), folder, env_files, grants))
+
+
+def _show_and_apply(options: InstallOptions, plan: Callable[[], Installation]) -> int:
     try:
-        target = _target(options)
-        change = plan_install(target, name, [*_program_command(), "author", *files, *grants, str(folder.absolute())])
-        next_step = "/mcp in a new session shows it" if target.command else target.host.next_step
-        return _confirm_and_apply(change, options, f"{title} has a server {name!r}; {next_step}")
+        planned = plan()
+        for warning in planned.warnings:
+            echo(f"warning: {warning}", err=True)
+        return _confirm_and_apply(planned.change, options, planned.success)
     except InstallError as refused:
         echo(str(refused), err=True)
         return ExitCode.USAGE_ERROR
+
+
+def _place(options: InstallOptions) -> Place:
+    return Place(options.host, options.name, options.config)
 
 
 def uninstall_server(options: InstallOptions) -> int:
     """Remove a server of utcp-ws-mcp from the host; return the exit code."""
     try:
-        name, change = plan_uninstall(_target(options), options.name)
+        name, change = plan_uninstall(_place(options).target(), options.name)
         title = supported_hosts()[options.host].title
         return _confirm_and_apply(change, options, f"{title} no longer has a server {name!r}")
     except InstallError as refused:
         echo(str(refused), err=True)
         return ExitCode.USAGE_ERROR
-
-
-def _target(options: InstallOptions) -> Target:
-    """Return the host and its file.
-
-    A running Claude Code rewrites its file, so its own command makes the change if it is installed.
-    """
-    host = supported_hosts()[options.host]
-    claude = shutil.which("claude") if options.host == CLAUDE_CODE and options.config is None else None
-    if claude is not None:
-        folder = os.environ.get("CLAUDE_CONFIG_DIR") or str(Path.home())
-        return Target(host, Path(folder) / ".claude.json", claude)
-    return Target(host, options.config or host.config_path(sys.platform, os.environ, Path.cwd()))
 
 
 def _confirm_and_apply(change: Change, options: InstallOptions, success_message: str) -> int:
@@ -202,43 +158,3 @@ def _confirm_and_apply(change: Change, options: InstallOptions, success_message:
     echo(success_message)
     compile_byte_code()
     return ExitCode.SUCCESS
-
-
-def _default_name(manifests: Sequence[LoadedManifest]) -> str:
-    names = [entry.name for loaded in manifests for entry in loaded.manifest.entries]
-    return re.sub(r"[^A-Za-z0-9_-]", "-", names[0])[:64] if len(names) == 1 else DEFAULT_SERVER_NAME
-
-
-def _server_name_option(target: Target, name: str, manifests: Sequence[LoadedManifest]) -> list[str]:
-    """Return the option that keeps the host from showing a name twice, such as `mcp__demo__demo_add`."""
-    manuals = [entry.name for loaded in manifests for entry in loaded.manifest.entries]
-    is_repeated = any(has_server_name(manual, name) for manual in manuals)
-    return ["--server-name", name] if target.host.adds_server_name and is_repeated else []
-
-
-def _program_command() -> list[str]:
-    """Return the command that starts this program, with absolute paths: hosts start servers in any folder."""
-    script = Path(sys.executable).with_name("utcp-ws-mcp.exe" if sys.platform == "win32" else "utcp-ws-mcp")
-    return [str(script)] if script.is_file() else [str(Path(sys.executable).absolute()), "-m", "utcp_ws_mcp"]
-
-
-def _shell_only_variables(manifests: Sequence[Path], env_files: Sequence[Path], host_title: str) -> list[str]:
-    """Return a warning for each call template whose variables are set only in this shell."""
-    known = INHERITED_ENV_WINDOWS if sys.platform == "win32" else INHERITED_ENV
-    environ = {name: os.environ[name] for name in known if name in os.environ}
-    loaded = [load_manifest(find_manifest(manifest), environ, env_files) for manifest in manifests]
-    return [
-        f"{disabled.name}: {', '.join(disabled.missing)}: set in this shell, but {host_title} may not have it. "
-        "Write NAME=value to a file that only you can read, and pass it with --env-file FILE."
-        for each in loaded
-        for disabled in each.manifest.disabled
-    ]
-
-
-def _ephemeral_install_warnings() -> list[str]:
-    """Return a warning if this program is in a cache of uv, from which it may be deleted."""
-    parts = Path(sys.prefix).parts
-    if not any(part.startswith(("archive-v", "environments-v")) for part in parts):
-        return []
-    message = "this program is in the cache of uv, which may be cleaned."
-    return [f"{message} Run `uv tool install utcp-ws-mcp`, then install again."]

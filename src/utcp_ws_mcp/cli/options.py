@@ -18,6 +18,7 @@ from ..client.catalog import find_manifest, is_manifest_word
 from ..client.dotenv_files import read_dotenv
 from ..client.manifest_files import LoadedManifest, load_manifest
 from ..errors import BridgeError, InvalidManifest
+from ..manifest.variables import CallerValues
 from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 from .terminal import echo, hide_secrets
@@ -48,11 +49,13 @@ def combine(*options: Decorator) -> Decorator:
     return lambda command: reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
 
-def load_manifests(paths: Sequence[Path], env_files: Sequence[Path]) -> list[LoadedManifest]:
+def load_manifests(
+    paths: Sequence[Path], env_files: Sequence[Path], callers: CallerValues | None = None
+) -> list[LoadedManifest]:
     """Return the loaded manifests, and print their warnings; exit with `USAGE_ERROR` if one is invalid or unknown."""
     loaded: list[LoadedManifest] = []
     try:
-        loaded = [load_manifest(find_manifest(path), env_files=env_files) for path in paths]
+        loaded = [load_manifest(find_manifest(path), env_files=env_files, callers=callers) for path in paths]
     except InvalidManifest as invalid:
         echo(str(invalid), err=True)
         sys.exit(ExitCode.USAGE_ERROR)

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ..errors import ServeOptionsError
+from ..manifest.variables import NO_CALLERS
 from ..server.http.defaults import (
     DEFAULT_FLEET,
     DEFAULT_HOST,
     DEFAULT_MAX_SESSIONS,
     DEFAULT_PORT,
+    SHARED_KEY_VARIABLE,
     SHARED_VARIABLE,
     TOKEN_VARIABLE,
 )
@@ -24,6 +27,7 @@ from .exit_codes import ExitCode
 from .options import combine, env_file_option, load_manifests, manifests_argument, run
 
 if TYPE_CHECKING:
+    from ..server.auth.caller_variables import CallerVariables
     from ..server.auth.options import OAuthOptions
     from ..server.http.config import SharedOptions
 
@@ -118,10 +122,23 @@ _http_options = combine(
         help="A file with the URL of --shared.",
     ),
     click.option(
+        "--shared-key-file",
+        type=click.Path(path_type=Path, dir_okay=False, exists=True),
+        help="With --shared: share the OAuth2 tokens of endpoints as well, encrypted with the key in this file; by "
+        f"default ${SHARED_KEY_VARIABLE}.",
+    ),
+    click.option(
         "--fleet",
         metavar="NAME",
         help="With --shared: the replicas of this name share. They serve the same manifests with the same variables.  "
         f"[default: {DEFAULT_FLEET}]",
+    ),
+    click.option(
+        "--caller-variable",
+        "caller_variable",
+        metavar="NAME=HEADER",
+        multiple=True,
+        help="The header of a request that brings the value of ${caller:NAME}. May be given more than once.",
     ),
     click.option("--no-auth", is_flag=True, help="On loopback only: accept requests without a token."),
     click.option("--allowed-host", "allowed_hosts", multiple=True, help="A Host that clients may use: NAME[:PORT]."),
@@ -157,14 +174,16 @@ def serve(
     **http: Any,
 ) -> None:
     """Serve the tools of MANIFESTS over stdio, or over HTTP. This is the default command."""
-    loaded = load_manifests(manifests, env_files)
+    address = _http_address(http)
+    variables = _caller_variables(http) if address is not None else None
+    stand_ins = None if address is None else variables.stand_ins if variables is not None else NO_CALLERS
+    loaded = load_manifests(manifests, env_files, stand_ins)
     if not any(each.manifest.entries for each in loaded):
         sys.exit(ExitCode.USAGE_ERROR)
     messages, listing = MessageOptions(json_form, max_line_bytes), ListOptions(list_timeout, server_name)
     options = ServeOptions(
         log_level, log_format == "json", otel, meta_tools, not no_fast_path, env_files, messages, listing
     )
-    address = _http_address(http)
     if address is None:
         _reject_http_options(http)
         run(serve_stdio, loaded, options)
@@ -172,7 +191,8 @@ def serve(
 
     token, oauth = _read_token(http.pop("token_file")), _oauth_options(http)
     shared = _shared_store_options(http)
-    run(serve_http, loaded, options, HttpOptions(address, token, oauth=oauth, shared=shared, **http))
+    http |= {"oauth": oauth, "shared": shared, "caller_variables": variables}
+    run(serve_http, loaded, options, HttpOptions(address, token, **http))
 
 
 def _http_address(http: dict[str, Any]) -> str | None:
@@ -195,6 +215,20 @@ def _http_address(http: dict[str, Any]) -> str | None:
         return None
     host, port = host or DEFAULT_HOST, DEFAULT_PORT if port is None else port
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _caller_variables(http: dict[str, Any]) -> CallerVariables | None:
+    """Take the variables of callers out of `http`; None if there is none.
+
+    Raises:
+        UsageError: if one is malformed.
+    """
+    from ..server.auth.caller_variables import parse_caller_variables
+
+    try:
+        return parse_caller_variables(http.pop("caller_variable"))
+    except ServeOptionsError as invalid:
+        raise click.UsageError(str(invalid)) from None
 
 
 def _oauth_options(http: dict[str, Any]) -> OAuthOptions | None:
@@ -223,18 +257,23 @@ def _shared_store_options(http: dict[str, Any]) -> SharedOptions | None:
     """
     from ..server.http.config import SharedOptions
 
-    url, file, fleet = (http.pop(name) for name in ("shared", "shared_file", "fleet"))
+    url, file, fleet, key_file = (http.pop(name) for name in ("shared", "shared_file", "fleet", "shared_key_file"))
+    source = "--shared"
     if url is not None and file is not None:
         raise click.UsageError("--shared and --shared-file contradict each other; remove one of them")
-    if url is not None:
-        return SharedOptions(url, "--shared", fleet or DEFAULT_FLEET)
     if file is not None:
-        return SharedOptions(_read_text(file, "--shared-file"), f"{file} (--shared-file)", fleet or DEFAULT_FLEET)
-    if text := os.environ.get(SHARED_VARIABLE):
-        return SharedOptions(text, SHARED_VARIABLE, fleet or DEFAULT_FLEET)
-    if fleet is not None:
-        raise click.UsageError("--fleet needs --shared")
-    return None
+        url, source = _read_text(file, "--shared-file"), f"{file} (--shared-file)"
+    if url is None and (text := os.environ.get(SHARED_VARIABLE)):
+        url, source = text, SHARED_VARIABLE
+    if url is None:
+        for name, value in {"--fleet": fleet, "--shared-key-file": key_file}.items():
+            if value is not None:
+                raise click.UsageError(f"{name} needs --shared")
+        return None
+    key, key_source = os.environ.get(SHARED_KEY_VARIABLE) or None, SHARED_KEY_VARIABLE
+    if key_file is not None:
+        key, key_source = _read_text(key_file, "--shared-key-file"), f"{key_file} (--shared-key-file)"
+    return SharedOptions(url, source, fleet or DEFAULT_FLEET, key, key_source)
 
 
 def _reject_http_options(http: dict[str, Any]) -> None:

@@ -33,7 +33,9 @@ def studio(manifest: Path | None, port: int | None, no_browser: bool, env_files:
     from ..studio.ui.server import run_studio
 
     async def serve() -> int:
-        await run_studio(StudioOptions(manifest, read_variables(env_files)), port, open_browser=not no_browser)
+        await run_studio(
+            StudioOptions(manifest, read_variables(env_files), env_files), port, open_browser=not no_browser
+        )
         return ExitCode.SUCCESS
 
     run(serve)

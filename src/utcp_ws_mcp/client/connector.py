@@ -25,7 +25,7 @@ from .dial import Resolver, open_socket, open_through_proxy, resolve
 from .handshake import open_websocket
 from .http_steps import HttpStepRunner
 from .login import run_before_connect, run_on_connect
-from .oauth import TokenCache
+from .oauth import TokenCache, TokenStore
 from .resolver import SystemResolvers
 from .tls import make_ssl_context
 from .websocket import WebSocket
@@ -55,6 +55,7 @@ class Connector:
         trace_rules: Whether events explain which rule decided.
         on_tokens: Gets the manual, the credentials that a login fetched, and how many connections the manual can have,
             so that logs and errors can hide them.
+        token_store: Where replicas share tokens; None: this process has its own.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Connector:
         *,
         trace_rules: bool = False,
         on_tokens: TokenCallback = lambda manual, tokens, connections: None,
+        token_store: TokenStore | None = None,
     ) -> None:
         self._ambient = ambient
         self._clock = clock
@@ -73,7 +75,7 @@ class Connector:
         self._observe = observe
         self._trace_rules = trace_rules
         self._on_tokens = on_tokens
-        self._token_cache = TokenCache(clock, ambient.now)
+        self._token_cache = TokenCache(clock, ambient.now, token_store)
         self._ssl_contexts: dict[object, ssl.SSLContext] = {}
         self._refusing_pings: set[str] = set()
         self._failed_predicates: set[tuple[str, str]] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
@@ -16,11 +16,22 @@ from ..manifest.entries import Manifest, ManifestEntry, ReadFile
 from ..manifest.loader import inline_variables, load_document, variable_files
 from ..manifest.models.base import Json
 from ..manifest.validation import join_path
-from ..manifest.variables import VariableResolver
+from ..manifest.variables import CallerValues, VariableResolver
 from .dotenv_files import error_reason, read_dotenv
 
 MAX_MANIFEST_BYTES = 16 << 20
 """The maximum size of a manifest in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedManifest:
+    """A manifest before its variables are bound: what `load_parsed` takes."""
+
+    text: str
+    document: Json
+    resolver: VariableResolver
+    source: str
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +42,35 @@ class LoadedManifest:
         manifest: The manifest.
         tools: The compiled tools that it lists, by the name of their manual.
         files: The files that it depends on, also those that do not exist yet.
+        parsed: What it is loaded from for each caller; None if no variable comes from callers.
     """
 
     manifest: Manifest
     tools: Mapping[str, Sequence[CompiledTool]]
     files: tuple[Path, ...] = ()
+    parsed: ParsedManifest | None = field(default=None, repr=False)
+
+    def for_caller(self, name: str, values: Mapping[str, str]) -> LoadedManifest:
+        """Return one call template with the values of a caller, and everything else as it was when it was loaded.
+
+        Args:
+            name: The name of the call template.
+            values: The values by the names of the variables.
+
+        Raises:
+            InvalidManifest: If the values cannot be used.
+        """
+        assert self.parsed is not None
+        parsed = self.parsed
+        resolver = replace(parsed.resolver, callers=CallerValues(values.get))
+        return load_parsed(parsed.text, parsed.document, resolver, parsed.source, parsed.folder, only=name)
 
 
 def load_manifest(
-    path: str | os.PathLike[str], environ: Mapping[str, str] | None = None, env_files: Sequence[Path] = ()
+    path: str | os.PathLike[str],
+    environ: Mapping[str, str] | None = None,
+    env_files: Sequence[Path] = (),
+    callers: CallerValues | None = None,
 ) -> LoadedManifest:
     """Read and check a manifest.
 
@@ -47,16 +78,21 @@ def load_manifest(
         path: The file.
         environ: The environment for variables; by default that of the process.
         env_files: Dotenv files that come before those of the manifest.
+        callers: Where the values of `${caller:NAME}` come from; None: they are variables like others.
 
     Raises:
         InvalidManifest: With every problem of the file.
     """
     file = Path(path)
-    return load_text(read_manifest_text(file), file, environ, env_files)
+    return load_text(read_manifest_text(file), file, environ, env_files, callers)
 
 
 def load_text(
-    text: str, file: Path, environ: Mapping[str, str] | None = None, env_files: Sequence[Path] = ()
+    text: str,
+    file: Path,
+    environ: Mapping[str, str] | None = None,
+    env_files: Sequence[Path] = (),
+    callers: CallerValues | None = None,
 ) -> LoadedManifest:
     """Check the text of a manifest as if it were in a file, which does not have to exist.
 
@@ -65,6 +101,7 @@ def load_text(
         file: Where the manifest is; relative paths start from its folder.
         environ: The environment for variables; by default that of the process.
         env_files: Dotenv files that come before those of the manifest.
+        callers: Where the values of `${caller:NAME}` come from; None: they are variables like others.
 
     Raises:
         InvalidManifest: With every problem of the text.
@@ -77,14 +114,23 @@ def load_text(
     read = {str(dotenv): read_dotenv(dotenv, str(file)) for dotenv in existing}
     names = {name: dotenv for dotenv, content in read.items() for name in content.variables}
     sources = [inline_variables(document), *(content.variables for content in read.values()), environ]
-    loaded = load_parsed(text, document, VariableResolver(sources, names), str(file), file.parent)
+    resolver = VariableResolver(sources, names, callers)
+    loaded = load_parsed(text, document, resolver, str(file), file.parent)
+    if any(entry.awaits_caller for entry in loaded.manifest.entries):
+        loaded = replace(loaded, parsed=ParsedManifest(text, document, resolver, str(file), file.parent))
     warnings = tuple(warning for content in read.values() for warning in content.warnings)
     manifest = replace(loaded.manifest, warnings=(*loaded.manifest.warnings, *warnings))
     return replace(loaded, manifest=manifest, files=(file, *dotenvs, default_dotenv))
 
 
 def load_parsed(
-    text: str, document: Json, resolver: VariableResolver, source: str, folder: Path, read: ReadFile | None = None
+    text: str,
+    document: Json,
+    resolver: VariableResolver,
+    source: str,
+    folder: Path,
+    read: ReadFile | None = None,
+    only: str | None = None,
 ) -> LoadedManifest:
     """Check the document of a manifest whose text is known.
 
@@ -95,12 +141,13 @@ def load_parsed(
         source: Its name in errors.
         folder: The folder that relative paths start from.
         read: Reads the files that it names; by default from the folder.
+        only: The name of the one call template to load; None: all are.
 
     Raises:
         InvalidManifest: With every problem of the document, and its line.
     """
     try:
-        manifest = load_document(document, resolver, source, folder, read or read_file)
+        manifest = load_document(document, resolver, source, folder, read or read_file, only)
         return LoadedManifest(manifest, _compile_tools(manifest))
     except InvalidManifest as invalid:
         from ..manifest.source_map import SourceMap  # here, because only errors need it

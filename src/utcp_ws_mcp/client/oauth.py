@@ -10,10 +10,11 @@ import base64
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 from urllib.parse import quote_plus
 
 import anyio
@@ -30,12 +31,20 @@ DEFAULT_TOKEN_LIFETIME: Final = 300.0
 """Seconds that a token lives if the response has no `expires_in`, which RFC 6749 §5.1 only recommends."""
 
 MAX_TOKEN_LIFETIME: Final = 86_400.0
-_TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*\Z")
+TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*\Z")
 _KNOWN_ERROR_CODES: Final = frozenset(
     {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"}
     | {"invalid_scope", "invalid_target", "access_denied", "server_error", "temporarily_unavailable"}
 )
 """Error codes that are shown (RFC 6749 §5.2, RFC 8707 §2); any other text of the server may repeat the secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A token, and the seconds after which it is refreshed."""
+
+    token: str = field(repr=False)
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -46,17 +55,31 @@ class _CachedToken:
     refresh_at: float
 
 
+class TokenStore(Protocol):
+    """Where replicas share tokens (`serve --shared`)."""
+
+    async def get(
+        self, auth: OAuth2Auth, rejected: str | None, timeout: float, request: Callable[[], Awaitable[IssuedToken]]
+    ) -> IssuedToken:
+        """Return a token that is not `rejected`: one that another replica has, or that `request` gets."""
+
+
 class TokenCache:
     """The tokens of a bridge.
 
     Args:
         clock: Returns monotonic seconds.
         now: Returns the time, to read the `Retry-After` of a token endpoint.
+        store: Where replicas share tokens; None: this process has its own.
     """
 
-    def __init__(self, clock: Callable[[], float], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, clock: Callable[[], float], now: Callable[[], datetime], store: TokenStore | None = None
+    ) -> None:
         self._clock = clock
         self._now = now
+        self._store = store
+        self._rejected: dict[OAuth2Auth, str] = {}
         self._tokens: dict[OAuth2Auth, _CachedToken] = {}
         self._locks: dict[OAuth2Auth, anyio.Lock] = {}
         self._failures: dict[OAuth2Auth, tuple[int, BridgeError]] = {}
@@ -82,10 +105,11 @@ class TokenCache:
             cached = self._tokens.get(auth)
             if cached is None or cached.refresh_at <= self._clock():
                 try:
-                    cached = self._tokens[auth] = await self._fetch(auth, network, resolver, timeout)
+                    issued = await self._obtain(auth, network, resolver, timeout)
                 except BridgeError as error:
                     self._failures[auth] = failures + 1, error
                     raise
+                cached = self._tokens[auth] = _CachedToken(issued.token, self._clock() + issued.seconds)
             return cached.token
 
     def _failure_count(self, auth: OAuth2Auth) -> int:
@@ -96,8 +120,15 @@ class TokenCache:
         cached = self._tokens.get(auth)
         if cached is not None and cached.token == token:
             del self._tokens[auth]
+            self._rejected[auth] = token
 
-    async def _fetch(self, auth: OAuth2Auth, network: Network, resolver: Resolver, timeout: float) -> _CachedToken:
+    async def _obtain(self, auth: OAuth2Auth, network: Network, resolver: Resolver, timeout: float) -> IssuedToken:
+        request = partial(self._fetch, auth, network, resolver, timeout)
+        if self._store is None:
+            return await request()
+        return await self._store.get(auth, self._rejected.get(auth), timeout, request)
+
+    async def _fetch(self, auth: OAuth2Auth, network: Network, resolver: Resolver, timeout: float) -> IssuedToken:
         url = parse_http_url(auth.token_url, network)
         headers, form = build_token_request(auth)
         response = await send_request(HttpRequest("POST", url, headers, form), network, resolver, timeout)
@@ -105,7 +136,7 @@ class TokenCache:
         token, lifetime = parse_token_response(url, response, retry_after)
         # Early enough for a handshake that begins just before, and for clocks that differ; half of a short life.
         early = max(30.0, lifetime / 10) if lifetime > 60 else lifetime / 2
-        return _CachedToken(token, self._clock() + lifetime - early)
+        return IssuedToken(token, lifetime - early)
 
 
 def build_token_request(auth: OAuth2Auth) -> tuple[dict[str, str], dict[str, str]]:
@@ -144,7 +175,7 @@ def parse_token_response(url: URL, response: HttpResponse, retry_after: RetryAft
             retry_after=retry_after,
         )
     token, kind = body.get("access_token"), body.get("token_type", "bearer")
-    if not isinstance(token, str) or not _TOKEN_PATTERN.match(token):
+    if not isinstance(token, str) or not TOKEN_PATTERN.match(token):
         raise TokenRequestError(url.address, "the response contains no usable access_token. Check token_url.")
     if not isinstance(kind, str) or kind.lower() != "bearer":
         raise TokenRequestError(url.address, "the token is not of type Bearer, which is the only supported type.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, DiscoveryTimeout
 from ..manifest.entries import DisabledEntry, ManifestEntry
 from .discovery import DiscoveryManager
+from .manifest_files import LoadedManifest
 from .pool.manager import PoolManager
 from .pool.status import PoolStats
 from .tool_repository import ToolRepository
@@ -38,6 +39,16 @@ class BridgeStatus:
     def tools(self) -> Mapping[str, CompiledTool]:
         """The tools that are known now by `manual.tool`, in the order of the manifests."""
         return self._repository.tools
+
+    @property
+    def manifests(self) -> Sequence[LoadedManifest]:
+        """The loaded manifests."""
+        return self._repository.manifests
+
+    @property
+    def awaiting_callers(self) -> frozenset[str]:
+        """The names of the call templates that need values of a caller; this bridge does not call their tools."""
+        return self._repository.awaiting_callers
 
     @property
     def withheld(self) -> Mapping[str, str]:

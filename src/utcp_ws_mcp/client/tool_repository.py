@@ -41,6 +41,8 @@ class SavedManual:
 class ToolRepository:
     """The tools of a bridge by `manual.tool`.
 
+    `awaiting_callers` are the call templates that need values of a caller: their tools are known, and not called.
+
     Args:
         manifests: The loaded manifests.
         pin_store: Stores which discovered tools are approved; None: in the state folder of the user.
@@ -68,6 +70,7 @@ class ToolRepository:
         self._listed_tools = _listed_tools(manifests)
         self._discovered_tools: dict[str, list[CompiledTool]] = {}
         self._tools_by_name: dict[str, CompiledTool] = {}
+        self.awaiting_callers: frozenset[str] = frozenset()
         self._rebuild_index()
 
     @property
@@ -79,6 +82,11 @@ class ToolRepository:
     def disabled_entries(self) -> list[DisabledEntry]:
         """The call templates that cannot run, because variables are missing."""
         return [entry for each in self._manifests for entry in each.manifest.disabled]
+
+    @property
+    def manifests(self) -> Sequence[LoadedManifest]:
+        """The loaded manifests."""
+        return self._manifests
 
     @property
     def withheld(self) -> Mapping[str, WithheldTool]:
@@ -230,6 +238,7 @@ class ToolRepository:
         return self._manual_reader
 
     def _rebuild_index(self) -> None:
+        self.awaiting_callers = frozenset(entry.name for entry in self.entries if entry.awaits_caller)
         self._tools_by_name = {
             tool.full_name: tool
             for entry in self.entries

@@ -36,6 +36,8 @@ from .network import TokenRequestError as TokenRequestError
 from .network import after_items
 from .policy import ApprovalRefused as ApprovalRefused
 from .policy import AuthoringRefused as AuthoringRefused
+from .policy import CallerValueMissing as CallerValueMissing
+from .policy import CallerValueRefused as CallerValueRefused
 from .policy import ForbiddenAddress as ForbiddenAddress
 from .policy import ForbiddenHeader as ForbiddenHeader
 from .policy import ForbiddenRedirect as ForbiddenRedirect
@@ -49,6 +51,7 @@ from .policy import ScopeRequired as ScopeRequired
 from .policy import ServeOptionsError as ServeOptionsError
 from .policy import StudioRefused as StudioRefused
 from .policy import SubjectRateExceeded as SubjectRateExceeded
+from .policy import TooManyCallers as TooManyCallers
 from .policy import VariableNotAllowed as VariableNotAllowed
 
 

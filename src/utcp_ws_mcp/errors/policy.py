@@ -38,6 +38,42 @@ class SubjectRateExceeded(PolicyError):
         )
 
 
+class CallerValueMissing(PolicyError):
+    """A call of a tool whose credentials its caller brings, without the header that holds them."""
+
+    code = "caller-value-missing"
+
+    def __init__(self, tool: str, headers: Sequence[str] = ()) -> None:
+        self.tool, self.headers = tool, tuple(headers)
+        missing = f"the request has no header {' and no header '.join(headers)}" if headers else "it has no caller"
+        fix = "Send it with your own value." if headers else "Call it through `serve --http --caller-variable`."
+        super().__init__(f"{tool} was not called: {missing}. {fix}")
+
+
+class CallerValueRefused(PolicyError):
+    """A value of a caller that cannot be used. The message names the header, and nothing of the value."""
+
+    code = "caller-value-refused"
+
+    def __init__(self, tool: str, headers: Sequence[str], reason: str) -> None:
+        self.tool, self.headers = tool, tuple(headers)
+        super().__init__(f"{tool} was not called: the header {' or '.join(headers)} {end_sentence(reason)}")
+
+
+class TooManyCallers(PolicyError):
+    """More callers with values of their own call at once than the server has places for."""
+
+    code = "too-many-callers"
+
+    def __init__(self, tool: str, limit: int, *, of_subject: bool) -> None:
+        self.tool, self.limit = tool, limit
+        whose = "you have" if of_subject else "callers have"
+        super().__init__(
+            f"{tool} was not called: {whose} calls with {limit} different values running, as many as may be. "
+            "Call again when one of them has ended."
+        )
+
+
 class InstallError(PolicyError):
     """The configuration of an MCP host does not allow that a server is added or removed. The message says why."""
 

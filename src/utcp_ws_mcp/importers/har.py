@@ -9,10 +9,12 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ..core.codecs.message import decode
-from ..core.network_policy import parse_url
+from ..core.network_policy import URL, parse_url
 from ..errors import BridgeError, ImportFailed
 from ..manifest.secret_names import is_secret_name
 from ..recorder.manifest import draft_manifest
@@ -40,7 +42,7 @@ def import_har(document: Mapping[str, Any], options: ImportOptions, source: str)
     Raises:
         ImportFailed: if it has none.
     """
-    entries = [each for each in objects(mapping(document.get("log")).get("entries")) if each.get("_webSocketMessages")]
+    entries = _entries(document)
     if not entries:
         message = (
             f"{source} has no WebSocket messages. Open the developer tools before the page connects, use the page, "
@@ -77,6 +79,43 @@ def import_har(document: Mapping[str, Any], options: ImportOptions, source: str)
     )
 
 
+@dataclass(frozen=True, slots=True)
+class HarConversation:
+    """What a HAR file has of one endpoint, with variables in place of its secrets.
+
+    Attributes:
+        endpoint: The fields of the call template.
+        url: The parsed URL.
+        messages: The messages.
+        variables: The names of the variables.
+    """
+
+    endpoint: Document
+    url: URL
+    messages: Sequence[RecordedMessage]
+    variables: Sequence[str]
+
+
+def longest_conversation(document: Any) -> HarConversation | None:
+    """Return the conversation with the endpoint of a HAR file that has the most messages; None if there is none."""
+    groups = _by_url(_entries(document)) if isinstance(document, dict) else {}
+    recorded = []
+    for written, group in groups.items():
+        with suppress(BridgeError):  # a URL that no endpoint has; the report of the import names it
+            recorded.append(_recorded(written, group))
+    if not recorded:
+        return None
+    endpoint, url, messages = max(recorded, key=lambda each: len(each[2]))
+    names = {value: name for name, value in _secrets(endpoint.get("headers", {}), url.query, messages)}
+    public = [RecordedMessage(each.sent, _without(each.value, names)) for each in messages]
+    return HarConversation(_without(endpoint, names), url, public, list(names.values()))
+
+
+def _entries(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the entries of a HAR file that have messages."""
+    return [each for each in objects(mapping(document.get("log")).get("entries")) if each.get("_webSocketMessages")]
+
+
 def _by_url(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for entry in entries:
@@ -87,14 +126,8 @@ def _by_url(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str,
 
 def _draft(url: str, entries: Sequence[Mapping[str, Any]], secrets: dict[str, str]) -> Document:
     """Return the draft of the conversations with one endpoint; the variables for secrets are added to `secrets`."""
-    request = mapping(entries[0].get("request"))
-    headers = dict(_headers(request))
-    protocols = headers.pop("Sec-WebSocket-Protocol", "")
-    parsed = parse_url(str(request.get("url")) if url == str(request.get("url")).partition("?")[0] else url)
-    endpoint: Document = {"url": str(request.get("url")) if parsed.query else url}
-    endpoint |= {"headers": headers} if headers else {}
-    endpoint |= {"protocol": [each.strip() for each in protocols.split(",")]} if protocols else {}
-    messages = [message for entry in entries for message in _messages(entry)]
+    endpoint, parsed, messages = _recorded(url, entries)
+    headers = endpoint.get("headers", {})
     found = draft_manifest(endpoint, parsed, messages, ())
     for name in found.missing_variables:
         secrets.setdefault(name, "a secret of the recording")
@@ -104,6 +137,18 @@ def _draft(url: str, entries: Sequence[Mapping[str, Any]], secrets: dict[str, st
         if _mentions(document, f"${{{name}}}"):
             secrets.setdefault(name, "a secret of the recording")
     return document
+
+
+def _recorded(url: str, entries: Sequence[Mapping[str, Any]]) -> tuple[Document, URL, list[RecordedMessage]]:
+    """Return the fields of a call template for an endpoint, its parsed URL, and its messages."""
+    request = mapping(entries[0].get("request"))
+    headers = dict(_headers(request))
+    protocols = headers.pop("Sec-WebSocket-Protocol", "")
+    parsed = parse_url(str(request.get("url")) if url == str(request.get("url")).partition("?")[0] else url)
+    endpoint: Document = {"url": str(request.get("url")) if parsed.query else url}
+    endpoint |= {"headers": headers} if headers else {}
+    endpoint |= {"protocol": [each.strip() for each in protocols.split(",")]} if protocols else {}
+    return endpoint, parsed, [message for entry in entries for message in _messages(entry)]
 
 
 def _headers(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -53,6 +53,8 @@ class ManifestEntry:
         own_variables: The values of the variables that are named for this manual (UTCP's namespace).
         folder: The folder that relative paths start from.
         read_file: Reads a file relative to `folder`.
+        caller_variables: The variables whose values a caller brings.
+        awaits_caller: Whether stand-ins are in their place: then nothing may be sent for the entry itself.
     """
 
     name: str
@@ -65,6 +67,8 @@ class ManifestEntry:
     own_variables: Mapping[str, str] = field(repr=False)
     folder: PurePath
     read_file: ReadFile | None = field(default=None, repr=False)
+    caller_variables: frozenset[str] = frozenset()
+    awaits_caller: bool = False
 
     def is_equivalent(self, other: ManifestEntry) -> bool:
         """Return whether the endpoint and its options are the same; paths in the file are not compared."""
@@ -72,6 +76,16 @@ class ManifestEntry:
             getattr(self, name) == getattr(other, name)
             for name in ("raw", "template", "options", "variables", "own_variables", "folder")
         )
+
+    @property
+    def own_values(self) -> Mapping[str, str]:
+        """Return the values of the variables that callers do not bring."""
+        return {name: value for name, value in self.variables.items() if name not in self.caller_variables}
+
+    @property
+    def caller_values(self) -> tuple[str, ...]:
+        """Return the values that a caller has brought, which are all secret; none if stand-ins are in their place."""
+        return () if self.awaits_caller else tuple(self.variables[name] for name in sorted(self.caller_variables))
 
     @property
     def uses_discovery(self) -> bool:

@@ -11,7 +11,7 @@ EXTRAS: Final[Mapping[str, Sequence[str]]] = {
     "cbor": ("cbor2",),
     "protobuf": ("google.protobuf", "proto_schema_parser"),
     "proxy": ("python_socks",),
-    "redis": ("redis",),
+    "redis": ("redis", "cryptography"),
     "studio": ("nicegui",),
     "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
 }

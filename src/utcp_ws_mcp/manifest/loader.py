@@ -11,6 +11,7 @@ from typing import Final
 
 from ..errors import InvalidManifest, Problem
 from .bound_variables import bind_variables
+from .caller_variables import caller_names, discovery_problem, without_header
 from .entries import DisabledEntry, Manifest, ManifestEntry, ReadFile, ResolvedTool
 from .inheritance import (
     CALL_TEMPLATE_KEYS,
@@ -27,7 +28,7 @@ from .models.manual import MANUAL_KEYS, ManualOptions, Tool
 from .stream_framing import with_utcp_framing
 from .validation import check_model, join_path, strip_comments, unknown_keys
 from .variable_forms import resolve_forms
-from .variables import VariableResolver, substitute
+from .variables import CallerValues, VariableResolver, substitute
 
 WEBSOCKET: Final = "websocket"
 CLIENT_KEYS: Final = frozenset({"manual_call_templates", "variables", "load_variables_from", "catalog", "$schema"})
@@ -60,7 +61,12 @@ class LoadReport:
 
 
 def load_document(
-    document: Json, resolver: VariableResolver, source: str, folder: PurePath, read_file: ReadFile | None = None
+    document: Json,
+    resolver: VariableResolver,
+    source: str,
+    folder: PurePath,
+    read_file: ReadFile | None = None,
+    only: str | None = None,
 ) -> Manifest:
     """Check the document of a manifest and bind its variables.
 
@@ -70,6 +76,7 @@ def load_document(
         source: The name of the manifest in errors; its stem is the default name of a UTCP manual.
         folder: The folder that relative paths start from.
         read_file: Reads a file relative to `folder`; None if the manifest cannot refer to files.
+        only: The name of the one entry to load; None: all are.
 
     Raises:
         InvalidManifest: With all problems of the document.
@@ -78,6 +85,8 @@ def load_document(
     document = strip_comments(document)
     entries: list[ManifestEntry] = []
     for path, raw, default_name in _raw_entries(document, report, PurePath(source).stem):
+        if only is not None and only != (_entry_name(raw) or default_name):
+            continue
         if entry := _load_entry(raw, path, default_name, resolver, report):
             own = resolver.for_manual(entry.name)
             entries.append(replace(entry, folder=folder, own_variables=own, read_file=read_file))
@@ -175,7 +184,10 @@ def _load_entry(
         message = "this field is required, because the URL contains no host to make a name of."
         report.problems.append(Problem(join_path(path, "name"), message, code="missing-key"))
         return None
+    names, callers = caller_names(raw), resolver.callers
+    resolver = replace(resolver, caller_names=names) if names else resolver
     raw, problems = resolve_forms(raw, partial(resolver.resolve, name), path)
+    problems += without_header(names, callers, path) if callers is not None else []
     if problems:
         report.problems += problems
         return None
@@ -183,7 +195,18 @@ def _load_entry(
     if isinstance(variables, DisabledEntry):
         report.disabled.append(variables)
         return None
-    return _validate_entry(substitute(raw, variables), path, name, variables, report)
+    entry = _validate_entry(substitute(raw, variables), path, name, variables, report)
+    return entry if entry is None or not names else _for_callers(entry, names, callers, report)
+
+
+def _for_callers(
+    entry: ManifestEntry, names: frozenset[str], callers: CallerValues | None, report: LoadReport
+) -> ManifestEntry | None:
+    """Return an entry with the variables of its callers; None if its tools would have to be discovered."""
+    if entry.uses_discovery:
+        report.problems.append(discovery_problem(entry.path))
+        return None
+    return replace(entry, caller_variables=names, awaits_caller=callers is not None and callers.are_stand_ins)
 
 
 def _validate_entry(

@@ -4,6 +4,7 @@
 | --- | --- |
 | `${NAME:-default}` | the variable, or the default where it is not set or empty (as in a POSIX shell) |
 | `${name}` in a message of a tool with an argument `name` | the argument: UTCP's own manuals are written so |
+| `${caller:NAME}` | a value that the caller brings: `${NAME}`, with the rules of `caller_variables` |
 | any other `${…}` that is no variable, such as `${env:NAME}` | an error: it would be sent as it is |
 """
 
@@ -15,6 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from ..errors import Problem
+from .caller_variables import bind_caller_names, caller_names
 from .models.base import Json
 from .validation import COMMENT_KEY, join_path
 from .variables import DEFAULTS_KEY, DOCUMENTATION_KEYS, WHOLE_STRING_VARIABLE, map_strings
@@ -40,6 +42,9 @@ def resolve_forms(entry: dict[str, Json], resolve: Resolve, path: str) -> tuple[
         path: The JSON path of the entry.
     """
     bound, problems = bind_arguments(expand_defaults(entry, resolve))
+    if names := caller_names(bound):
+        bound, found = bind_caller_names(bound, names)
+        problems += found
     problems += find_malformed(bound, "")
     return bound, [replace(problem, path=join_path(path, problem.path)) for problem in problems]
 
@@ -128,6 +133,8 @@ def find_malformed(value: Json, path: str, content: bool = False) -> Iterator[Pr
 
 
 def _malformed_message(text: str) -> str:
+    if text.startswith("${caller:"):
+        return f"{text!r} is no variable of the caller. Write ${{caller:NAME}}, without a default."
     prefixed = _PREFIXED.fullmatch(text)
     example = f"${{{prefixed[1]}}}" if prefixed else "${NAME} or ${NAME:-default}, with letters, digits and _"
     return f"{text!r} looks like a variable and is none. Write {example}; for the text itself, write $${text[1:]}."

@@ -20,8 +20,8 @@ from ..core.expressions.analysis import (
 )
 from .models.base import Json
 
-VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-[^}]*)?\}")
-"""`${NAME}`, perhaps with a default, or the escape `$${` for a literal `${`."""
+VARIABLE = re.compile(r"\$\$\{|\$\{(?:caller:)?([A-Za-z_][A-Za-z0-9_]*)(?::-[^}]*)?\}")
+"""`${NAME}`, perhaps with a default, `${caller:NAME}`, or the escape `$${` for a literal `${`."""
 
 WHOLE_STRING_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
 """`$NAME`, which is a variable only if it is the whole string."""
@@ -46,6 +46,23 @@ MESSAGE_KEYS: Final = TEMPLATE_KEYS - {"discovery"}
 _PLACEHOLDER_KEYS: Final = MESSAGE_KEYS | {DEFAULTS_KEY, "name", "$comment"}
 """Keys whose strings are no expressions, but may contain some in `{{ }}`."""
 
+
+@dataclass(frozen=True, slots=True)
+class CallerValues:
+    """Where the values of `${caller:NAME}` come from.
+
+    Attributes:
+        get: Returns the value of a name, or None if no header brings it.
+        are_stand_ins: Whether the values only make the manifest loadable: then nothing may be sent.
+    """
+
+    get: Callable[[str], str | None] = field(repr=False)
+    are_stand_ins: bool = False
+
+
+NO_CALLERS: Final = CallerValues(lambda _: None, are_stand_ins=True)
+"""No header brings a value: a manifest that needs one cannot be served."""
+
 _UNEXPANDED_VARIABLE = re.compile(r"\$\{[^}]*\}\Z")
 
 
@@ -53,11 +70,17 @@ _UNEXPANDED_VARIABLE = re.compile(r"\$\{[^}]*\}\Z")
 class VariableResolver:
     """Resolves variables in several sources, in order of precedence. Values are secrets and are not part of `repr`.
 
-    `files` has the file of each variable that stands in one.
+    Attributes:
+        sources: The sources.
+        files: The file of each variable that stands in one.
+        callers: Where the values of callers come from; None: from `sources`, as those of other variables.
+        caller_names: The variables of the call template whose values come from there, and from nowhere else.
     """
 
     sources: Sequence[Mapping[str, str]] = field(repr=False)
     files: Mapping[str, str] = field(default_factory=dict)
+    callers: CallerValues | None = field(default=None, repr=False)
+    caller_names: frozenset[str] = frozenset()
 
     def resolve(self, manual: str, name: str) -> str | None:
         """Return the value of a variable for a manual, or None.
@@ -65,6 +88,8 @@ class VariableResolver:
         `<manual>_NAME` in any source comes before `NAME` (UTCP doubles the underscores of the manual). A value that is
         `${…}` counts as not set: a host passes it on if it cannot expand its own variable.
         """
+        if self.callers is not None and name in self.caller_names:
+            return self.callers.get(name)
         for key in (namespaced_variable(manual, name), name):
             for source in self.sources:
                 value = source.get(key)

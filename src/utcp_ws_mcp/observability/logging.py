@@ -37,13 +37,20 @@ _OWN_HANDLERS: Final = ("uvicorn", "opentelemetry")
 """Loggers that would have handlers of their own."""
 
 
-def configure_logging(level: str, guard: Callable[[str], str] = str, *, as_json: bool = False) -> None:
+def configure_logging(
+    level: str,
+    guard: Callable[[str], str] = str,
+    *,
+    as_json: bool = False,
+    audit_guard: Callable[[str], str] | None = None,
+) -> None:
     """Log to stderr, one record per line, as text or as JSON objects, without credentials.
 
+    `audit_guard` removes them from the lines of the audit; by default `guard` does.
     Warnings of all libraries are logged in the same form, also those of the event loop and of the interpreter.
     """
     handler = _StderrHandler()
-    handler.setFormatter(_JsonFormatter(guard) if as_json else LineFormatter(guard))
+    handler.setFormatter((_JsonFormatter if as_json else LineFormatter)(guard, audit_guard))
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
@@ -102,9 +109,13 @@ def _log_crash(kind: type[BaseException], error: BaseException | None, traceback
 class LineFormatter(logging.Formatter):
     """Formats a record as one line of text; a traceback follows in lines that are indented."""
 
-    def __init__(self, guard: Callable[[str], str]) -> None:
+    def __init__(self, guard: Callable[[str], str], audit_guard: Callable[[str], str] | None = None) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
+        self._guards = {audit_logger.name: audit_guard or guard}
         self._guard = guard
+
+    def _guard_of(self, record: logging.LogRecord) -> Callable[[str], str]:
+        return self._guards.get(record.name, self._guard)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802, D102  # the name of the library
         record.message = _visible_line(record.message)
@@ -117,7 +128,7 @@ class LineFormatter(logging.Formatter):
         """Return the text of a record without credentials."""
         # Another handler may have left its form of the traceback in the record.
         record.exc_text = None
-        return self._guard(super().format(record))
+        return self._guard_of(record)(super().format(record))
 
 
 def _visible_line(text: str) -> str:
@@ -135,7 +146,9 @@ class _JsonFormatter(LineFormatter):
             line |= {"event": event_name(event), **_event_fields(event)}
         if record.exc_info:
             line["traceback"] = logging.Formatter.formatException(self, record.exc_info)
-        return escape_in_json(json.dumps(redact_strings(to_json_safe(line), self._guard), ensure_ascii=False))
+        return escape_in_json(
+            json.dumps(redact_strings(to_json_safe(line), self._guard_of(record)), ensure_ascii=False)
+        )
 
 
 def event_name(event: events.Event) -> str:

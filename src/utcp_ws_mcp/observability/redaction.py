@@ -110,6 +110,42 @@ class Redactor:
         return text
 
 
+class SinkRedactor:
+    """Removes the secrets of manifests and of callers from what is logged and exported.
+
+    A result is not searched for the secrets of other callers: who chooses a value could find out by what is missing
+    whether a text holds it, and hide words from others.
+    """
+
+    def __init__(self, shared: Redactor) -> None:
+        self._shared = shared
+        self._callers: list[Redactor] = []
+
+    def __call__(self, text: str) -> str:
+        """Return a text of an endpoint without secrets."""
+        for each in self._callers:
+            text = each(text)
+        return self._shared(text)
+
+    def guard(self, text: str) -> str:
+        """Return a text that leaves the process without credentials."""
+        for each in self._callers:
+            text = each.guard(text)
+        return self._shared.guard(text)
+
+    def guard_audit(self, text: str) -> str:
+        """Return a line of the audit, in which callers can hide nothing by the values that they choose."""
+        return self._shared.guard(text)
+
+    def add(self, caller: Redactor) -> None:
+        """Remove the secrets of a caller, too."""
+        self._callers.append(caller)
+
+    def remove(self, caller: Redactor) -> None:
+        """Forget the secrets of a caller."""
+        self._callers.remove(caller)
+
+
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """Return a function that replaces these values in every form."""
     return SecretGroup(secrets).redact
@@ -136,7 +172,9 @@ def _entry_secrets(entry: ManifestEntry) -> Iterator[str]:
         if template.auth is not None:
             yield from _secret_fields(template.auth)
     referred = {name for template in templates for name in re.findall(r"\$\{?(\w+)", template.url.partition("?")[0])}
-    yield from (value for name, value in entry.variables.items() if name not in referred and not is_user_name(name))
+    variables = entry.own_values
+    yield from (value for name, value in variables.items() if name not in referred and not is_user_name(name))
+    yield from entry.caller_values
     yield from (value for name, value in entry.own_variables.items() if not is_user_name(name))
 
 
@@ -150,7 +188,8 @@ def _entry_credentials(entry: ManifestEntry) -> Iterator[str]:
         if template.auth is not None:
             yield from _secret_fields(template.auth)
         named = credential_variables(template) if entry.variables else ()
-        yield from (value for name, value in entry.variables.items() if name in named)
+        yield from (value for name, value in entry.own_values.items() if name in named)
+    yield from entry.caller_values
     yield from (value for name, value in entry.own_variables.items() if not is_user_name(name))
 
 

@@ -84,7 +84,7 @@ class FeedResources:
         if len(names) != 3:
             return None
         tool = self._bridge.tools.get(f"{names[1]}.{names[2]}_events")
-        return None if tool is None or tool.feed is None else (tool, query)
+        return None if tool is None or tool.feed is None or not self._is_shared(tool) else (tool, query)
 
     def _uri_of(self, tool: CompiledTool, instance: FeedInstance) -> str | None:
         """Return the URI of a set of arguments; None if it is too long, or would be read as other arguments."""
@@ -97,8 +97,12 @@ class FeedResources:
 
     def _tools(self, may_use: MayUse) -> Iterator[CompiledTool]:
         for tool in self._bridge.tools.values():
-            if tool.feed is not None and tool.feed.kind == "events" and may_use(tool):
+            if tool.feed is not None and tool.feed.kind == "events" and self._is_shared(tool) and may_use(tool):
                 yield tool
+
+    def _is_shared(self, tool: CompiledTool) -> bool:
+        """Return whether a feed is the same for all callers; one with values of a caller has no resource."""
+        return tool.manual not in self._bridge.awaiting_callers
 
     def _instances(self, feed: CompiledFeed) -> Iterator[FeedInstance]:
         return (each for each in self._bridge.feed_instances() if each.feed.full_name == feed.full_name)

@@ -35,6 +35,7 @@ async def join_fleet(options: SharedOptions | None, observe: Observer, redact: R
         raise ServeOptionsError(needs_extra("--shared", "redis"), code="package-missing")
     from ..client.shared.address import parse_store_address
     from ..client.shared.fleet import open_fleet
+    from ..client.shared.tokens import check_key
 
     address = parse_store_address(options.url, options.source)
     if address.password is not None:
@@ -45,5 +46,7 @@ async def join_fleet(options: SharedOptions | None, observe: Observer, redact: R
                 code="invalid-shared-url",
             )
         redact.add_tokens("--shared", [address.password])
-    async with open_fleet(options.fleet, token_hex(REPLICA_BYTES), address, observe) as fleet:
+    if options.key is not None:
+        redact.add_tokens("--shared-key-file", [check_key(options.key, options.key_source)])
+    async with open_fleet(options.fleet, token_hex(REPLICA_BYTES), address, observe, options.key) as fleet:
         yield fleet

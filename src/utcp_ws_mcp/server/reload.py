@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +14,15 @@ import anyio
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest, load_manifest
 from ..errors import InvalidManifest, Problem
+from ..manifest.variables import CallerValues
 
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL: Final = 0.5
 """Seconds between two checks. A change counts once two checks in a row see the same: editors write in steps."""
+
+Load = Callable[[str], LoadedManifest]
+"""Loads the manifest of a file."""
 
 FileSignatures = tuple[tuple[int, int, int] | None, ...]
 """Modification time, size and inode of each file; None for a missing one."""
@@ -25,30 +30,34 @@ FileSignatures = tuple[tuple[int, int, int] | None, ...]
 
 @asynccontextmanager
 async def watch_manifests(
-    bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path]
+    bridge: Bridge,
+    loaded: Sequence[LoadedManifest],
+    env_files: Sequence[Path],
+    callers: CallerValues | None = None,
 ) -> AsyncIterator[None]:
     """Reload the manifests of an open bridge whenever one of their files changes, until the block ends."""
+    load = partial(load_manifest, env_files=env_files, callers=callers)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_poll, bridge, loaded, env_files)
+        tasks.start_soon(_poll, bridge, loaded, load)
         yield
         tasks.cancel_scope.cancel()
 
 
-async def _poll(bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path]) -> None:
+async def _poll(bridge: Bridge, loaded: Sequence[LoadedManifest], load: Load) -> None:
     current = previous = _file_signatures(loaded)
     while True:
         await anyio.sleep(POLL_INTERVAL)
         now = _file_signatures(loaded)
         stable, previous = now == previous, now
         if now != current and stable:
-            loaded = _reload(bridge, loaded, env_files)
+            loaded = _reload(bridge, loaded, load)
             current = now
 
 
-def _reload(bridge: Bridge, loaded: Sequence[LoadedManifest], env_files: Sequence[Path]) -> Sequence[LoadedManifest]:
+def _reload(bridge: Bridge, loaded: Sequence[LoadedManifest], load: Load) -> Sequence[LoadedManifest]:
     """Read the manifests again; return them, or the old ones if one of the new ones is invalid."""
     try:
-        reloaded = [load_manifest(each.manifest.source, env_files=env_files) for each in loaded]
+        reloaded = [load(each.manifest.source) for each in loaded]
         _check_has_entries(reloaded)
         bridge.reload(reloaded)
     except InvalidManifest as invalid:

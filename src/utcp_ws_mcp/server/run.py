@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
 from ..client.manual_cache import ManualCache
+from ..manifest.variables import NO_CALLERS
 from ..observability.events import Observer, broadcast
 from ..observability.logging import configure_logging, log_observer
-from ..observability.redaction import Redactor
+from ..observability.redaction import Redactor, SinkRedactor
 from .reload import watch_manifests
 from .result import DEFAULT_OPTIONS, MessageOptions
 from .stdio.transport import serve_tools
@@ -23,6 +24,7 @@ from .tools import DEFAULT_LIST_OPTIONS, ListOptions, ToolService
 
 if TYPE_CHECKING:
     from ..observability.metrics import GaugeSource, Measurement
+    from .callers import CallerBridges
     from .http.config import HttpOptions
 
 
@@ -68,6 +70,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
     # The MCP SDK, starlette and uvicorn: their import takes longer than a whole start on stdio.
     from ..observability.metrics import MetricsObserver, PrometheusRegistry
     from .auth.options import make_resource_server
+    from .callers import open_callers
     from .fleet import join_fleet
     from .http.app import TextRoute, run_http_server
     from .http.config import bind_listener
@@ -76,18 +79,21 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
     gauges = _make_gauge_source()
     registry = PrometheusRegistry(gauges)
     redact = Redactor(each.manifest for each in manifests)
+    sinks = SinkRedactor(redact)
+    variables = http_options.caller_variables
     with (
         bind_listener(http_options) as listener,
-        open_observability(redact, options, gauges, MetricsObserver(registry.record, redact.guard)) as observe,
+        open_observability(sinks, options, gauges, MetricsObserver(registry.record, sinks.guard)) as observe,
     ):
         async with (
             join_fleet(http_options.shared, observe, redact) as fleet,
             Bridge(manifests, observe=observe, manual_cache=ManualCache(), redactor=redact, fleet=fleet) as bridge,
-            watch_manifests(bridge, manifests, options.env_files),
+            open_callers(bridge, variables, sinks, observe) as callers,
+            watch_manifests(bridge, manifests, options.env_files, variables.stand_ins if variables else NO_CALLERS),
         ):
-            gauges.read = partial(read_gauges, bridge)
+            gauges.read = partial(read_gauges, bridge, callers)
             resource_server = make_resource_server(listener.oauth, observe) if listener.oauth else None
-            sdk_server = SdkServer(make_tool_service(bridge, options), is_stateless=listener.stateless)
+            sdk_server = SdkServer(make_tool_service(bridge, options, callers), is_stateless=listener.stateless)
             if not options.otel:
                 sdk_server.server.middleware.clear()  # it only makes spans, and nothing exports them
             routes = {"/metrics": TextRoute(registry.render)}
@@ -99,10 +105,11 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
 
 @contextmanager
 def open_observability(
-    redact: Redactor, options: ServeOptions, gauges: GaugeSource | None, *observers: Observer
+    redact: Redactor | SinkRedactor, options: ServeOptions, gauges: GaugeSource | None, *observers: Observer
 ) -> Iterator[Observer]:
     """Configure the log and, if requested, OpenTelemetry; yield one observer for all."""
-    configure_logging(options.log_level, redact.guard, as_json=options.json_logs)
+    audit_guard = redact.guard_audit if isinstance(redact, SinkRedactor) else redact.guard
+    configure_logging(options.log_level, redact.guard, as_json=options.json_logs, audit_guard=audit_guard)
     log = log_observer(redact)
     if gauges is not None:
         gauges.guard = redact.guard
@@ -121,28 +128,31 @@ def _make_gauge_source() -> GaugeSource:
     return GaugeSource()
 
 
-def read_gauges(bridge: Bridge) -> Iterator[Measurement]:
-    """Yield the gauges of the pools and of the feeds of all manuals."""
+def read_gauges(bridge: Bridge, callers: CallerBridges | None = None) -> Iterator[Measurement]:
+    """Yield the gauges of the pools and of the feeds of all manuals; those of all callers are added up."""
     from ..observability.metrics import feed_measurements, fleet_measurements, pool_measurements
 
     if (fleet := bridge.fleet) is not None:
         yield from fleet_measurements(fleet.name, fleet.replicas, up=fleet.store.away is None)
+    bridges = [bridge, *(callers.bridges() if callers is not None else ())]
     for entry in bridge.entries:
-        stats = bridge.stats(entry.name)
-        yield from pool_measurements(entry.name, stats.connections, stats.used, stats.waiting)
+        stats = [each.stats(entry.name) for each in bridges]
+        counts = (sum(each.connections for each in stats), sum(each.used for each in stats))
+        yield from pool_measurements(entry.name, *counts, sum(each.waiting for each in stats))
     yield from feed_measurements(
         (each.live.name, each.live.state.value, each.reading, each.live.buffer.bytes)
-        for each in bridge.feed_instances()
+        for one in bridges
+        for each in one.feed_instances()
     )
 
 
-def make_tool_service(bridge: Bridge, options: ServeOptions) -> ToolService:
+def make_tool_service(bridge: Bridge, options: ServeOptions, callers: CallerBridges | None = None) -> ToolService:
     """Return the service of the tools, or of the three tools that search, describe and call them."""
     if not options.meta_tools:
-        return ToolService(bridge, options.messages, options.listing)
+        return ToolService(bridge, options.messages, options.listing, callers)
     from .tool_search import MetaTools
 
-    return MetaTools(bridge, options.messages, options.listing)
+    return MetaTools(bridge, options.messages, options.listing, callers)
 
 
 def _print_url(url: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +24,7 @@ from .result import DEFAULT_OPTIONS, MessageOptions, Result, error_result
 
 if TYPE_CHECKING:
     from .auth.access import Caller
+    from .callers import CallerBridge, CallerBridges
     from .listing import ToolListing
 
 LIST_TIMEOUT: Final = 1.0
@@ -47,6 +48,8 @@ INVALID_CURSOR_MESSAGE: Final = "this server returned no such cursor, or the lis
 INTERNAL_ERROR_MESSAGE: Final = "internal error of utcp-ws-mcp; see its log on stderr"
 
 logger = logging.getLogger(__name__)
+
+Redact = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class ToolService:
         bridge: The open bridge.
         options: How results are sent.
         listing: How the tools are listed.
+        callers: The bridges of callers who bring values of their own; None: there are none.
 
     Where a method takes a caller, None is one without an identity, who may do everything.
     """
@@ -81,6 +85,7 @@ class ToolService:
         bridge: Bridge,
         options: MessageOptions = DEFAULT_OPTIONS,
         listing: ListOptions = DEFAULT_LIST_OPTIONS,
+        callers: CallerBridges | None = None,
     ) -> None:
         self.options = options
         self.running: set[Progress] = set()
@@ -89,6 +94,7 @@ class ToolService:
         self.guard = bridge.redactor.guard
         self.is_ready = lambda: bridge.is_ready
         self._bridge = bridge
+        self._callers = callers
         self._redact_result = bridge.redactor.redact_result
         self._list_deadline = anyio.current_time() + listing.timeout
         self._server_name = listing.server_name
@@ -144,39 +150,61 @@ class ToolService:
     ) -> Result:
         """Call a tool. A failure is a result as well (MCP, Tools, "Error Handling"); only cancellation is raised."""
         arguments = self._listing().restore_arguments(tool, arguments)
-        progress = Progress(report, self._redact_result)
-        self.running.add(progress)
         started, code = current_time(), "cancelled"
+        lease: CallerBridge | None = None
         try:
             if caller is not None:
                 caller.admit(tool)
-            value = await self._bridge.call_tool(tool.full_name, arguments, progress.report_item)
+            if self._callers is not None and tool.manual in self._bridge.awaiting_callers:
+                lease = await self._callers.lease(tool, caller)
+            result = await self._call_over(lease, tool, arguments, report)
             code = ""
-            return self._build_result(tool, value)
         except BridgeError as failed:
             code = failed.code
-            text = self._redact_result(partial_stream_text(tool, failed.partial)) if failed.partial else None
-            message = self._with_host_name(tool, str(failed))
-            return error_result(failed, _error_blocks(message, text), self._partial_json(tool, failed.partial, message))
+            return self._error_result(tool, failed, lease)
         except Exception:  # the text of an unexpected exception may contain anything, and would go to the model
             code = "internal-error"
             logger.exception("internal error in a call of %s", tool.full_name)
             text = f"{INTERNAL_ERROR_MESSAGE}. The request may have been sent and executed; verify before retrying."
             return Result(_error_blocks(text), is_error=True)
+        else:
+            return result
         finally:
-            self.running.discard(progress)
+            if lease is not None:
+                lease.release()
             if caller is not None:
                 caller.audit(tool.full_name, current_time() - started, code)
+
+    async def _call_over(
+        self, lease: CallerBridge | None, tool: CompiledTool, arguments: dict[str, Any] | None, report: ProgressCallback
+    ) -> Result:
+        """Call a tool over the bridge of its caller, or the one that all share."""
+        bridge, redact = (self._bridge, self._redact_result) if lease is None else (lease.bridge, lease.redact_result)
+        progress = Progress(report, redact)
+        self.running.add(progress)
+        try:
+            value = await bridge.call_tool(tool.full_name, arguments, progress.report_item)
+            return self._build_result(tool, value, redact)
+        finally:
+            self.running.discard(progress)
+
+    def _error_result(self, tool: CompiledTool, failed: BridgeError, lease: CallerBridge | None) -> Result:
+        redact = self._redact_result if lease is None else lease.redact_result
+        text = redact(partial_stream_text(tool, failed.partial)) if failed.partial else None
+        message = self._with_host_name(tool, str(failed))
+        message = message if lease is None else lease.guard(message)
+        partial = self._partial_json(tool, failed.partial, message, redact)
+        return error_result(failed, _error_blocks(message, text), partial)
 
     async def aclose(self) -> None:
         """Close the bridge; calls that still run fail."""
         await self._bridge.aclose()
 
-    def _build_result(self, tool: CompiledTool, value: Any) -> Result:
+    def _build_result(self, tool: CompiledTool, value: Any, redact: Redact) -> Result:
         blocks, structured = result_blocks(value, tool.template.media_type, is_parsed=tool.returns_parsed_json)
-        blocks = [self._redact_block(block) for block in blocks]
+        blocks = [_redact_block(block, redact) for block in blocks]
         if structured is not None:
-            structured = _if_still_json(self._redact_result(structured), structured)
+            structured = _if_still_json(redact(structured), structured)
         elif has_structured_output(tool) and isinstance(value, str):
             structured = encode_json(blocks[0]["text"])
         if has_structured_output(tool) and (mismatch := _schema_mismatch(tool, structured)):
@@ -184,14 +212,7 @@ class ToolService:
             return error_result(failed, [*_error_blocks(self._with_host_name(tool, str(failed))), *blocks])
         return Result(blocks, structured, form=self.options.json_form, promise=promise_of(tool))
 
-    def _redact_block(self, block: ContentBlock) -> ContentBlock:
-        """Return a block without credentials: an endpoint may echo them, and the block goes to the model."""
-        if block["type"] == "text":
-            return {"type": "text", "text": self._redact_result(block["text"])}
-        data = block["resource"]["blob"] if block["type"] == "resource" else block["data"]
-        return block if self._redact_result(data) == data else text_block("binary data that contains a credential")
-
-    def _partial_json(self, tool: CompiledTool, items: Sequence[object], message: str) -> str | None:
+    def _partial_json(self, tool: CompiledTool, items: Sequence[object], message: str, redact: Redact) -> str | None:
         """Return the items of a stream that failed in the form of its result; None without items, or with bytes.
 
         The message of the error is in it as well: some hosts read only the structured content if there is any.
@@ -200,7 +221,7 @@ class ToolService:
         if not items or is_text_only or tool.rules.stream is None or any(isinstance(item, bytes) for item in items):
             return None
         text = json_text({**collect_stream(tool, items, "error", complete=False), "error": message})
-        return _if_still_json(self._redact_result(text), text)
+        return _if_still_json(redact(text), text)
 
     def _with_host_name(self, tool: CompiledTool, text: str) -> str:
         """Return the message of an error with the name that the host knows in place of `manual.tool`."""
@@ -220,6 +241,14 @@ class ToolService:
 
     def _invalidate_listing(self) -> None:
         self._listings.clear()
+
+
+def _redact_block(block: ContentBlock, redact: Redact) -> ContentBlock:
+    """Return a block without credentials: an endpoint may echo them, and the block goes to the model."""
+    if block["type"] == "text":
+        return {"type": "text", "text": redact(block["text"])}
+    data = block["resource"]["blob"] if block["type"] == "resource" else block["data"]
+    return block if redact(data) == data else text_block("binary data that contains a credential")
 
 
 def _error_blocks(text: str, partial: str | None = None) -> list[ContentBlock]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from ..authoring.admission import missing_variables
 from ..authoring.examination import examine, field_description
 from ..errors import InvalidManifest, Problem
 from .session import StudioSession
@@ -63,13 +64,21 @@ class Finding:
         return (start, found.end()) if found else (start, start)
 
 
-def check_text(session: StudioSession) -> list[Finding]:
-    """Return the findings for the manifest as it is typed now, in the order of the text."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is to be said of a manifest: the findings in the order of its text, and the variables that are missing."""
+
+    findings: list[Finding]
+    missing: tuple[str, ...]
+
+
+def check_text(session: StudioSession) -> Checked:
+    """Check the manifest as it is typed now."""
     text = session.manifest.text
     try:
         loaded = session.load()
     except InvalidManifest as invalid:
-        return _sorted(_findings(Severity.ERROR, invalid.problems))
+        return Checked(_sorted(_findings(Severity.ERROR, invalid.problems)), ())
     found = examine(text, loaded, session.load)
     groups = (
         (Severity.ERROR, found.errors),
@@ -79,7 +88,7 @@ def check_text(session: StudioSession) -> list[Finding]:
     )
     warned = [Problem("", warning, code="ignored") for warning in loaded.manifest.warnings]
     findings = [each for severity, problems in groups for each in _findings(severity, problems)]
-    return _sorted([*_findings(Severity.WARNING, warned), *findings])
+    return Checked(_sorted([*_findings(Severity.WARNING, warned), *findings]), missing_variables(loaded.manifest))
 
 
 def _findings(severity: Severity, problems: tuple[Problem, ...] | list[Problem]) -> Iterator[Finding]:

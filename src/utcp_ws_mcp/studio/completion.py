@@ -14,6 +14,7 @@ from ..manifest.json_schema import manifest_schema
 Schema = Mapping[str, Any]
 Step = str | int
 
+QUOTE: Final = '"'
 MAX_OPTIONS: Final = 200
 """Completions that are offered at a place."""
 
@@ -22,6 +23,7 @@ MAX_EXPANDED: Final = 200
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+')
 _COLON: Final = re.compile(r"\s*:")
+_NEXT: Final = re.compile(r"\s*(\S)")
 _BRANCHES: Final = ("anyOf", "oneOf", "allOf")
 _CONDITIONS: Final = ("then", "else")
 
@@ -47,7 +49,7 @@ class Place:
         start: Where the word begins that is written there.
         end: Where it ends.
         keys: The keys that the object has already.
-        has_colon: Whether a colon follows the word.
+        next: The character that follows the word, without white space; empty at the end.
     """
 
     path: tuple[Step, ...]
@@ -55,15 +57,16 @@ class Place:
     start: int
     end: int
     keys: tuple[str, ...]
-    has_colon: bool
+    next: str
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What can be written at a place: `label` is shown, `text` is written."""
+    """What can be written at a place: `label` is shown, `text` is written, and the cursor is put at `caret` in it."""
 
     label: str
     text: str
+    caret: int
     detail: str
     description: str
 
@@ -86,7 +89,8 @@ def place_at(text: str, offset: int) -> Place:
     if stack and not is_key:
         path = (*path, _step(top))
     keys = (*top.keys, *_keys_behind(text, end)) if is_key else ()
-    return Place(path, is_key, start, end, keys, _COLON.match(text, end) is not None)
+    following = _NEXT.match(text, end)
+    return Place(path, is_key, start, end, keys, following[1] if following else "")
 
 
 def _read(stack: list[_Container], lexeme: str) -> None:
@@ -189,7 +193,7 @@ def options_at(place: Place) -> list[Option]:
     schemas = schemas_at(place.path)
     if not place.is_key:
         known = next((str(each["description"]) for each in schemas if "description" in each), "")
-        return [Option(value, value, "", known) for value in _values(schemas)][:MAX_OPTIONS]
+        return [Option(value, value, len(value), "", known) for value in _values(schemas)][:MAX_OPTIONS]
     names = dict.fromkeys(name for schema in schemas for name in schema.get("properties", ()))
     return [_key_option((*place.path, name), place) for name in sorted(names) if name not in place.keys][:MAX_OPTIONS]
 
@@ -197,9 +201,13 @@ def options_at(place: Place) -> list[Option]:
 def _key_option(path: tuple[Step, ...], place: Place) -> Option:
     schemas = schemas_at(path)
     name = str(path[-1])
-    value = "" if place.has_colon else f": {_empty(schemas)}"
     description = next((str(each["description"]) for each in schemas if "description" in each), "")
-    return Option(name, f"{json.dumps(name)}{value}", _types(schemas), description)
+    key = json.dumps(name)
+    if place.next == ":":
+        return Option(name, key, len(key), _types(schemas), description)
+    value = _empty(schemas)
+    text = f"{key}: {value}{',' * (place.next == QUOTE)}"
+    return Option(name, text, len(key) + 2 + len(value) // 2, _types(schemas), description)
 
 
 def _kinds(schemas: Sequence[Schema]) -> list[str]:
@@ -218,7 +226,7 @@ def _types(schemas: Sequence[Schema]) -> str:
 def _empty(schemas: Sequence[Schema]) -> str:
     kinds = _kinds(schemas)
     first = next((kind for kind in kinds if kind != "null"), "")
-    return {"object": "{}", "array": "[]", "string": '""', "boolean": "true"}.get(first, "")
+    return {"object": "{}", "array": "[]", "string": '""', "boolean": ""}.get(first, "")
 
 
 def _values(schemas: Sequence[Schema]) -> Iterator[str]:

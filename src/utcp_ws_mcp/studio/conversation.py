@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import Any, Final
@@ -13,11 +15,12 @@ import anyio
 
 from ..authoring.recording import Recording, open_recorded
 from ..client.connection import Connection
+from ..core.codecs.message import decode
 from ..core.network_policy import URL
 from ..errors import BridgeError, StudioRefused
 from ..observability import events
-from ..recorder.messages import Mark
-from ..recorder.roles import message_roles
+from ..recorder.messages import Mark, RecordedMessage, message_kind
+from ..recorder.roles import MessageRole, message_roles
 from .connect_form import ConnectForm
 from .shown import Redact, plain, size_of
 
@@ -67,6 +70,7 @@ class Line:
         redact: Removes secrets from it.
         role: What it was classified as: by a rule of a manifest, or by the recorder.
         reasons: Why a rule of a manifest decided so.
+        is_own: Whether it is a message of the last connection, not of a tool that was called.
         recorded: Its place among the messages for a draft, or None.
     """
 
@@ -78,6 +82,7 @@ class Line:
     redact: Redact = field(repr=False)
     role: str = ""
     reasons: tuple[str, ...] = ()
+    is_own: bool = False
     recorded: int | None = None
 
 
@@ -134,10 +139,32 @@ class Conversation:
 
     def _begin(self, environ: Mapping[str, str]) -> None:
         for line in self.lines:
-            line.recorded = None
+            line.is_own, line.recorded = False, None
         self.recording = Recording(environ, self._observe_own, max_messages=MAX_RECORDED, max_bytes=MAX_RECORDED_BYTES)
         self.state = State.CONNECTING
         self.version += 1
+
+    def load(
+        self, endpoint: dict[str, Any], url: URL, messages: Sequence[RecordedMessage], names: Sequence[str]
+    ) -> None:
+        """Show messages that were recorded elsewhere, and make them those of the draft.
+
+        Args:
+            endpoint: The fields of the call template.
+            url: The parsed URL.
+            messages: The messages.
+            names: The variables in them, which have no values here.
+        """
+        self._begin({})
+        self.endpoint, self.url = endpoint, url
+        self.recording.messages += messages[:MAX_RECORDED]
+        self.recording.used_variables |= {name: secrets.token_hex() for name in names}
+        for index, message in enumerate(self.recording.messages):
+            value = message.value
+            text = value if isinstance(value, str | bytes) else json.dumps(value, ensure_ascii=False)
+            self._add(Direction.SENT if message.sent else Direction.RECEIVED, text, str)
+            self.lines[-1].is_own, self.lines[-1].recorded = True, index
+        self.state, self.roles_are_stale = State.CLOSED, True
 
     async def close(self) -> None:
         """End the connection, or stop connecting."""
@@ -175,10 +202,9 @@ class Conversation:
     def _observe_own(self, event: events.Event) -> None:
         self._observe(event, self.recording.redact)
         if isinstance(event, events.MessageSent | events.MessageReceived):
-            index = len(self.recording.messages) - 1
+            self.lines[-1].is_own = self.roles_are_stale = True
             if not self.recording.full.is_set():
-                self.lines[-1].recorded = index
-                self.roles_are_stale = True
+                self.lines[-1].recorded = len(self.recording.messages) - 1
 
     def _observe(self, event: events.Event, redact: Redact) -> None:
         match event:
@@ -257,10 +283,21 @@ class Conversation:
         except RecursionError:  # a message that is nested very deeply
             return
         if recording is self.recording:
-            for line in self.lines:
-                if line.recorded is not None and line.recorded < len(roles):
-                    line.role = roles[line.recorded].value
+            self._label(messages, roles)
             self.version, self.labels_version = self.version + 1, self.labels_version + 1
+
+    def _label(self, messages: Sequence[RecordedMessage], roles: Sequence[MessageRole]) -> None:
+        """Write the roles into the lines; a message that was not recorded gets that of most others of its kind."""
+        by_kind: dict[Any, Counter[str]] = {}
+        for message, role in zip(messages, roles, strict=True):
+            by_kind.setdefault((message.sent, message_kind(message.value)), Counter())[role.value] += 1
+        for line in self.lines:
+            if line.recorded is not None and line.recorded < len(roles):
+                line.role = roles[line.recorded].value
+            elif line.is_own and not line.role:
+                kind = message_kind(decode(line.message).value)
+                found = by_kind.get((line.direction is Direction.SENT, kind)) if kind else None
+                line.role = found.most_common(1)[0][0] if found else ""
 
 
 def _notes(event: events.Event) -> Iterator[str]:

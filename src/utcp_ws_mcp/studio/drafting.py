@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -12,10 +12,11 @@ import anyio
 from ..authoring.import_sources import Source, SourceOptions, import_within, read_source, source_of_text
 from ..authoring.quoting import without_comment
 from ..errors import StudioRefused
+from ..importers.har import longest_conversation
 from ..importers.model import ImportOptions
 from ..observability.redaction import Redactor, redact_strings
 from ..recorder.manifest import format_json
-from .conversation import Conversation
+from .conversation import Conversation, State
 
 IMPORT_SECONDS: Final = 60.0
 
@@ -57,7 +58,7 @@ async def draft_conversation(conversation: Conversation) -> Drafted:
     if recording.full.is_set():
         notes.append(f"Made from the first {count:,} messages; later ones are left out.")
     text = format_json(without_comment(draft.document)) + "\n"
-    return Drafted(f"{count} message{'s' * (count != 1)}", text, tuple(notes), is_of_conversation=True)
+    return Drafted(f"{count:,} message{'s' * (count != 1)}", text, tuple(notes), is_of_conversation=True)
 
 
 async def draft_from_address(address: str, environ: Mapping[str, str]) -> Drafted:
@@ -76,13 +77,28 @@ async def draft_from_address(address: str, environ: Mapping[str, str]) -> Drafte
     return await _import(partial(read_source, address, options), redactor)
 
 
-async def draft_from_text(text: str, name: str) -> Drafted:
-    """Return the manifest for the text of a description, such as a HAR file; `name` is what it is called.
+async def draft_from_text(text: str, name: str, conversation: Conversation) -> Drafted:
+    """Return the manifest for the text of a description; the messages of a HAR file are shown, and can be marked.
+
+    Args:
+        text: The text.
+        name: What it is called.
+        conversation: Gets the messages, unless it is connected.
 
     Raises:
         BridgeError: if it cannot be imported.
     """
-    return await _import(partial(source_of_text, text, name), Redactor())
+    source = await source_of_text(text, name)
+
+    async def read() -> Source:
+        return source
+
+    drafted = await _import(read, Redactor())
+    recorded = longest_conversation(source.document) if conversation.state is State.CLOSED else None
+    if recorded is None:
+        return drafted
+    conversation.load(recorded.endpoint, recorded.url, recorded.messages, recorded.variables)
+    return replace(drafted, is_of_conversation=True)
 
 
 async def _import(read: Callable[[], Awaitable[Source]], redactor: Redactor) -> Drafted:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..observability.secret_search import SecretGroup
 from .connect_form import ConnectForm
 from .conversation import Conversation
 from .drafting import Drafted
+from .live_bridge import LiveBridge
 from .manifest_text import ManifestText
 
 NEW_FILE: Final = "manifest.json"
@@ -28,6 +30,8 @@ class Topic(Enum):
     VARIABLES = "variables"
     CONVERSATION = "conversation"
     DRAFT = "draft"
+    PANEL = "panel"
+    TOOLS = "tools"
 
 
 Listener = Callable[[], None]
@@ -40,10 +44,12 @@ class StudioOptions:
     Attributes:
         manifest: The manifest to open, or the name of an entry of the catalogue; None: a new one.
         environ: The variables of the environment and of `--env-file`.
+        env_files: The files of `--env-file`, which a host has to read as well.
     """
 
     manifest: Path | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env_files: Sequence[Path] = ()
 
 
 @dataclass(slots=True)
@@ -58,6 +64,7 @@ class StudioSession:
         typed_variables: The values that were typed on the page: never saved, never shown again.
         drafted: The draft that the panel Draft shows.
         panel: The panel that is open.
+        live: Serves the manifest, for the panels that call tools and watch endpoints.
     """
 
     options: StudioOptions
@@ -67,7 +74,12 @@ class StudioSession:
     typed_variables: dict[str, str] = field(default_factory=dict, repr=False)
     drafted: Drafted | None = None
     panel: str = "connect"
+    live: LiveBridge = field(init=False)
     _listeners: dict[Topic, list[Listener]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.live = LiveBridge(lambda: self.announce(Topic.TOOLS))
+        self.live.observe(self.conversation.observer(self.live.redactor))
 
     @property
     def environ(self) -> dict[str, str]:
@@ -83,6 +95,11 @@ class StudioSession:
         """Tell the listeners of a topic that it changed."""
         for listener in tuple(self._listeners.get(topic, ())):
             listener()
+
+    def open_panel(self, panel: str) -> None:
+        """Remember the panel that is open."""
+        self.panel = panel
+        self.announce(Topic.PANEL)
 
     def set_text(self, text: str) -> None:
         """Replace the text of the manifest."""
@@ -124,6 +141,11 @@ class StudioSession:
         file = self.manifest.path or Path(NEW_FILE)
         return load_text(self.manifest.text, file, {**self.environ, **(extra or {})})
 
+    async def close(self) -> None:
+        """End all connections; what was typed stays."""
+        self.live.close()
+        await self.conversation.close()
+
 
 def open_session(options: StudioOptions) -> StudioSession:
     """Return a session with the manifest of the options; an entry of the catalogue becomes a new manifest.
@@ -149,6 +171,7 @@ class Sessions:
 
     options: StudioOptions
     _by_tab: dict[str, StudioSession] = field(default_factory=dict)
+    _pages: Counter[str] = field(default_factory=Counter)
 
     def enter(self, tab: str) -> StudioSession:
         """Return the session of a tab, which is new if the tab is.
@@ -158,9 +181,22 @@ class Sessions:
         """
         session = self._by_tab.pop(tab, None) or open_session(self.options)
         self._by_tab[tab] = session
-        while len(self._by_tab) > MAX_SESSIONS:
-            del self._by_tab[next(iter(self._by_tab))]
+        self._pages[tab] += 1
+        left = [each for each in self._by_tab if not self._pages[each]]
+        for each in left[: max(0, len(self._by_tab) - MAX_SESSIONS)]:
+            del self._by_tab[each]
         return session
+
+    async def leave(self, tab: str) -> None:
+        """End the connections of a tab that shows the page no more; a page that is loaded again has entered before."""
+        self._pages -= Counter([tab])
+        if not self._pages[tab] and tab in self._by_tab:
+            await self._by_tab[tab].close()
+
+    async def close(self) -> None:
+        """End the connections of all tabs."""
+        for session in self._by_tab.values():
+            await session.close()
 
     def redact(self, text: str) -> str:
         """Return a text, such as a line of the log, without the values that were typed in any tab."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import signal
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -15,6 +16,7 @@ from utcp_ws_mcp.client.shared.address import StoreAddress
 from utcp_ws_mcp.client.shared.fleet import ASSUMED_REPLICAS, open_fleet
 from utcp_ws_mcp.client.shared.store import StoreAway
 from utcp_ws_mcp.errors import ServeOptionsError
+from utcp_ws_mcp.manifest.models.network import Limits
 from utcp_ws_mcp.observability.events import SharedStoreBack, SharedStoreLost
 
 pytestmark = [pytest.mark.anyio, needs_redis]
@@ -101,6 +103,16 @@ async def test_calls_go_on_while_the_store_is_frozen_and_it_is_used_again_afterw
     assert events[0].code == "shared-store-away"
 
 
+async def test_a_burst_of_calls_does_not_look_like_a_lost_store(tmp_path):
+    events = []
+    async with redis_server(tmp_path) as server, replica(server, "a", events) as a:
+        async with anyio.create_task_group() as calls:
+            for number in range(1000):
+                calls.start_soon(a.take_turn, str(number), 1, 1)
+
+    assert events == []
+
+
 async def test_a_store_that_has_lost_its_data_is_used_again(tmp_path):
     async with redis_server(tmp_path) as server, replica(server, "a") as a:
         await a.take_turn("k", 1000, 1e9)
@@ -111,6 +123,18 @@ async def test_a_store_that_has_lost_its_data_is_used_again(tmp_path):
         await a.beat()
 
         assert await a.take_turn("k", 1000, 1e9) == 0
+
+
+async def test_calls_without_the_store_do_not_add_to_one_traceback(tmp_path):
+    async with redis_server(tmp_path) as server, replica(server, "a") as a:
+        await server.kill()
+        lengths = []
+        for _ in range(5):
+            with pytest.raises(StoreAway) as away:
+                await a.take_turn("k", 1, 1)
+            lengths.append(len(away.traceback))
+
+    assert lengths[-1] <= lengths[1]
 
 
 async def test_without_the_store_a_replica_takes_its_part_of_the_rate(tmp_path):
@@ -183,3 +207,53 @@ async def test_a_server_of_another_protocol_is_refused_at_the_start(tmp_path):
         tasks.cancel_scope.cancel()
 
     assert refused.value.code == "shared-store-refused"
+
+
+LIMITED = SimpleNamespace(
+    manual="m",
+    template=SimpleNamespace(limits=Limits(requests_per_second=20), url="ws://h/", headers={}, auth=None),
+    connection_rules=SimpleNamespace(login=()),
+)
+
+
+async def take_turns(limiter, count, tasks, times):
+    """Start to wait for turns; return when all of them are given."""
+
+    async def turn():
+        await limiter.wait_turn(LIMITED)
+        times.append(anyio.current_time())
+
+    before = max(limiter._next_start, limiter._given_until, anyio.current_time())
+    for _ in range(count):
+        tasks.start_soon(turn)
+    with anyio.fail_after(20):
+        while max(limiter._next_start, limiter._given_until) < before + (count - 1) / 20:
+            await anyio.sleep(0.01)
+
+
+async def test_turns_that_the_store_has_given_count_when_it_is_lost(tmp_path):
+    times = []
+    async with redis_server(tmp_path) as server, replica(server, "a") as a:
+        limiter, a.replicas = a.rate_limiter(), 1
+        async with anyio.create_task_group() as tasks:
+            await take_turns(limiter, 8, tasks, times)
+            await server.kill()
+            await take_turns(limiter, 3, tasks, times)
+
+    assert max(times) - min(times) >= 10 / 20 - 0.02
+
+
+async def test_turns_that_were_taken_without_the_store_count_when_it_is_back(tmp_path):
+    times = []
+    async with redis_server(tmp_path) as server, replica(server, "a") as a:
+        limiter, a.replicas = a.rate_limiter(), 1
+        await server.kill()
+        with pytest.raises(StoreAway):
+            await a.beat()
+        async with anyio.create_task_group() as tasks:
+            await take_turns(limiter, 8, tasks, times)
+            await server.start()
+            await a.beat()
+            await take_turns(limiter, 3, tasks, times)
+
+    assert max(times) - min(times) >= 10 / 20 - 0.02

@@ -14,6 +14,7 @@ from tests.peer import peer
 from tests.redis_server import needs_redis, redis_server, replica
 from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.client.manifest_files import load_manifest
+from utcp_ws_mcp.client.shared import feed_keeper
 from utcp_ws_mcp.client.shared.store import Script
 from utcp_ws_mcp.observability.feed_events import FeedOwned
 
@@ -233,3 +234,37 @@ async def test_an_owner_that_lost_its_lease_writes_nothing_and_closes_its_connec
             for each in (a, b):
                 got, gaps, _ = await read_until(each, cursor, 1)
                 assert (got, len(gaps)) == ([2], 1)
+
+
+async def test_a_feed_that_the_store_has_lost_goes_to_its_owner_and_not_to_a_second_one_beside_it(tmp_path):
+    async with peer(Exchange().answer) as seen, redis_server(tmp_path) as store:
+        async with two(tmp_path, manifest(seen), store) as (a, b):
+            life = (await read(a))["cursor"].partition("-")[0]
+            await read(b)
+            await write(a.fleet, "redis.call('FLUSHALL')", [], [])
+            claim = await b.feed_instances()[0].keeper._stream.claim(life)
+            assert (claim.owned, claim.is_lost) == (False, True)
+            await seen.until(lambda: len(seen.upgrades) == 2 and len(seen.open) == 1)
+            assert a.feed_instances()[0].keeper._keeper is not None
+
+
+async def test_a_feed_that_the_store_and_its_owner_have_lost_is_taken_over_after_the_lease(tmp_path, monkeypatch):
+    monkeypatch.setattr(feed_keeper, "LEASE_SECONDS", 0.5)
+    async with peer(Exchange().answer) as seen, redis_server(tmp_path) as store:
+        async with shared_bridge(tmp_path, manifest(seen), store, "a") as a:
+            await read(a)
+            stream = a.feed_instances()[0].keeper._stream
+            await write(a.fleet, "redis.call('SET', KEYS[1], 'other', 'PX', 60000)", [stream._lease], [])
+            await seen.until(lambda: not seen.open)
+            await until_wanted(a, stream)
+            before = anyio.current_time()
+            await write(a.fleet, "redis.call('DEL', KEYS[1], KEYS[2])", [stream._lease, stream._meta], [])
+            await seen.until(lambda: len(seen.open) == 1)
+            assert anyio.current_time() - before >= 0.5
+
+
+async def until_wanted(bridge, stream):
+    """Wait until a replica has asked for a feed that another one owns."""
+    with anyio.fail_after(20):
+        while not await write(bridge.fleet, "return redis.call('EXISTS', KEYS[1])", [stream._wanted], []):
+            await anyio.sleep(0.05)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -61,13 +61,18 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    folder: Path, *, tool_service: type[ToolService] = ToolService, token: str | None = None, **options: Any
+    folder: Path,
+    *,
+    tool_service: type[ToolService] = ToolService,
+    token: str | None = None,
+    feeds: Sequence[Any] = (),
+    **options: Any,
 ) -> AsyncIterator[Served]:
-    """A server with the tools `read` and `write`, until a signal ends it."""
+    """A server with the tools `read` and `write` and feeds, until a signal ends it."""
     started = anyio.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     async with issuer() as authority, peer(jsonrpc) as seen:
-        document = entry(seen, READ, WRITE, preset="jsonrpc2")
+        document = entry(seen, READ, WRITE, preset="jsonrpc2", **({"feeds": [*feeds]} if feeds else {}))
         with bind_listener(HttpOptions("0", token or "unused")) as bound:
             authority.audience = audience = f"{bound.url}/mcp"
             result = Served(audience, authority, seen)

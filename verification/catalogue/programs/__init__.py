@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from ..desk import Desk
-from . import brokers, browsers, home, machines, media, printers, sockets
+from . import brokers, browsers, home, machines, media, printers, screens, sockets
 
-MODULES: Final = (brokers, browsers, home, machines, media, printers, sockets)
+MODULES: Final = (brokers, browsers, home, machines, media, printers, screens, sockets)
 
 CASES: Final[dict[str, Callable[[Desk], Awaitable[str]]]] = {
     name.replace("_", "-"): case

@@ -1,4 +1,4 @@
-"""Brokers: RabbitMQ (MQTT and STOMP), a Nostr relay."""
+"""Brokers: RabbitMQ (MQTT and STOMP), a Nostr relay, the WAMP router Crossbar.io."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import subprocess
 from typing import Any
 
-from ..desk import Desk, check, debian, free_port, python_package, python_version
+from ..desk import SERVERS, Desk, check, debian, free_port, python_package, python_version
 
 
 async def nostr(desk: Desk) -> str:
@@ -109,3 +109,54 @@ async def stomp_broker(desk: Desk) -> str:
         feed = name.removeprefix("broker_").removesuffix("_events")
         check("hello" in json.dumps(await desk.event(feed, send, **arguments)), "no event")
     return version
+
+
+def _router(port: int) -> str:
+    """Return a configuration of Crossbar.io: one role, which comes in without a login, by ticket or by secret."""
+    everything = {"call": True, "register": True, "publish": True, "subscribe": True}
+    role = {"name": "anyone", "permissions": [{"uri": "", "match": "prefix", "allow": everything}]}
+    login = {
+        "anonymous": {"type": "static", "role": "anyone"},
+        "ticket": {"type": "static", "principals": {"ada": {"ticket": "example-ticket", "role": "anyone"}}},
+        "wampcra": {"type": "static", "users": {"ada": {"secret": "example-secret", "role": "anyone"}}},
+    }
+    transport = {
+        "type": "web",
+        "endpoint": {"type": "tcp", "port": port, "interface": "127.0.0.1"},
+        "paths": {"/": {"type": "json", "value": {}}, "ws": {"type": "websocket", "auth": login}},
+    }
+    worker = {"type": "router", "realms": [{"name": "realm1", "roles": [role]}], "transports": [transport]}
+    return json.dumps({"version": 2, "workers": [worker]})
+
+
+async def crossbar_wamp(desk: Desk) -> str:
+    """Call, publish and watch at a router that has a callee; log in in each of the three ways."""
+    programs = python_package("crossbar", "crossbar")
+    port = free_port()
+    url = f"ws://127.0.0.1:{port}/ws"
+    desk.write("router/config.json", _router(port))
+    await desk.start(programs / "crossbar", "start", "--cbdir", desk.folder / "router", port=port)
+    await desk.start(programs / "python", SERVERS / "wamp_callee.py", URL=url, READY=str(desk.folder / "ready"))
+    await desk.wait_until((desk.folder / "ready").exists)
+    for login in ({}, {"WAMP_TICKET": "example-ticket"}, {"WAMP_SECRET": "example-secret"}):
+        await desk.serve(WAMP_URL=url, **({"WAMP_AUTHID": "ada", **login} if login else {}))
+        check(await desk.call("com.example.add", a=1, b=2) == 3, "another sum")
+    check(await desk.call("call", procedure="com.example.add", kwargs={"a": 2, "b": 3}) == 5, "another sum")
+    await desk.refused("call", "wamp.error.no_such_procedure", procedure="com.example.missing")
+    counted = await desk.call("call_progressive", procedure="com.example.count", kwargs={"up_to": 3})
+    check(counted["items"][:3] == [1, 2, 3], str(counted))
+    check(await desk.call("find_procedure", procedure="com.example.add"), "the procedure was not found")
+
+    async def publish() -> Any:
+        return await desk.call("publish", topic="com.example.said", args=["hello"], kwargs={"by": "Ada"})
+
+    check((await publish())["publication"], "no number of the publication")
+    other = python_version(programs, "autobahn")
+    say = (programs / "python", SERVERS / "wamp_callee.py")
+
+    async def say_elsewhere() -> None:
+        await desk.start(*say, URL=url, SAY="hello")
+
+    said = await desk.event("topic", say_elsewhere, topic="com.example.said")
+    check(said == {"topic": "com.example.said", "args": ["hello"], "kwargs": {}}, f"{said}, autobahn {other}")
+    return python_version(programs, "crossbar")

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from ..desk import Desk, check, debian, free_port, python_package, python_version
+
+COCKPIT_USER = "utcp-catalogue"
+"""An account that exists while the case of Cockpit runs."""
 
 
 async def aria2(desk: Desk) -> str:
@@ -128,4 +133,34 @@ async def janus(desk: Desk) -> str:
             await desk.call(f"{name}_latest", room=77)
     await enter()
     await desk.call("destroy", room=77)
+    return version
+
+
+async def cockpit(desk: Desk) -> str:
+    """Log in with an account of this machine; run a command, and work with files."""
+    version = debian("cockpit-ws", "cockpit-bridge")
+    port = free_port()
+    subprocess.run(["useradd", "--no-create-home", "--home-dir", "/tmp", COCKPIT_USER], check=True)
+    desk.stack.callback(subprocess.run, ["userdel", "--force", COCKPIT_USER], capture_output=True)
+    subprocess.run(["chpasswd"], input=f"{COCKPIT_USER}:example-password", text=True, check=True)
+    listen = ("--no-tls", "--address", "127.0.0.1", "--port", str(port))
+    await desk.start("/usr/lib/cockpit/cockpit-ws", *listen, port=port)
+    login = {"COCKPIT_USER": COCKPIT_USER, "COCKPIT_PASSWORD": "example-password"}
+    await desk.serve(COCKPIT_ADDRESS=f"127.0.0.1:{port}", **login)
+    check(COCKPIT_USER in str(await desk.call("run", argv=["id", "-un"])), "it runs as another account")
+    check("exit status 3" in str(await desk.call("run", argv=["sh", "-c", "exit 3"])), "another exit status")
+    place = Path((await desk.call("run", argv=["mktemp", "-d"]))["text"].split("\n")[0])
+    note = str(place / "note.txt")
+    await desk.call("write_file", path=note, text="Hello Ada\nÄ")
+    check((await desk.call("read_file", path=note))["text"] == "Hello Ada\nÄ", "another content")
+    check("note.txt" in json.dumps(await desk.call("list_directory", path=str(place))), "the file is not listed")
+    await desk.refused("read_file", "no such file", path=str(place / "missing"))
+    numbers = iter(range(100))
+
+    async def write() -> Any:
+        return await desk.call("write_file", path=str(place / f"{next(numbers)}.txt"), text="x")
+
+    seen = await desk.call_while("watch_path", write, path=str(place), count=1)
+    check(str(place) in json.dumps(seen), str(seen))
+    await desk.call("run", argv=["rm", "-r", str(place)])
     return version

@@ -12,7 +12,8 @@ from typing import Any
 from ..desk import Desk, check, debian, free_port
 
 
-def _tone(file: Path, seconds: int = 20) -> Path:
+def tone(file: Path, seconds: int = 20) -> Path:
+    """Write a tone into a file of this length."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(file), "wb") as sound:
         sound.setnchannels(1)
@@ -27,7 +28,7 @@ async def mopidy(desk: Desk) -> str:
     """Play a file of the file backend into a sink that makes no sound."""
     version = debian("mopidy", "gstreamer1.0-plugins-good")
     port = free_port()
-    song = _tone(desk.folder / "media" / "tone.wav")
+    song = tone(desk.folder / "media" / "tone.wav")
     config = desk.write(
         "mopidy.conf",
         f"[core]\ndata_dir = {desk.folder}/data\nconfig_dir = {desk.folder}/config\ncache_dir = {desk.folder}/cache\n"

@@ -1,4 +1,4 @@
-"""Protocols of libraries, with small servers of our own that use the library: Socket.IO, GraphQL and others."""
+"""Protocols of libraries, with small servers of our own that use the library: Socket.IO, GraphQL, SurrealDB …"""
 
 from __future__ import annotations
 
@@ -140,3 +140,32 @@ async def ethereum(desk: Desk) -> str:
         if f"{name}_latest" in offered:
             await desk.call(f"{name}_latest", **({"address": contract} if "log" in name else {}))
     return version
+
+
+async def surrealdb(desk: Desk) -> str:
+    """Change records of the engine that npm has, and follow a table."""
+    folder, _ = npm_package("surrealdb", "@surrealdb/node", "surrealdb", "ws")
+    port = free_port()
+    program = own_server(folder, "surrealdb.mjs")
+    await desk.start("node", program, port=port, PORT=str(port), NAME="ada", PASSWORD="example-password")
+    login = {"SURREALDB_USER": "ada", "SURREALDB_PASSWORD": "example-password"}
+    place = {"SURREALDB_NAMESPACE": "test", "SURREALDB_DATABASE": "test"}
+    await desk.serve(SURREALDB_URL=f"ws://127.0.0.1:{port}/rpc", **login, **place)
+    ada = {"id": "person:ada", "name": "Ada"}
+    waiting = await desk.call("changes_events", table="person")
+    check("does not exist" in waiting["state"], str(waiting))
+    check(await desk.call("create", record="person:ada", data={"name": "Ada"}) in (ada, [ada]), "another record")
+    await desk.refused("create", "already exists", record="person:ada", data={"name": "Ada"})
+    await desk.call("merge", record="person:ada", data={"age": 36})
+    check(await desk.call("select", **{"from": "person"}) == [{**ada, "age": 36}], "it was not changed")
+    found = await desk.call("query", sql="SELECT name FROM person WHERE age = $age", variables={"age": 36})
+    check(found[0]["result"] == [{"name": "Ada"}], str(found))
+
+    async def create() -> Any:
+        return await desk.call("create", record="person", data={"name": "Emma"})
+
+    seen = await desk.event("changes", create, table="person")
+    check((seen["action"], seen["record"]["name"]) == ("CREATE", "Emma"), str(seen))
+    await desk.call("delete", record="person:ada")
+    version = str(await desk.call("version"))
+    return version.removeprefix("surrealdb-")

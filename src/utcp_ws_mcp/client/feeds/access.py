@@ -24,6 +24,7 @@ class FeedAccess:
     _repository: ToolRepository
     _find_tool: Callable[..., Any]
     _valid_arguments: Callable[..., dict[str, Any]]
+    _check_callable: Callable[[CompiledTool], None]
 
     async def feed(
         self,
@@ -80,6 +81,7 @@ class FeedAccess:
             raise (unknown if unknown.reason else self._unknown_feed(name)) from None
         if tool.feed is None:
             raise self._unknown_feed(name)
+        self._check_callable(tool)
         return tool
 
     def _unknown_feed(self, name: str) -> BridgeError:
@@ -99,6 +101,7 @@ class FeedAccess:
         Raises:
             CallError: if an argument is wrong.
         """
+        self._check_callable(tool)
         return self._feeds.read_page(tool, tool.validate_arguments(arguments))
 
     def watch_feed(
@@ -117,6 +120,7 @@ class FeedAccess:
         Raises:
             CallError: if an argument is wrong, or too many sets of arguments are followed.
         """
+        self._check_callable(tool)
         return self._feeds.watch(tool, tool.validate_arguments(arguments), on_change)
 
     def feed_instances(self) -> list[FeedInstance]:

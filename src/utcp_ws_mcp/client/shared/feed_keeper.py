@@ -104,19 +104,30 @@ class SharedKeeper:
             await self._compete()
 
     async def _compete(self) -> None:
+        life, lost_at = "", 0.0
         while True:
             asked = anyio.current_time()
             try:
-                claim = await self._stream.claim()
+                claim = await self._stream.claim(life)
             except StoreAway:
                 await anyio.sleep(RETRY_SECONDS)
                 continue
+            if claim.is_lost:
+                # The last owner does not know it yet. Its connection ends with its lease at the latest, or it claims
+                # the feed again before.
+                lost_at = lost_at or asked
+                if asked >= lost_at + LEASE_SECONDS:
+                    life = ""
+                await anyio.sleep(RETRY_SECONDS)
+                continue
+            life, lost_at = claim.epoch or "", 0.0
             if claim.epoch != self._epoch:
                 if self._epoch is not None:
                     self._follower.restart()
                 self._epoch = claim.epoch
             if claim.owned:
                 await self._own(claim, asked)
+                life = ""  # no connection of this replica is open, so that nothing has to be waited for
                 if self._yields:  # to the replica that has the connection, if it follows the feed
                     self._yields = False
                     await anyio.sleep(RENEW_SECONDS)

@@ -22,7 +22,9 @@ TOKEN_BYTES: Final = 8
 _CLAIM: Final = Script("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local owned = redis.call('GET', KEYS[1]) == ARGV[1] or redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
+local holder, life = redis.call('GET', KEYS[1]), redis.call('HGET', KEYS[2], 'epoch')
+if not holder and ARGV[4] ~= '' and life ~= ARGV[4] then return {-1, false, false, false, false, false} end
+local owned = holder == ARGV[1] or redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
 if owned then
   redis.call('HSETNX', KEYS[2], 'epoch', string.format('%.0f', now))
   redis.call('PEXPIRE', KEYS[2], ARGV[3])
@@ -75,6 +77,7 @@ class Claim:
 
     Attributes:
         owned: Whether this replica owns it now.
+        is_lost: The store has lost the life of the feed, and no replica owns it.
         epoch: The life of the stream; None if it has none yet.
         number: The number of its last entry.
         offset: The offset of its last event.
@@ -83,6 +86,7 @@ class Claim:
     """
 
     owned: bool
+    is_lost: bool
     epoch: str | None
     number: int
     offset: int
@@ -128,18 +132,22 @@ class FeedStream:
         self._keys = [self._lease, self._meta, self.events, self.states]
         self._token = token_hex(TOKEN_BYTES)
 
-    async def claim(self) -> Claim:
+    async def claim(self, life: str) -> Claim:
         """Try to own the feed, and say that this replica wants it.
+
+        Args:
+            life: The life that the feed must have if no replica owns it; empty: it may be another one.
 
         Raises:
             StoreAway: if the store does not answer.
         """
         keys = [self._lease, self._meta, self._wanted]
-        answer = await self._fleet.store.run(_CLAIM, keys, [self._token, _milliseconds(LEASE_SECONDS), self._keep])
+        args: list[str | int] = [self._token, _milliseconds(LEASE_SECONDS), self._keep, life]
+        answer = await self._fleet.store.run(_CLAIM, keys, args)
         owned, epoch, number, offset, gap, since = answer
         last_seen = None if since is None else float(since)
-        life = None if epoch is None else epoch.decode()
-        return Claim(bool(owned), life, int(number or 0), int(offset or 0), int(gap or 0), last_seen)
+        found = None if epoch is None else epoch.decode()
+        return Claim(owned == 1, owned < 0, found, int(number or 0), int(offset or 0), int(gap or 0), last_seen)
 
     async def renew(self, *, is_open: bool) -> bool:
         """Extend the lease; return whether another replica wants the feed.

@@ -15,6 +15,7 @@ from ..pool.lease import RateLimiter
 from .accounts import Accounts
 from .address import StoreAddress
 from .store import STORE_TIMEOUT, Script, SharedStore, StoreAway, refuse_start
+from .tokens import SharedTokens
 
 BEAT_SECONDS: Final = 1.0
 """Seconds between two signs of life of a replica, and between two probes of a store that is away."""
@@ -38,7 +39,7 @@ _LEAVE: Final = Script("return redis.call('ZREM', KEYS[1], ARGV[1])")
 _TAKE_TURN: Final = Script("""
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local turn = math.max(now, tonumber(redis.call('GET', KEYS[1]) or 0))
+local turn = math.max(now + ARGV[3], tonumber(redis.call('GET', KEYS[1]) or 0))
 local wait = turn - now
 if wait <= tonumber(ARGV[2]) then
   local following = turn + tonumber(ARGV[1])
@@ -55,14 +56,16 @@ class Fleet:
         name: The name of the fleet.
         replica: The name of this replica, which no other has.
         store: What they share.
+        key: Encrypts the tokens that they share; None: they share none.
     """
 
-    def __init__(self, name: str, replica: str, store: SharedStore) -> None:
+    def __init__(self, name: str, replica: str, store: SharedStore, key: str | None = None) -> None:
         self.accounts = Accounts(self)
         self.name = name
         self.replica = replica
         self.store = store
         self.replicas = ASSUMED_REPLICAS
+        self.tokens = None if key is None else SharedTokens(self, key)
 
     def key(self, *parts: str) -> str:
         """Return the name of something that the fleet shares."""
@@ -102,24 +105,29 @@ class Fleet:
         except StoreAway:
             return
 
-    async def take_turn(self, key: str, interval: float, patience: float) -> float:
+    async def take_turn(self, key: str, interval: float, patience: float, earliest: float = 0.0) -> float:
         """Return in how many seconds a request may start, `interval` seconds after the one before it in the fleet.
 
-        If that is later than `patience` seconds, the turn is not taken.
+        If that is later than `patience` seconds, the turn is not taken. It is not before `earliest` seconds.
 
         Raises:
             StoreAway: if the store does not answer.
         """
-        args = [round(interval * 1e6), round(min(patience, 1e9) * 1e6)]
+        args = [round(interval * 1e6), round(min(patience, 1e9) * 1e6), round(earliest * 1e6)]
         return int(await self.store.run(_TAKE_TURN, [key], args)) / 1e6
 
 
 class SharedRateLimiter(RateLimiter):
-    """Space out the requests of all replicas; without the store, this replica takes its part of the rate."""
+    """Space out the requests of all replicas; without the store, this replica takes its part of the rate.
+
+    Its part begins behind the turns that the store has given, and those of the store begin behind its part, so that
+    requests which wait during a change do not add up.
+    """
 
     def __init__(self, fleet: Fleet) -> None:
         super().__init__()
         self._fleet = fleet
+        self._given_until = 0.0
 
     async def wait_turn(self, handshake: HandshakeRequest) -> None:
         """Wait until the fleet may send a request."""
@@ -131,16 +139,22 @@ class SharedRateLimiter(RateLimiter):
         interval, fleet = 1 / limits.requests_per_second, self._fleet
         key = fleet.key(handshake.manual, connection_digest(handshake), "rate")
         try:
-            patience = anyio.current_effective_deadline() - anyio.current_time()
-            wait = await fleet.take_turn(key, interval, max(0.0, patience))
+            now = anyio.current_time()
+            patience = max(0.0, anyio.current_effective_deadline() - now)
+            wait = await fleet.take_turn(key, interval, patience, max(0.0, self._next_start - now))
         except StoreAway:
+            self._next_start = max(self._next_start, self._given_until)
             await self.acquire(interval * fleet.replicas)
         else:
+            if wait <= patience:
+                self._given_until = max(self._given_until, anyio.current_time() + wait + interval)
             await anyio.sleep(wait)
 
 
 @asynccontextmanager
-async def open_fleet(name: str, replica: str, address: StoreAddress, observe: Observer) -> AsyncIterator[Fleet]:
+async def open_fleet(
+    name: str, replica: str, address: StoreAddress, observe: Observer, key: str | None = None
+) -> AsyncIterator[Fleet]:
     """Join a fleet for the duration of a block.
 
     A store that is away is no reason not to start: it may be restarting as well.
@@ -148,7 +162,7 @@ async def open_fleet(name: str, replica: str, address: StoreAddress, observe: Ob
     Raises:
         ServeOptionsError: if the store refuses this replica, or is none.
     """
-    fleet = Fleet(name, replica, SharedStore(address, observe))
+    fleet = Fleet(name, replica, SharedStore(address, observe), key)
     try:
         await fleet.beat()
     except StoreAway as away:

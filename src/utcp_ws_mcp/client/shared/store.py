@@ -6,6 +6,7 @@ after STORE_TIMEOUT; then the store is away, and later operations fail at once u
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 import anyio
 import redis.asyncio as redis
 from redis import exceptions
+from redis.asyncio.connection import RedisSSLContext
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
@@ -26,6 +28,11 @@ STORE_TIMEOUT: Final = 0.25
 BLOCK_SECONDS: Final = 1.0
 """Seconds that a read of streams waits for an entry."""
 MAX_CONNECTIONS: Final = 256
+LATE_SECONDS: Final = 0.05
+"""Seconds after its end at which a timeout that is noticed so late says nothing about the store."""
+ATTEMPTS: Final = 3
+CONCURRENT_SCRIPTS: Final = 8
+"""Scripts that run at once; more would wait for each other, and one that waits long looks like a lost store."""
 MAX_SHOWN_LENGTH: Final = 200
 """Characters of a text of the server in a message."""
 
@@ -49,6 +56,14 @@ class Script:
     source: str
 
 
+class _TlsConnection(redis.SSLConnection):
+    """A connection with a given context: to read the authorities of the system takes longer than a handshake."""
+
+    def __init__(self, *, context: RedisSSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context = context
+
+
 class SharedStore:
     """A connection to the store, with what is known of its state.
 
@@ -62,26 +77,30 @@ class SharedStore:
         self._observe = observe
         self._away: StoreAway | None = None
         self._lost_at = 0.0
+        self._tls = RedisSSLContext(cert_reqs="required", check_hostname=True) if address.tls else None
         self._commands = self._client(STORE_TIMEOUT)
         self._readers = self._client(BLOCK_SECONDS + STORE_TIMEOUT)
         self._scripts: dict[Script, Any] = {}
+        self._turns = anyio.Semaphore(CONCURRENT_SCRIPTS)
 
     def _client(self, timeout: float) -> redis.Redis:
         address = self.address
-        return redis.Redis(
+        tls: Any = {} if self._tls is None else {"connection_class": _TlsConnection, "context": self._tls}
+        pool = redis.ConnectionPool(
             host=address.host,
             port=address.port,
             db=address.database,
             username=address.username,
             password=address.password,
-            ssl=address.tls,
             socket_timeout=timeout,
             socket_connect_timeout=STORE_TIMEOUT,
             retry=Retry(NoBackoff(), 0),
             max_connections=MAX_CONNECTIONS,
             protocol=2,
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            **tls,
         )
+        return redis.Redis.from_pool(pool)
 
     @property
     def away(self) -> str | None:
@@ -94,12 +113,15 @@ class SharedStore:
         Raises:
             StoreAway: if the store does not carry it out in time, or is away already.
         """
-        if self._away is not None:
-            raise self._away
-        return await self.probe(script, keys, args)
+        self._require()
+        async with self._turns:
+            self._require()  # it may have been lost in the meantime
+            return await self.probe(script, keys, args)
 
     async def probe(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
         """Run a script also if the store is away; if it succeeds, the store is back.
+
+        If this process did not run in time, the store may have answered: the script is repeated then.
 
         Raises:
             StoreAway: if the store does not carry it out in time.
@@ -107,11 +129,17 @@ class SharedStore:
         prepared = self._scripts.get(script)
         if prepared is None:
             prepared = self._scripts[script] = self._commands.register_script(script.source)
-        try:
-            with anyio.fail_after(STORE_TIMEOUT):
-                answer = await prepared(keys=keys, args=args)
-        except (exceptions.RedisError, OSError, ValueError) as error:  # ValueError: bytes that are not of the protocol
-            raise self._lose(error) from error
+        for attempt in range(1, ATTEMPTS + 1):
+            began = anyio.current_time()
+            try:
+                with anyio.fail_after(STORE_TIMEOUT):
+                    answer = await prepared(keys=keys, args=args)
+                break
+            except (TimeoutError, exceptions.TimeoutError) as error:
+                if attempt == ATTEMPTS or anyio.current_time() < began + STORE_TIMEOUT + LATE_SECONDS:
+                    raise self._lose(error) from error
+            except (exceptions.RedisError, OSError, ValueError) as error:  # ValueError: bytes of another protocol
+                raise self._lose(error) from error
         self._find()
         return answer
 
@@ -121,8 +149,7 @@ class SharedStore:
         Raises:
             StoreAway: if the store does not answer.
         """
-        if self._away is not None:
-            raise self._away
+        self._require()
         streams: Any = dict(positions)
         try:
             with anyio.fail_after(BLOCK_SECONDS + STORE_TIMEOUT):
@@ -137,6 +164,10 @@ class SharedStore:
         """Close the connections."""
         await self._commands.aclose()
         await self._readers.aclose()
+
+    def _require(self) -> None:
+        if self._away is not None:  # a new error each time: one that is raised again keeps every traceback
+            raise StoreAway(self._away.reason, self._away.code)
 
     def _lose(self, error: Exception) -> StoreAway:
         away = describe_failure(error)
@@ -155,6 +186,8 @@ class SharedStore:
 def describe_failure(error: Exception) -> StoreAway:
     """Return what a failure of an operation means."""
     shown = str(error)[:MAX_SHOWN_LENGTH] or type(error).__name__
+    if (failure := _find_tls_failure(error)) is not None:
+        return StoreAway(f"TLS failed: {failure}", "shared-store-refused")
     match error:
         case exceptions.AuthenticationError() | exceptions.AuthorizationError():
             return StoreAway(f"the login is refused: {shown}", "shared-store-refused")
@@ -174,6 +207,16 @@ def describe_failure(error: Exception) -> StoreAway:
             return StoreAway(shown.rstrip("."))
 
 
+def _find_tls_failure(error: BaseException | None) -> str | None:
+    """Return why TLS failed, which redis-py wraps; None if something else did."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    if error is None:
+        return None
+    reason = getattr(error, "verify_message", "") or (error.reason or "").lower().replace("_", " ")
+    return reason or "the connection ended"
+
+
 def _describe_answer(text: str) -> StoreAway:
     for start, reason, code in (
         ("OOM ", "its memory is full (maxmemory)", "shared-store-full"),
@@ -188,5 +231,6 @@ def _describe_answer(text: str) -> StoreAway:
 def refuse_start(address: StoreAddress, away: StoreAway) -> ServeOptionsError:
     """Return the error for a store that cannot be used before the operator changes something."""
     return ServeOptionsError(
-        f"--shared {address}: {away.reason.rstrip('.')}. Check the URL, the user and the password.", code=away.code
+        f"--shared {address}: {away.reason.rstrip('.')}. Check the URL, the certificate, the user and the password.",
+        code=away.code,
     )

@@ -24,6 +24,9 @@ COMMANDS: Final[Mapping[str, str]] = {
         "without a query. With `--issuer` it is required."
     ),
     "invalid-scope-tools": "`--scope-tools` is not `SCOPE=GLOB`, such as `tools:read=weather.*`.",
+    "invalid-caller-variable": (
+        "`--caller-variable` is not `NAME=HEADER`, names a variable twice, or names a header with a meaning of its own."
+    ),
     "oauth-options-conflict": "An option needs `--issuer`, or contradicts it.",
     "issuer-unreachable": (
         "The metadata or the keys of the authorization server cannot be fetched. The last keys are used for a day; "
@@ -38,6 +41,7 @@ COMMANDS: Final[Mapping[str, str]] = {
         "`--shared`, the file of `--shared-file` or `UTCP_WS_MCP_SHARED` is not the URL of a Redis server; or the "
         "URL of `--shared` contains a password."
     ),
+    "invalid-shared-key": "The key of `--shared-key-file` or `UTCP_WS_MCP_SHARED_KEY` is too short to be random.",
     "shared-store-refused": (
         "The shared store refuses the login, lacks a permission for its user, or is no Redis server."
     ),
@@ -49,6 +53,16 @@ COMMANDS: Final[Mapping[str, str]] = {
     # Access tokens
     "subject-rate-exceeded": "A subject calls more tools in a second than `--requests-per-subject` allows.",
     "scope-required": "The access token has no scope that allows the tool.",
+    # Values of callers
+    "caller-value-missing": "A request does not have the header that brings a value which the tool needs.",
+    "caller-value-refused": (
+        "A header that brings a value of the caller occurs twice, or its value has characters or a length that are not "
+        "allowed."
+    ),
+    "too-many-callers": (
+        "As many callers with values of their own are calling as the server has places for: 256, and 8 for each "
+        "subject of an authorization server."
+    ),
     # Installation into a host
     "host-file-invalid": (
         "The file of the host is not valid at the reported line: it is not JSON with comments, a key appears "

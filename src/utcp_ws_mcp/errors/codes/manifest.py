@@ -80,7 +80,19 @@ MANIFEST: Final[Mapping[str, str]] = {
         "perhaps in place of a credential."
     ),
     "ambiguous-variable": (
-        "`${name}` in a message that several tools share is an argument of some of them, and of others it is not."
+        "`${name}` in a message that several tools share is an argument of some of them, and of others it is not. Or "
+        "`${NAME}` and `${caller:NAME}` are in the same call template."
+    ),
+    "caller-variable-not-allowed": (
+        "`${caller:NAME}` is in a place where a value of the caller would choose a server, a path, a file, a topic or "
+        "a setting."
+    ),
+    "caller-variable-with-discovery": (
+        "A call template with `${caller:NAME}` does not list its tools. At the start, no caller is there to ask for "
+        "them."
+    ),
+    "caller-variable-without-header": (
+        "`serve --http` has no `--caller-variable` for a `${caller:NAME}` of the manifest."
     ),
     "invalid-env-line": (
         "A line of a dotenv file is not `NAME=value`: a quote is not closed, or text has no `#` in front. Its variable "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ...core.tools.tool import CompiledTool
 from ...errors import ScopeRequired, SubjectRateExceeded
 from ...observability import events
 from ...observability.events import Observer
+from .caller_variables import GivenValues
 from .identity import Identity
 from .scopes import ToolScopes
 from .subject_limits import SubjectLimits
@@ -35,23 +36,34 @@ class AccessControl:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request, and the rules for it."""
+    """Who sent a request, the rules for it, and what its headers bring.
 
-    identity: Identity
-    access: AccessControl
+    Attributes:
+        identity: Who sent it; None without access tokens: then the caller may do everything.
+        access: The rules for it.
+        given: The values that its headers bring for variables of the manifest.
+    """
+
+    identity: Identity | None
+    access: AccessControl | None
+    given: GivenValues = field(default_factory=dict, repr=False)
 
     @property
     def rights(self) -> frozenset[str] | None:
         """Return what decides on the tools that the caller sees: those who agree in it see the same; None: all."""
+        if self.identity is None or self.access is None:
+            return None
         return self.access.scopes.rights_of(self.identity)
 
     def may_use(self, tool: CompiledTool) -> bool:
         """Return whether a tool is listed for the caller, and may be called."""
+        if self.identity is None or self.access is None:
+            return True
         return self.access.scopes.allow(self.identity, tool)
 
     def missing_scopes(self, tool: CompiledTool) -> Sequence[str] | None:
         """Return the scopes of which each would allow a tool that the caller may not use; None if it may."""
-        return None if self.may_use(tool) else self.access.scopes.scopes_for(tool)
+        return None if self.access is None or self.may_use(tool) else self.access.scopes.scopes_for(tool)
 
     def admit(self, tool: CompiledTool) -> None:
         """Count a call of a tool.
@@ -62,11 +74,13 @@ class Caller:
         """
         if (scopes := self.missing_scopes(tool)) is not None:
             raise ScopeRequired(tool.full_name, scopes)
-        limits = self.access.limits
-        if limits is not None and (wait := limits.take(self.identity)):
+        limits = self.access.limits if self.access is not None else None
+        if limits is not None and self.identity is not None and (wait := limits.take(self.identity)):
             raise SubjectRateExceeded(limits.per_second, wait)
 
     def audit(self, tool: str, seconds: float, code: str) -> None:
         """Report a call that has ended; `code` is of its error, empty if it succeeded."""
+        if self.identity is None or self.access is None:
+            return
         event = events.SubjectCalled(self.identity.subject, self.identity.client, tool, seconds, code or None)
         self.access.observe(event)

@@ -68,7 +68,8 @@ class ResourceServer:
 
         The challenge names the scopes to ask for: those that the caller has, and the first that is needed.
         """
-        scopes = [*sorted(caller.identity.scopes), *needed[:1]]
+        own = caller.identity.scopes if caller.identity is not None else ()
+        scopes = [*sorted(own), *needed[:1]]
         detail = f"this tool needs the scope {needed[0]}" if needed else "no scope allows this tool"
         challenge = self._challenge(error="insufficient_scope", detail=detail, scope=" ".join(scopes))
         return Rejection(403, detail, challenge=challenge)

@@ -7,7 +7,7 @@ call itself checks again (`ToolService.call`), for calls that reach it in anothe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..http.security import Rejection
@@ -16,9 +16,11 @@ from .access import Caller
 from .resource_server import ResourceServer
 
 
-def check_scopes(tools: ToolService, resource_server: ResourceServer, body: bytes, caller: Caller) -> Rejection | None:
-    """Return the challenge for the first call in a body that the caller's scopes do not allow, or None."""
-    for name in called_tools(body):
+def check_scopes(
+    tools: ToolService, resource_server: ResourceServer, names: Iterable[str], caller: Caller
+) -> Rejection | None:
+    """Return the challenge for the first called tool that the caller's scopes do not allow, or None."""
+    for name in names:
         needed = tools.missing_scopes(name, caller)
         if needed is not None:
             return resource_server.insufficient_scope(caller, needed)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -27,9 +27,10 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..auth.access import CALLER_KEY, Caller
+from ..auth.caller_variables import CallerVariables
 from ..auth.identity import Identity
 from ..auth.resource_server import ResourceServer
-from ..auth.step_up import check_scopes
+from ..auth.step_up import called_tools, check_scopes
 from ..guard import GuardMiddleware
 from ..jsonrpc import read_message
 from ..sdk_server import SdkServer
@@ -37,7 +38,7 @@ from .batch import messages_of_batch, serve_batch
 from .body import MAX_BODY_SIZE, read_body, replay
 from .config import HttpListener
 from .connections import ACCEPT_BACKLOG, ConnectionLimits, LimitedProtocol, max_connections, report_accept_failures
-from .fast_path import HttpFastPath, read_request
+from .fast_path import FastRequest, HttpFastPath, read_request
 from .graceful import GracefulServer
 from .security import (
     Headers,
@@ -74,8 +75,8 @@ KEEP_ALIVE_TIMEOUT: Final = 75
 """Seconds that idle connections stay open: longer than nginx keeps its own, or nginx sends into one that closes."""
 
 
-CheckCall = Callable[[bytes, Caller], Rejection | None]
-"""Returns why the messages in a body may not be sent by a caller, or None."""
+CheckCalls = Callable[[Iterable[str], Caller], Rejection | None]
+"""Returns why a caller may not call one of these tools, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,12 @@ class McpEndpoint:
         self,
         manager: StreamableHTTPSessionManager,
         fast_path: HttpFastPath | None = None,
-        check_call: CheckCall | None = None,
+        check_calls: CheckCalls | None = None,
     ) -> None:
-        """Serve with the sessions of a manager; `check_call` may reject a call before anything runs."""
+        """Serve with the sessions of a manager; `check_calls` may reject calls before anything runs."""
         self._manager = manager
         self._fast_path = fast_path
-        self._check_call = check_call
+        self._check_calls = check_calls
         self._event_streams: set[anyio.CancelScope] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,11 +119,18 @@ class McpEndpoint:
         body = await read_body(receive)
         if isinstance(body, Rejection):
             await _rejection_response(body)(scope, receive, send)
-        elif body is not None and (rejection := self._check(body, scope)) is not None:
+            return
+        if body is None:
+            return
+        request = read_request(scope["headers"], body) if self._fast_path is not None else None
+        if (rejection := self._check(body, request, scope)) is not None:
             await _rejection_response(rejection)(scope, receive, send)
-        elif body is not None and (batch := messages_of_batch(body, scope["headers"])) is not None:
+        elif self._fast_path is not None and request is not None:
+            if not await self._fast_path.serve(request, scope.get(CALLER_KEY), receive, send):
+                await self._serve_with_sdk(body, scope, receive, send)
+        elif (batch := messages_of_batch(body, scope["headers"])) is not None:
             await serve_batch(*batch, self._manager.handle_request, scope, receive, send)
-        elif body is not None and not await self._try_fast(body, scope, receive, send):
+        else:
             await self._serve_with_sdk(body, scope, receive, send)
 
     async def _serve_with_sdk(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,16 +142,13 @@ class McpEndpoint:
         else:
             await self._manager.handle_request(scope, replay(body, receive), send)
 
-    async def _try_fast(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> bool:
-        request = read_request(scope["headers"], body) if self._fast_path is not None else None
-        if self._fast_path is None or request is None:
-            return False
-        return await self._fast_path.serve(request, scope.get(CALLER_KEY), receive, send)
-
-    def _check(self, body: bytes, scope: Scope) -> Rejection | None:
+    def _check(self, body: bytes, request: FastRequest | None, scope: Scope) -> Rejection | None:
         """Return why a call is rejected, with the challenge that lets a client ask for the scope that it needs."""
         caller = scope.get(CALLER_KEY)
-        return self._check_call(body, caller) if self._check_call is not None and caller is not None else None
+        if self._check_calls is None or caller is None:
+            return None
+        names = called_tools(body) if request is None else request.called_tools  # a body is parsed once
+        return self._check_calls(names, caller)
 
     def close_event_streams(self) -> None:
         """End the event streams that clients hold open for notifications; they have no end of their own."""
@@ -162,23 +167,36 @@ class McpEndpoint:
             await send({"type": "http.response.body", "body": b""})
 
 
-class OAuthMiddleware:
-    """Requires an access token on the path of MCP, and gives the SDK its subject: a session belongs to its creator."""
+class CallerMiddleware:
+    """Says who sent a request to the path of MCP: by an access token, and by the headers with values of its own.
 
-    def __init__(self, app: ASGIApp, resource_server: ResourceServer) -> None:
+    The SDK gets the subject of the token: a session belongs to its creator.
+    """
+
+    def __init__(self, app: ASGIApp, resource_server: ResourceServer | None, variables: CallerVariables | None) -> None:
         self._app = app
         self._resource_server = resource_server
+        self._variables = variables
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or reject one request."""
         if scope["path"] != MCP_PATH:
             await self._app(scope, receive, send)
             return
-        caller = await self._resource_server.authenticate(scope["headers"])
+        caller = await self._identify(scope["headers"])
         if isinstance(caller, Rejection):
             await _rejection_response(caller)(scope, receive, send)
             return
-        await self._app({**scope, CALLER_KEY: caller, "user": _sdk_user(caller.identity)}, receive, send)
+        user = {} if caller.identity is None else {"user": _sdk_user(caller.identity)}
+        await self._app({**scope, CALLER_KEY: caller, **user}, receive, send)
+
+    async def _identify(self, headers: Headers) -> Caller | Rejection:
+        caller: Caller | Rejection = Caller(None, None)
+        if self._resource_server is not None:
+            caller = await self._resource_server.authenticate(headers)
+        if self._variables is None or isinstance(caller, Rejection):
+            return caller
+        return replace(caller, given=self._variables.read(headers))
 
 
 def _sdk_user(identity: Identity) -> AuthenticatedUser:
@@ -219,12 +237,13 @@ def make_app(
     routes_public: bool,
     resource_server: ResourceServer | None = None,
     is_ready: Callable[[], bool] = lambda: True,
+    caller_variables: CallerVariables | None = None,
 ) -> ASGIApp:
     """Return the ASGI application with `/mcp`, `/healthz`, `/readyz` and `routes` by path.
 
     The probes need no Host and no token: load balancers know neither. Routes need the token unless `routes_public`.
     With a resource server, `/mcp` needs its access tokens instead of the token, its metadata is public, and routes
-    that nothing would protect are not served.
+    that nothing would protect are not served. `caller_variables` are the headers with values of callers.
     """
     metadata: Mapping[str, TextRoute] = {}
     if resource_server is not None:
@@ -242,17 +261,16 @@ def make_app(
         default=_rejection_response(Rejection(404, f"MCP is served at {MCP_PATH}")),
     )
     probes = frozenset({HEALTH_PATH, READY_PATH})
-    public = frozenset({*probes, *metadata, *(routes if routes_public else ())})
+    public = frozenset({*probes, *metadata, *((MCP_PATH,) if metadata else ()), *(routes if routes_public else ())})
     # CORS is between the two checks. A preflight request has no token, and a web page must be able to read a 401.
-    app: ASGIApp = router
-    if resource_server is not None:
-        app, public = OAuthMiddleware(app, resource_server), public | {MCP_PATH}
+    identifies = resource_server is not None or caller_variables is not None
+    app: ASGIApp = CallerMiddleware(router, resource_server, caller_variables) if identifies else router
     app = AccessMiddleware(app, policy.check_token, public)
     app = CORSMiddleware(
         app,
         allow_origin_regex=".*",  # `check_host_and_origin` has rejected all others, and compares more strictly
         allow_methods=MCP_METHODS,
-        allow_headers=CORS_REQUEST_HEADERS,
+        allow_headers=(*CORS_REQUEST_HEADERS, *(caller_variables.headers.values() if caller_variables else ())),
         expose_headers=CORS_EXPOSED_HEADERS,
         max_age=CORS_MAX_AGE,
     )
@@ -294,17 +312,17 @@ async def run_http_server(
         # HttpAccessPolicy has checked both headers, and more strictly.
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    check_call = partial(check_scopes, sdk_server.tools, resource_server) if resource_server is not None else None
-    endpoint = McpEndpoint(manager, HttpFastPath(sdk_server.tools) if fast_path else None, check_call)
-    unguarded = make_app(
+    check_calls = partial(check_scopes, sdk_server.tools, resource_server) if resource_server is not None else None
+    endpoint = McpEndpoint(manager, HttpFastPath(sdk_server.tools) if fast_path else None, check_calls)
+    app = make_app(
         endpoint,
         listener.access_policy,
         routes,
         routes_public=listener.is_loopback,
         resource_server=resource_server,
         is_ready=sdk_server.tools.is_ready,
+        caller_variables=listener.caller_variables,
     )
-    app: Any = GuardMiddleware(unguarded, sdk_server.guard)
 
     def stop() -> None:
         sdk_server.close_streams()
@@ -315,11 +333,11 @@ async def run_http_server(
         if resource_server is not None:
             tasks.start_soon(resource_server.keys.run)
         on_started(f"{listener.url}{MCP_PATH}")
-        await GracefulServer(_uvicorn_config(app), stop).serve([listener.sock])
+        await GracefulServer(_uvicorn_config(GuardMiddleware(app, sdk_server.guard)), stop).serve([listener.sock])
         tasks.cancel_scope.cancel()
 
 
-def _uvicorn_config(app: ASGIApp) -> uvicorn.Config:
+def _uvicorn_config(app: Any) -> uvicorn.Config:
     limit = max_connections()
     limits = ConnectionLimits(limit, asyncio.get_running_loop().time)
     return uvicorn.Config(

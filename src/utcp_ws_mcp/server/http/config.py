@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ...errors import ServeOptionsError
+from ..auth.caller_variables import CallerVariables
 from ..auth.options import OAuthOptions, OAuthSettings, check_oauth_options
 from .defaults import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, TOKEN_VARIABLE
 from .security import Authority, HttpAccessPolicy, Origin, parse_authority, parse_origin
@@ -21,11 +22,13 @@ LISTEN_BACKLOG: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class SharedOptions:
-    """The options of the shared store: its URL, where that was given, and the name of the fleet."""
+    """The options of the shared store: URL, name of the fleet, key of the tokens, and where URL and key were given."""
 
     url: str = field(repr=False)
     source: str
     fleet: str
+    key: str | None = field(default=None, repr=False)
+    key_source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class HttpOptions:
     max_sessions: int = DEFAULT_MAX_SESSIONS
     oauth: OAuthOptions | None = None
     shared: SharedOptions | None = None
+    caller_variables: CallerVariables | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,7 @@ class HttpListener:
     stateless: bool
     max_sessions: int
     oauth: OAuthSettings | None = None
+    caller_variables: CallerVariables | None = None
 
 
 @contextmanager
@@ -204,6 +209,7 @@ def bind_listener(options: HttpOptions) -> Iterator[HttpListener]:
             options.stateless,
             options.max_sessions,
             oauth,
+            options.caller_variables,
         )
 
 

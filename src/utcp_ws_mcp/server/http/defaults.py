@@ -15,4 +15,6 @@ DEFAULT_PORT: Final = 8080
 DEFAULT_MAX_SESSIONS: Final = 500
 SHARED_VARIABLE: Final = "UTCP_WS_MCP_SHARED"
 """Has the URL of the shared store if no option does."""
+SHARED_KEY_VARIABLE: Final = "UTCP_WS_MCP_SHARED_KEY"
+"""Has the key of the shared tokens if no file does."""
 DEFAULT_FLEET: Final = "default"

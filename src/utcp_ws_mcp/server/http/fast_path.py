@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,6 +58,11 @@ class FastRequest:
     request_id: int | str
     method: str
     params: Mapping[str, Any]
+
+    @property
+    def called_tools(self) -> Sequence[str]:
+        """Return the names of the tools that it calls."""
+        return (self.params["name"],) if self.method == "tools/call" else ()
 
 
 @dataclass(frozen=True, slots=True)

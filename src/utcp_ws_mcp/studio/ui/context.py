@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from nicegui import Client, ui
+from nicegui import Client, background_tasks, ui
 
 from ...errors import BridgeError
 from ...manifest.invisible import escape_invisible
@@ -31,6 +31,22 @@ class PageContext:
                 show()
 
         self.client.on_delete(self.session.listen(topic, show_here))
+
+    def on_open(self, panel: str, show: Callable[[], Awaitable[None] | None]) -> None:
+        """Call a function each time that a panel is opened, also now if it is open."""
+
+        async def show_here() -> None:
+            with self.client:
+                shown = show()
+                if shown is not None:
+                    await shown
+
+        def opened() -> None:
+            if self.session.panel == panel:
+                background_tasks.create(show_here(), name=f"open {panel}")
+
+        self.client.on_delete(self.session.listen(Topic.PANEL, opened))
+        opened()
 
     def say(self, text: str, kind: Kind = "info") -> None:
         """Show a short message that goes away by itself; screen readers read it."""

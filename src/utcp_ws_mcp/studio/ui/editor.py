@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from fastapi import Request
@@ -14,11 +15,18 @@ from ...authoring.admission import MAX_MANIFEST_BYTES
 from ..checking import Finding, Severity
 from ..completion import describe, options_at, place_at
 
-_CLASSES: Final = {Severity.ERROR: "studio-problem-error", Severity.MISSING: "studio-problem-warning"}
+_CLASSES: Final = {Severity.ERROR: "studio-problem-error"}
 
 
 class EditorSupport(ui.element, component="static/editor_support.js"):
-    """What is added to an editor in the browser."""
+    """What is added to an editor in the browser: a name, the theme of the system, completion and documentation.
+
+    With `readonly`, it can be read and selected only.
+    """
+
+    def __init__(self, editor: ui.codemirror, label: str, *, readonly: bool = False) -> None:
+        super().__init__()
+        self.props["editor"], self.props["label"], self.props["readonly"] = editor.id, label, readonly
 
 
 def add_routes() -> None:
@@ -29,10 +37,7 @@ def add_routes() -> None:
         text, offset = await _read(request)
         place = place_at(text, offset)
         quoted = place.is_key and text[place.start : place.start + 1] == '"'
-        options = [
-            {"label": each.label, "text": each.text, "detail": each.detail, "description": each.description}
-            for each in options_at(place)
-        ]
+        options = [asdict(each) for each in options_at(place)]
         start, end = _units(text, place.start), _units(text, place.end)
         return {"start": start, "end": end, "word": start + quoted, "options": options}
 
@@ -85,13 +90,15 @@ class ManifestEditor:
     ) -> None:
         self._editor = ui.codemirror(text, language="JSON", indent="  ", line_wrapping=True, keymap={"Mod-s": save})
         self._editor.classes("studio-editor").on_value_change(lambda event: changed(event.value))
-        support = EditorSupport()
-        support.props["editor"], support.props["label"] = self._editor.id, "Manifest"
+        self._support = EditorSupport(self._editor, "Manifest")
+        self._moved = moved
+        self._support.on("cursor", self._rests)
 
-        def rests(event: GenericEventArguments) -> None:
-            moved(index_of(self._editor.value, int(event.args["offset"])))
-
-        support.on("cursor", rests)
+    async def _rests(self, event: GenericEventArguments) -> None:
+        if int(event.args["length"]) != _units(self._editor.value, len(self._editor.value)):
+            # Something replaced the text while a change was on its way: what the person sees is right.
+            self._editor.set_value(await self._support.run_method("text"))
+        self._moved(index_of(self._editor.value, int(event.args["offset"])))
 
     def set_text(self, text: str) -> None:
         """Replace the text."""
@@ -103,15 +110,11 @@ class ManifestEditor:
 
     def show(self, text: str, findings: Sequence[Finding]) -> None:
         """Underline findings in the text that was checked, unless it has changed since."""
-        if text != self._editor.value:
-            return
-        marks, tooltips = list[dict[str, Any]](), dict[int, str]()
+        marks = list[dict[str, Any]]()
         for finding in findings:
             start, end = finding.span(text)
-            name = _CLASSES.get(finding.severity, "studio-problem-warning")
-            if end > start:
-                marks.append({"kind": "mark", "from": start, "to": end, "class": name})
-            before = tooltips.get(finding.line, "")
-            tooltips[finding.line] = f"{before}\n{finding}" if before else str(finding)
-        self._editor.decorations = marks
-        self._editor.line_tooltips = tooltips
+            if end > start and finding.severity is not Severity.NOTE:
+                kind = _CLASSES.get(finding.severity, "studio-problem-warning")
+                place = {"from": _units(text, start), "to": _units(text, end)}
+                marks.append({**place, "kind": kind, "text": str(finding)})
+        self._support.run_method("show", _units(text, len(text)), marks)

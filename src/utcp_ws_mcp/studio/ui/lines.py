@@ -27,12 +27,14 @@ class Lines(ui.element, component="static/lines.js"):
         self._words = ""
         self._version = self._labels_version = -1
         self._next = 0
+        self._is_ready = False
         self._shown: dict[int, tuple[str, str]] = {}
 
         def chosen(event: GenericEventArguments) -> None:
             choose(int(event.args["number"]))
 
         self.on("choose", chosen)
+        self.on("ready", self._start)
 
     @property
     def follow(self) -> bool:
@@ -46,16 +48,18 @@ class Lines(ui.element, component="static/lines.js"):
     def filter(self, words: str) -> None:
         """Show only the lines that contain some words."""
         self._words = words
-        self._start()
+        if self._is_ready:
+            self._start()
 
     def _start(self) -> None:
+        self._is_ready = True
         self._next, self._version, self._labels_version, self._shown = 0, -1, -1, {}
         self.run_method("replace", [])
 
     def refresh(self) -> None:
         """Send the lines that are new, and those whose role has changed."""
         conversation = self._conversation
-        if self._version == conversation.version:
+        if self._version == conversation.version or not self._is_ready:
             return
         lines = conversation.lines
         first = lines[0].number if lines else self._next

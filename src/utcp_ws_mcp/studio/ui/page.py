@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,11 +39,15 @@ PANELS: Final = (
 
 
 _STYLE: Final = Path(__file__).parent / "static" / "studio.css"
+_ASK_BEFORE_CLOSING: Final = """<script>
+  window.addEventListener("beforeunload", (event) => window.studioIsUnsaved && event.preventDefault());
+</script>"""
 
 
 def add_page(sessions: Sessions) -> None:
     """Serve the page, with a session for each tab of the browser."""
     ui.add_css(_STYLE, shared=True)
+    ui.add_head_html(_ASK_BEFORE_CLOSING, shared=True)
     add_routes()
 
     @ui.page("/", title=TITLE, response_timeout=CONNECT_SECONDS)
@@ -50,6 +55,7 @@ def add_page(sessions: Sessions) -> None:
         client = ui.context.client
         await client.connected(timeout=CONNECT_SECONDS)
         if client.tab_id is not None:
+            client.on_delete(partial(sessions.leave, client.tab_id))
             build_page(sessions.enter(client.tab_id))
 
 
@@ -58,7 +64,7 @@ def build_page(session: StudioSession) -> None:
     with ui.header().classes("studio-header"):
         ui.label(TITLE).classes("studio-title").props("role=heading aria-level=1")
         name = ui.label().classes("studio-name")
-        tabs = ui.tabs().props("dense outside-arrows mobile-arrows no-caps inline-label align=left")
+        tabs = ui.tabs().props("dense no-caps inline-label align=left").classes("studio-tabs")
 
     def open_panel(name: str) -> None:
         tabs.set_value(name)
@@ -68,19 +74,22 @@ def build_page(session: StudioSession) -> None:
         for panel in PANELS:
             ui.tab(panel.name, panel.label, panel.icon)
 
-    def remember() -> None:
-        session.panel = str(tabs.value)
-
     with ui.tab_panels(tabs, value=session.panel, animated=False).classes("studio-panels") as panels:
         for panel in PANELS:
             with ui.tab_panel(panel.name).classes("studio-panel"):
                 panel.build(context)
-    tabs.on_value_change(remember)
+    tabs.on_value_change(lambda: session.open_panel(str(tabs.value)))
     ui.skip_link("Skip to the panel", target=panels)
 
     def show_name() -> None:
-        changed = " (not saved)" if session.manifest.is_changed else ""
-        name.text = f"{session.manifest.name}{changed}"
+        changed = session.manifest.is_changed
+        name.text = f"{session.manifest.name}{' (not saved)' if changed else ''}"
+        context.client.run_javascript(f"window.studioIsUnsaved = {'true' if changed else 'false'}")
+
+    def report(failed: Exception) -> None:
+        what = f"This did not work because of a bug ({type(failed).__name__}); the terminal has the details."
+        context.say(f"{what} [internal-error]", "negative")
 
     show_name()
     context.listen(Topic.MANIFEST, show_name)
+    ui.on_exception(report)

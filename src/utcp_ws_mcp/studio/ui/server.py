@@ -48,6 +48,7 @@ async def run_studio(options: StudioOptions, port: int | None, *, open_browser: 
         sessions = Sessions(options)
         configure_logging("warning", sessions.redact)
         gate = StudioGate(_make_app(token, sessions), token, number)
+        page_app.on_shutdown(sessions.close)
         page_app.on_startup(lambda: _announce(url, open_browser=open_browser))
         config = uvicorn.Config(
             gate,

@@ -12,6 +12,7 @@ from ...connect_form import ConnectForm
 from ...conversation import State
 from ..context import PageContext
 from ..messages import REFRESH_SECONDS, MessageView
+from ..variables import VariableFields
 
 _STATES: Final = {State.CLOSED: "not connected", State.CONNECTING: "connecting â€¦", State.OPEN: "connected"}
 
@@ -19,7 +20,7 @@ _STATES: Final = {State.CLOSED: "not connected", State.CONNECTING: "connecting â
 def build(context: PageContext) -> None:
     """Draw the panel."""
     ui.label("Talk to an endpoint").classes("studio-heading").props("role=heading aria-level=2")
-    variables = _Variables(context)
+    variables = VariableFields(context, context.session.form.variables)
     _draw_endpoint(context, variables.show)
     variables.draw()
     box = _MessageBox(context, variables.show)
@@ -68,37 +69,6 @@ def _keep(field: ui.input | ui.textarea, form: ConnectForm, name: str, changed: 
         changed()
 
     field.on_value_change(write)
-
-
-class _Variables:
-    """The variables that are used, with a field for the value of each. Values are not shown again."""
-
-    def __init__(self, context: PageContext) -> None:
-        self._session = context.session
-        self._names: list[str] = []
-
-    def draw(self) -> None:
-        self._row = ui.row().classes("studio-row")
-        self.show()
-
-    def show(self) -> None:
-        """Draw the fields again, if other variables are used than before."""
-        names = self._session.form.variables()
-        if names == self._names:
-            return
-        self._names = names
-        self._row.clear()
-        with self._row:
-            for name in names:
-                self._draw_field(name)
-
-    def _draw_field(self, name: str) -> None:
-        is_set = name in self._session.environ
-        hint = "set" if is_set else "not set"
-        field = ui.input(f"Value of {name}", password=True, placeholder=hint)
-        field.props("dense outlined autocomplete=new-password").classes("studio-grow")
-        field.tooltip("Stays in the memory of the studio; drafts and files contain the name only.")
-        field.on_value_change(lambda event: self._session.set_variable(name, event.value or ""))
 
 
 class _MessageBox:

@@ -12,6 +12,7 @@ from ....importers.reading import MAX_SOURCE_BYTES
 from ...drafting import Drafted, draft_conversation, draft_from_address, draft_from_text
 from ...session import Topic
 from ..context import PageContext
+from ..editor import EditorSupport
 from ..messages import MessageView
 
 REDRAFT_SECONDS: Final = 0.5
@@ -52,9 +53,11 @@ class _Panel:
             self._address.on("keydown.enter", self._from_address)
             ui.button("Import", on_click=self._from_address).props("no-caps flat")
         with ui.expansion("From a file, such as a HAR of a browser, or from text").props("dense").classes("w-full"):
-            upload = ui.upload(label="A description or a HAR file", auto_upload=True, max_file_size=MAX_SOURCE_BYTES)
-            upload.props("flat bordered").classes("w-full").on_upload(self._from_file)
-            upload.on_rejected(lambda: self._context.say("This file is too large.", "negative"))
+            # Hidden, because its own button has no name for screen readers.
+            upload = ui.upload(auto_upload=True, max_file_size=MAX_SOURCE_BYTES).classes("hidden")
+            upload.on_upload(self._from_file).on_rejected(self._too_large)
+            choose = ui.button("Choose a description or a HAR file …", icon="upload_file")
+            choose.props("no-caps outline").on_click(lambda: upload.run_method("pickFiles"))
             self._text = ui.textarea("or its text").props("dense outlined spellcheck=false").classes("w-full")
             ui.button("Import the text", on_click=self._from_text).props("no-caps flat")
 
@@ -65,8 +68,8 @@ class _Panel:
             self._use = ui.button("Use as the manifest", icon="arrow_forward", on_click=self._ask).props("no-caps")
         self._notes = ui.column().classes("w-full gap-1")
         self._draft = ui.codemirror("", language="JSON", line_wrapping=True).classes("studio-editor")
-        self._draft.disable()
-        with ui.dialog() as self._dialog, ui.card():
+        EditorSupport(self._draft, "Draft", readonly=True)
+        with ui.dialog().props('aria-label="Replace the manifest"') as self._dialog, ui.card():
             ui.label("The manifest has changes that are not saved. Replace them with the draft?")
             with ui.row():
                 ui.button("Replace", on_click=self._take).props("no-caps unelevated")
@@ -92,7 +95,10 @@ class _Panel:
 
     async def _from_text(self) -> None:
         if self._text.value:
-            await self._make(draft_from_text(self._text.value, "the text"))
+            await self._make(draft_from_text(self._text.value, "the text", self._session.conversation))
+
+    def _too_large(self) -> None:
+        self._context.say("This file is too large.", "negative")
 
     async def _from_file(self, event: events.UploadEventArguments) -> None:
         try:
@@ -100,7 +106,7 @@ class _Panel:
         except UnicodeDecodeError:
             self._context.say(f"{event.file.name} is not UTF-8 text.", "negative")
             return
-        await self._make(draft_from_text(text, event.file.name))
+        await self._make(draft_from_text(text, event.file.name, self._session.conversation))
 
     async def _make(self, drafting: Awaitable[Drafted]) -> None:
         self._source.text = "drafting …"

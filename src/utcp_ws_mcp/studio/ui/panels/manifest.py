@@ -16,6 +16,7 @@ from ...manifest_text import OnDisk
 from ...session import NEW_FILE, Topic
 from ..context import PageContext
 from ..editor import ManifestEditor, describe_at
+from ..variables import VariableFields
 
 CHECK_SECONDS: Final = 0.4
 """How often a text that has changed is checked."""
@@ -24,7 +25,10 @@ WATCH_SECONDS: Final = 2.0
 """How often the file is compared with what was read."""
 
 _ICONS: Final = {Severity.ERROR: "error", Severity.MISSING: "key_off", Severity.WARNING: "warning"}
-_FIRST_HELP: Final = "Put the cursor on a field to read what it means; Ctrl+Space lists what can be written there."
+_FIRST_HELP: Final = (
+    "Put the cursor on a field to read what it means; Ctrl+Space lists what can be written there. "
+    "Escape, then Tab leaves the editor."
+)
 
 
 def build(context: PageContext) -> None:
@@ -41,7 +45,10 @@ class _Panel:
         self._session = context.session
         self._shown: list[Finding] | None = None
         self._save_as = _SaveAs(context, self._save_to)
+        self._missing: tuple[str, ...] = ()
         self._draw_file()
+        self._variables = VariableFields(context, self._variable_names)
+        self._variables.draw()
         with ui.element("div").classes("studio-halves"):
             with ui.column().classes("studio-box"):
                 self._editor = ManifestEditor(self._session.manifest.text, self._typed, self._moved, self._save)
@@ -90,10 +97,16 @@ class _Panel:
             return
         self._is_stale = False
         text = self._session.manifest.text
-        findings = await anyio.to_thread.run_sync(check_text, self._session)
+        checked = await anyio.to_thread.run_sync(check_text, self._session)
         if text == self._session.manifest.text:
-            self._editor.show(text, findings)
-            self._show_findings(findings)
+            self._editor.show(text, checked.findings)
+            self._show_findings(checked.findings)
+            self._missing = checked.missing
+            self._variables.show()
+
+    def _variable_names(self) -> list[str]:
+        """Return the variables that are missing; those that were typed stay, or their fields would go meanwhile."""
+        return list(dict.fromkeys([*self._session.typed_variables, *self._missing]))
 
     def _show_findings(self, findings: Sequence[Finding]) -> None:
         counts = {kind: sum(each.severity is kind for each in findings) for kind in Severity}
@@ -112,7 +125,7 @@ class _Panel:
         with ui.row().classes("no-wrap items-start gap-2 w-full"):
             ui.icon(_ICONS.get(finding.severity, "info")).classes(kind).props("aria-hidden=true")
             place = ui.button(f"Line {finding.line}", on_click=partial(self._editor.reveal, finding.line))
-            place.props("no-caps flat dense")
+            place.props("no-caps flat dense").classes("flex-none")
             with ui.column().classes("gap-0 min-w-0"):
                 ui.label(str(finding)).classes("break-words")
                 if finding.description:
@@ -183,7 +196,7 @@ class _SaveAs:
     def __init__(self, context: PageContext, save: Callable[[Path], None]) -> None:
         self._context = context
         self._save = save
-        with ui.dialog() as self._dialog, ui.card():
+        with ui.dialog().props('aria-label="Save the manifest as"') as self._dialog, ui.card():
             ui.label("Save the manifest as").props("role=heading aria-level=2")
             self._name = ui.input("File").props("outlined dense autofocus spellcheck=false").classes("w-96 max-w-full")
             self._name.on("keydown.enter", self._confirm).on_value_change(self._reset)

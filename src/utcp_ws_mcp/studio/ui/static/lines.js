@@ -33,12 +33,17 @@ export default {
     </q-virtual-scroll>
   `,
   props: { label: String, follow: Boolean },
-  emits: ["choose"],
+  emits: ["choose", "ready"],
   data() {
     return { rows: Object.freeze([]), selected: null };
   },
   created() {
     this.atEnd = true;
+  },
+  mounted() {
+    // Quasar makes the element around the lines focusable, which a list box must not have in it.
+    this.$el.querySelector(".q-virtual-scroll__content").removeAttribute("tabindex");
+    this.$emit("ready"); // what was sent before is lost: a panel is in the document only after it was opened
   },
   methods: {
     lineId(number) {

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from utcp_ws_mcp.cli import trial_start
+from utcp_ws_mcp.hosts import trial_start
 
-COMPILE = "from utcp_ws_mcp.cli.trial_start import compile_byte_code; compile_byte_code()"
+COMPILE = "from utcp_ws_mcp.hosts.trial_start import compile_byte_code; compile_byte_code()"
 SESSION = [
     {"id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": {}}},
     {"id": 2, "method": "tools/list"},

@@ -1,0 +1,29 @@
+"""Serve the manifest of the session as it is typed, for the panels that call tools and watch endpoints."""
+
+from __future__ import annotations
+
+from nicegui import background_tasks
+
+from ...errors import InvalidManifest
+from .context import PageContext
+
+
+async def serve_typed(context: PageContext) -> str:
+    """Serve the manifest as it is typed now, unless it is served already.
+
+    Returns:
+        Why it cannot be served; empty if it is.
+    """
+    session = context.session
+    version = (session.manifest.text, tuple(sorted(session.typed_variables.items())))
+    if session.live.served == version:
+        return ""
+    try:
+        loaded = session.load()
+    except InvalidManifest as invalid:
+        more = f" (and {len(invalid.problems) - 1} more)" if len(invalid.problems) > 1 else ""
+        return f"{invalid.problems[0].format(session.manifest.name)}{more}"
+    if not loaded.manifest.entries and not loaded.manifest.disabled:
+        return "The manifest has no endpoint yet."
+    await session.live.serve(loaded, version, background_tasks.create)
+    return ""

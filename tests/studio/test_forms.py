@@ -1,0 +1,166 @@
+"""Forms for the arguments of a tool."""
+
+from __future__ import annotations
+
+import pytest
+
+from utcp_ws_mcp.studio.forms import FieldKind, enter, form_fields, read_form, read_json_arguments
+
+EVERY_KIND = {
+    "type": "object",
+    "properties": {
+        "note": {"type": "string", "description": "A note.", "maxLength": 80},
+        "symbol": {"type": "string", "description": "The symbol."},
+        "count": {"type": "integer", "minimum": 1, "default": 3},
+        "limit": {"type": "number"},
+        "live": {"type": "boolean"},
+        "side": {"enum": ["buy", "sell", 1, True, None]},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "extra": {"type": "object"},
+    },
+    "required": ["symbol"],
+}
+
+
+def fields_by_name(schema):
+    return {field.name: field for field in form_fields(schema)}
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        ({"type": "string"}, FieldKind.TEXT),
+        ({"type": ["string", "null"]}, FieldKind.TEXT),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, FieldKind.INTEGER),
+        ({"oneOf": [{"type": "null"}, {"enum": [1, 2]}]}, FieldKind.CHOICE),
+        ({"type": "integer"}, FieldKind.INTEGER),
+        ({"type": ["integer", "number"]}, FieldKind.NUMBER),
+        ({"type": "boolean"}, FieldKind.BOOLEAN),
+        ({"const": "only"}, FieldKind.CHOICE),
+        ({"enum": list(range(201))}, FieldKind.JSON),
+        ({"enum": []}, FieldKind.JSON),
+        ({"type": ["string", "integer"]}, FieldKind.JSON),
+        ({"anyOf": [{"type": "integer"}, {"type": "string"}]}, FieldKind.JSON),
+        ({"type": "array"}, FieldKind.JSON),
+        ({"type": "object"}, FieldKind.JSON),
+        ({"type": "null"}, FieldKind.JSON),
+        ({}, FieldKind.JSON),
+        (True, FieldKind.JSON),
+        ({"$ref": "#/$defs/side"}, FieldKind.CHOICE),
+        ({"$ref": "#/$defs/loop"}, FieldKind.JSON),
+        ({"$ref": "https://elsewhere.example/schema"}, FieldKind.JSON),
+    ],
+)
+def test_the_kind_of_a_field_follows_its_schema(schema, kind):
+    root = {"properties": {"x": schema}, "$defs": {"side": {"enum": ["a"]}, "loop": {"$ref": "#/$defs/loop"}}}
+    assert [field.kind for field in form_fields(root)] == [kind]
+
+
+def test_required_fields_come_first_and_the_others_keep_their_order():
+    assert list(fields_by_name(EVERY_KIND)) == ["symbol", "note", "count", "limit", "live", "side", "tags", "extra"]
+
+
+def test_a_required_argument_that_has_no_schema_gets_a_field():
+    assert fields_by_name({"required": ["q", 7]})["q"].kind is FieldKind.JSON
+
+
+@pytest.mark.parametrize("schema", [{}, {"properties": []}, {"properties": {}, "required": "q"}])
+def test_a_schema_without_arguments_has_an_empty_form(schema):
+    assert form_fields(schema) == []
+    assert read_form([], {}).arguments == {}
+
+
+def test_a_form_has_at_most_100_fields():
+    assert len(form_fields({"properties": {f"p{n}": {"type": "string"} for n in range(101)}})) == 100
+
+
+def test_a_description_has_the_default_and_the_bounds():
+    fields = fields_by_name(EVERY_KIND)
+    assert fields["count"].description == "(default: 3, at least 1)"
+    assert fields["note"].description == "A note. (characters: at most 80)"
+    assert fields["symbol"].description == "The symbol."
+
+
+def test_invisible_characters_of_descriptions_and_choices_are_shown():
+    field = form_fields({"properties": {"x": {"enum": ["a\u202eb"], "description": "c\u200bd"}}})[0]
+    assert "\u202e" not in field.choices[0][0]
+    assert "\u200b" not in field.description
+    assert field.choices[0][1] == "a\u202eb"
+
+
+def test_what_was_entered_becomes_arguments_of_the_right_types():
+    entered = {
+        "symbol": "ACME",
+        "count": "2",
+        "limit": "1.5",
+        "live": False,
+        "side": 3,
+        "tags": '["a"]',
+        "extra": '{"b": 1}',
+    }
+    filled = read_form(form_fields(EVERY_KIND), entered)
+    assert filled.problems == {}
+    assert filled.arguments == {
+        "symbol": "ACME",
+        "count": 2,
+        "limit": 1.5,
+        "live": False,
+        "side": True,
+        "tags": ["a"],
+        "extra": {"b": 1},
+    }
+
+
+def test_what_is_empty_is_left_out_but_a_required_text_may_be_empty():
+    assert read_form(form_fields(EVERY_KIND), {"symbol": "", "note": "", "count": None}).arguments == {"symbol": ""}
+
+
+def test_an_empty_required_value_is_a_problem_unless_the_schema_has_a_default():
+    schema = {"properties": {"a": {"type": "integer"}, "b": {"type": "integer", "default": 1}}, "required": ["a", "b"]}
+    assert read_form(form_fields(schema), {}).problems == {"a": "a call needs this argument"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "says"),
+    [
+        ({"type": "integer"}, "2.5", "whole number"),
+        ({"type": "integer"}, "two", "write a number"),
+        ({"type": "integer"}, "1e999", "write a number"),
+        ({"type": "number"}, "nan", "write a number"),
+        ({"type": "array"}, "a, b", "this is no JSON: Expecting value, line 1, column 1"),
+        ({"type": "object"}, '{"a": NaN}', "NaN is no JSON"),
+        ({"type": "array"}, "[" * 100_000, "this is no JSON"),
+    ],
+)
+def test_a_problem_says_what_to_write(schema, text, says):
+    filled = read_form(form_fields({"properties": {"x": schema}}), {"x": text})
+    assert says in filled.problems["x"]
+    assert filled.arguments == {}
+
+
+def test_whole_numbers_of_any_size_stay_exact():
+    fields = form_fields({"properties": {"x": {"type": "integer"}, "y": {"type": "number"}}})
+    assert read_form(fields, {"x": "9007199254740993", "y": " -12 "}).arguments == {"x": 9007199254740993, "y": -12}
+
+
+def test_arguments_survive_the_way_into_the_form_and_back():
+    fields = form_fields(EVERY_KIND)
+    arguments = {"symbol": "A", "count": 4, "limit": 0.5, "live": True, "side": None, "tags": ["x"], "extra": {}}
+    assert read_form(fields, enter(fields, arguments)).arguments == arguments
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "problem"),
+    [
+        ("", {}, None),
+        ('{"a": [1]}', {"a": [1]}, None),
+        ("[1]", {}, "write one JSON object"),
+        ("{", {}, "this is no JSON"),
+        ("[" * 100_000, {}, "this is no JSON"),
+    ],
+)
+def test_all_arguments_can_be_entered_as_json(text, arguments, problem):
+    filled = read_json_arguments(text)
+    assert filled.arguments == arguments
+    assert (problem is None) == (filled.problems == {})
+    assert problem is None or problem in filled.problems[""]

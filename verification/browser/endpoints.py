@@ -1,0 +1,126 @@
+"""The endpoints that the studio connects to: a friendly one, one that sends hostile text, and one that floods."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+Handler = Callable[[ServerConnection], Awaitable[None]]
+
+EVENT_SECONDS: Final = 0.05
+
+
+@asynccontextmanager
+async def endpoint(handler: Handler) -> AsyncIterator[str]:
+    """Serve on loopback; yield the URL."""
+
+    async def handle(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await handler(connection)
+
+    async with serve(handle, "127.0.0.1", 0, max_size=1 << 25, compression=None) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        yield f"ws://127.0.0.1:{port}/"
+
+
+async def weather(connection: ServerConnection) -> None:
+    """Answer questions by id, and send warnings between the answers."""
+    warnings = asyncio.ensure_future(_warn(connection))
+    try:
+        async for raw in connection:
+            await connection.send(json.dumps(_answer(json.loads(raw))))
+            if json.loads(raw).get("method") == "hang":
+                await connection.recv()
+    finally:
+        warnings.cancel()
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    match request:
+        case {"id": number, "method": "now", "params": {"city": city}}:
+            return {"id": number, "result": {"city": city, "celsius": 21.5, "sky": "clear"}}
+        case {"id": number, "method": "fail"}:
+            return {"id": number, "error": {"message": "the station does not answer"}}
+        case {"method": "hang"}:
+            return {"event": "busy"}
+        case _:
+            return {"id": request.get("id"), "error": {"message": "unknown method"}}
+
+
+async def _warn(connection: ServerConnection) -> None:
+    number = 0
+    with suppress(ConnectionClosed):
+        while True:
+            number += 1
+            await connection.send(json.dumps({"event": "warning", "number": number, "text": "storm"}))
+            await asyncio.sleep(EVENT_SECONDS)
+
+
+def weather_manifest(url: str) -> dict[str, Any]:
+    """Return the manifest of the friendly endpoint: one tool of each outcome, one kind of field each, and a feed."""
+    every_kind = {
+        "city": {"type": "string", "description": "The city."},
+        "days": {"type": "integer", "minimum": 1, "default": 1},
+        "limit": {"type": "number"},
+        "details": {"type": "boolean"},
+        "unit": {"enum": ["celsius", "kelvin"]},
+        "stations": {"type": "array", "items": {"type": "string"}},
+    }
+    city = {"type": "object", "properties": every_kind, "required": ["city"]}
+    return {
+        "name": "weather",
+        "url": url,
+        "request_id": "counter",
+        "message": {"id": "{{ request_id }}", "method": "{{ tool }}", "params": "{{ args }}"},
+        "reply": {"match": "message.id == request_id", "error": "message.error", "result": "message.result"},
+        "tools": [
+            {"name": "now", "description": "The weather of a city now.", "inputs": city},
+            {"name": "fail", "description": "Always fails."},
+            {"name": "hang", "description": "Never answers."},
+        ],
+        "feeds": [{"name": "warnings", "description": "Warnings.", "match": "message.event == 'warning'"}],
+    }
+
+
+def repeating(texts: Sequence[str]) -> Handler:
+    """Return a handler that says each text in every place: replies, errors, events, and the reason of the close."""
+
+    async def handle(connection: ServerConnection) -> None:
+        events = asyncio.ensure_future(_say(connection, texts))
+        try:
+            async for raw in connection:
+                request = json.loads(raw)
+                said = {"id": request.get("id"), "text": list(texts), "by_key": dict.fromkeys(texts, texts[0])}
+                failed = {"id": request.get("id"), "error": {"message": "\n".join(texts)}}
+                await connection.send(json.dumps(failed if request.get("method") == "fail" else said))
+                if request.get("method") == "bye":
+                    await connection.close(1011, texts[0][:120])
+        finally:
+            events.cancel()
+
+    return handle
+
+
+async def _say(connection: ServerConnection, texts: Sequence[str]) -> None:
+    with suppress(ConnectionClosed):
+        for text in texts:
+            await connection.send(json.dumps({"event": text, "data": {text: text}}))
+            await connection.send(text)
+            await connection.send(text.encode())
+
+
+def flood(count: int) -> Handler:
+    """Return a handler that sends a number of messages as fast as it can, and then waits."""
+
+    async def handle(connection: ServerConnection) -> None:
+        for number in range(count):
+            await connection.send(json.dumps({"event": "tick", "number": number, "text": "x" * 100}))
+        await connection.wait_closed()
+
+    return handle

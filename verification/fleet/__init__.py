@@ -1,0 +1,1 @@
+"""What `serve --shared` promises, measured with real replicas, a real redis-server and a real nginx on loopback."""
