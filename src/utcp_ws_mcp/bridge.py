@@ -23,7 +23,6 @@ from .client.manifest_files import LoadedManifest, load_manifest
 from .client.pool.manager import PoolManager
 from .client.status import BridgeStatus
 from .client.tool_repository import ToolRepository
-from .client.wakeup import current_time
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
 from .errors import BridgeError, CallerValueMissing, ConnectError, Problem
@@ -236,7 +235,7 @@ class Bridge(BridgeStatus, FeedAccess):
             CallError: if the tool failed (ToolError), the arguments are invalid, the reply timed out, …
             NetworkError, PolicyError, ManifestError: if no connection could be opened, or it was lost.
         """
-        started, started_at = time.monotonic(), current_time()
+        started, started_at = time.monotonic(), anyio.current_time()
         error: str | None = None
         error_type: str | None = None
         error_code: str | None = None
@@ -270,7 +269,7 @@ class Bridge(BridgeStatus, FeedAccess):
         Raises:
             The errors of `call_tool`.
         """
-        started_at = current_time()
+        started_at = anyio.current_time()
         tool = await self._find_tool(name)
         self._check_callable(tool)
         tool = tool.with_utcp_framing() if utcp_framing else tool

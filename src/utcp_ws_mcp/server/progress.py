@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import anyio
 
-from ..client.wakeup import current_time
 from ..core.codecs.message import redact_beginning, to_json_safe
 from ..core.exchange.result import as_text
 
@@ -17,6 +17,12 @@ FIRST_KEEPALIVE: Final = 5.0
 KEEPALIVE_INTERVAL: Final = 15.0
 MAX_PROGRESS_LENGTH: Final = 2_000
 """Characters of a progress message."""
+
+
+def current_time() -> float:
+    """Return the clock of the event loop. `anyio.current_time` returns the same after a search for the library."""
+    return asyncio.get_running_loop().time()
+
 
 ProgressCallback = Callable[[float, str], Awaitable[None]]
 """Sends one notification: its number, which must increase with each notification (MCP, Progress), and its message."""

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 from ..bridge import Bridge
-from ..client.wakeup import current_time
 from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import collect_stream, partial_stream_text
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
 from .content import ContentBlock, json_text, result_blocks, text_block
 from .outputs import has_structured_output, promise_of
-from .progress import Progress, ProgressCallback
+from .progress import Progress, ProgressCallback, current_time
 from .resources import EndpointResources
 from .result import DEFAULT_OPTIONS, MessageOptions, Result, error_result
 
