@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -137,6 +138,19 @@ async def main() -> None:
     for name, show in PICTURES.items():
         shown = await show()
         (FOLDER / f"{name}.svg").write_text(draw(shown, shown.partition("\n")[0]), encoding="utf-8")
+    await draw_studio()
+
+
+async def draw_studio() -> None:
+    """Draw the pictures of the studio, where there is a Chromium."""
+    from verification.browser.chromium import PROGRAMS  # Playwright, which the tests of this module do not need
+
+    from . import studio_pictures
+
+    if any(map(shutil.which, PROGRAMS)):
+        await studio_pictures.draw(FOLDER)
+    else:
+        print("there is no Chromium: the pictures of the studio stay as they are", file=sys.stderr)
 
 
 if __name__ == "__main__":

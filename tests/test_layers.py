@@ -1,6 +1,8 @@
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,9 +121,19 @@ def is_within(module: str, places: set[str] | tuple[str, ...]) -> bool:
     return any(module == place or module.startswith(f"{place}.") for place in places)
 
 
-def read_imports(path: Path, root: Path = ROOT) -> Iterator[tuple[bool, str]]:
+@cache
+def nodes_of(path: Path) -> tuple[Any, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
+def read_imports(path: Path, root: Path = ROOT) -> tuple[tuple[bool, str], ...]:
+    return tuple(iterate_imports(path, root))
+
+
+def iterate_imports(path: Path, root: Path) -> Iterator[tuple[bool, str]]:
     package = (PACKAGE, *path.relative_to(root).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (own_or_foreign(alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -180,15 +192,14 @@ def test_a_pure_module_imports_nothing_that_acts(path):
 @pytest.mark.parametrize("path", pure_files(), ids=dotted)
 def test_a_pure_module_never_waits(path):
     waits = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
-    tree = ast.parse(path.read_text(encoding="utf-8"))
 
-    assert [node.lineno for node in ast.walk(tree) if isinstance(node, waits)] == []
-    assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.comprehension) and node.is_async] == []
+    assert [node.lineno for node in nodes_of(path) if isinstance(node, waits)] == []
+    assert [node.lineno for node in nodes_of(path) if isinstance(node, ast.comprehension) and node.is_async] == []
 
 
 @pytest.mark.parametrize("path", pure_files(), ids=dotted)
 def test_a_pure_module_opens_and_prints_nothing(path):
-    calls = (node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+    calls = (node.func for node in nodes_of(path) if isinstance(node, ast.Call))
 
     assert [call.id for call in calls if isinstance(call, ast.Name) and call.id in IO_CALLS] == []
 
@@ -201,9 +212,8 @@ FILE_METHODS = {"read_text", "read_bytes", "write_text", "write_bytes", "glob", 
 
 @pytest.mark.parametrize("path", pure_files(), ids=dotted)
 def test_a_pure_module_uses_no_files(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     used = {
-        node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        node.func.attr for node in nodes_of(path) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
 
     assert used & FILE_METHODS == ({"glob", "read_text"} if dotted(path) == READS_PACKAGED_FILES else set())
@@ -254,11 +264,7 @@ def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 @pytest.mark.parametrize("path", FILES, ids=dotted)
 def test_a_function_is_short(path):
-    functions = (
-        node
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
+    functions = (node for node in nodes_of(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
     assert [each.name for each in functions if code_lines(each) > MAX_FUNCTION_LINES] == []
 
@@ -275,7 +281,7 @@ NEVER = {"eval", "exec", "compile", "__import__", "system", "popen", "Popen", "s
 
 def called(path: Path, without: str = "") -> Iterator[str]:
     """The names of what a module calls, as it writes them; not the calls that have a keyword `without`."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Call) and without not in {keyword.arg for keyword in node.keywords}:
             yield ast.unparse(node.func)
 

@@ -90,6 +90,13 @@ async def demo_url() -> AsyncIterator[str]:
         yield f"ws://127.0.0.1:{port}/"
 
 
+async def test_the_command_that_the_doctor_proposes_has_the_same_variables(demo_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "demo.env"
+    file.write_text(f"DEMO_URL={demo_url}\n")
+    seen = await to_thread.run_sync(partial(run, "catalog", "doctor", "demo", "--env-file", str(file)))
+    assert seen.stdout.endswith(f"Ready. Next: utcp-ws-mcp tools demo --env-file {file}\n")
+
+
 async def test_the_doctor_connects_and_proposes_a_call(demo_url: str) -> None:
     seen = await to_thread.run_sync(partial(run, "catalog", "doctor", "demo", DEMO_URL=demo_url))
     assert seen.returncode == 0, seen.stderr

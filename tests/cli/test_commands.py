@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from websockets.sync.server import ServerConnection
 
 from utcp_ws_mcp import __version__
 from utcp_ws_mcp.cli.argument_names import check_argument_names
+from utcp_ws_mcp.cli.main import main
 from utcp_ws_mcp.manifest.json_schema import manifest_schema
 
 from .endpoint import served
@@ -425,8 +427,9 @@ OAUTH = ["--issuer", "https://i.example", "--audience", "https://m.example/mcp"]
 def test_what_http_cannot_be_served_with_is_one_sentence(
     manifest: Path, options: list[str], environ: dict[str, str], sentence: str
 ) -> None:
-    refused = run("serve", str(manifest), *options, **environ)
-    assert refused.returncode == 2
+    unset = dict.fromkeys((name for name in os.environ if name.startswith("UTCP_WS_MCP")), None)
+    refused = CliRunner().invoke(main, ["serve", str(manifest), *options], env={**unset, **environ})
+    assert refused.exit_code == 2
     assert sentence in refused.stderr
     assert "Traceback" not in refused.stderr
     assert "p4ss" not in refused.stderr

@@ -41,6 +41,7 @@ def test_a_description_becomes_a_manifest_that_is_checked(source: Path, tmp_path
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr.startswith("Clock (OpenRPC 1.3.2), 2 operations: 2 imported.\n")
     assert ended.stdout == f"{file}: 1 call template, 2 tools listed\n"
+    assert ended.stderr.endswith(f"\nNext: utcp-ws-mcp call {file} clock.getTime\n")
     manifest = read(file)
     assert manifest["$comment"][0] == "Imported from openrpc.json. Clock (OpenRPC 1.3.2), 2 operations: 2 imported."
     assert (manifest["name"], manifest["url"]) == ("clock", URL)

@@ -14,8 +14,10 @@ from typing import Any
 
 import anyio
 import pytest
+from click.testing import CliRunner, Result
 from mcp import Client, StdioServerParameters
 
+from utcp_ws_mcp.cli.main import main
 from utcp_ws_mcp.demo.endpoint import demo_endpoint
 from utcp_ws_mcp.hosts.hosts import supported_hosts
 
@@ -41,6 +43,16 @@ def run(folder: Path, *arguments: str, typed: str = "", **environ: str) -> subpr
     )
 
 
+def run_here(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> Result:
+    """Do what `run` does in this process, which takes a fraction of the time."""
+    for name, value in {"HOME": str(folder), "USERPROFILE": str(folder), "PATH": ""}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return CliRunner().invoke(main, arguments)
+
+
 def mode(file: Path) -> int:
     return stat.S_IMODE(file.stat().st_mode)
 
@@ -55,9 +67,11 @@ def manifest(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("host", supported_hosts())
-def test_what_install_does_uninstall_undoes(host: str, tmp_path: Path, manifest: str) -> None:
-    done = run(tmp_path, "install", host, manifest, "--yes")
-    assert done.returncode == 0, done.stderr
+def test_what_install_does_uninstall_undoes(
+    host: str, tmp_path: Path, manifest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run_here(monkeypatch, tmp_path, "install", host, manifest, "--yes")
+    assert done.exit_code == 0, done.stderr
     file = supported_hosts()[host].config_path(
         sys.platform, {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}, tmp_path
     )
@@ -65,12 +79,12 @@ def test_what_install_does_uninstall_undoes(host: str, tmp_path: Path, manifest:
     assert f"{file} is written" in done.stdout
     assert json.dumps(manifest) in file.read_text(encoding="utf-8")
     before = file.read_text(encoding="utf-8")
-    again = run(tmp_path, "install", host, manifest, "--yes")
+    again = run_here(monkeypatch, tmp_path, "install", host, manifest, "--yes")
     assert again.stdout.splitlines()[-1].startswith(
         f"nothing to change: {supported_hosts()[host].title} has a server 'm'"
     )
-    undone = run(tmp_path, "uninstall", host, "--yes")
-    assert (undone.returncode, undone.stderr) == (0, "")
+    undone = run_here(monkeypatch, tmp_path, "uninstall", host, "--yes")
+    assert (undone.exit_code, undone.stderr) == (0, "")
     assert "utcp" not in file.read_text(encoding="utf-8")
     assert file.with_name(file.name + BACKUP).read_text(encoding="utf-8") == before
 

@@ -171,7 +171,7 @@ def test_a_text_of_many_large_arguments_is_refused_while_it_is_written(quote):
 
     def render():
         with pytest.raises(RenderError, match="would have more than"):
-            Compiler(None, names=names).message(template).render(scope())
+            Compiler(None, names=names).message(template).render(scope(message="a" * (1 << 20)))
 
     assert peak_of(render) < 4 * MAX_VALUE_LENGTH
 

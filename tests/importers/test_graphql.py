@@ -52,6 +52,7 @@ def test_queries_are_imported_and_mutations_only_if_asked_for(tmp_path: Any) -> 
     assert tools(result)["person"]["annotations"] == {"readOnlyHint": True}
     assert tools(result)["person"]["description"] == "One person. Returns Person."
     assert problems_of(result, tmp_path) == []
+    assert "--all imports those as well; --include GLOB or --tag NAME imports only what it names." in result.report
     assert {*tools(imported(SCHEMA, tags=["mutation"]))} == {"rename"}
     assert {"rename", "person"} <= {*tools(imported(SCHEMA, everything=True))}
     assert [each.name for each in result.description.skipped] == ["upload"]

@@ -182,6 +182,14 @@ async def test_a_service_is_a_tool_with_its_targets_and_selectors(tmp_path: Any,
     assert forecasts["tool_call_template"]["message"]["return_response"] is True
 
 
+def test_a_bound_of_a_number_that_is_no_number_is_left_out(tmp_path: Any) -> None:
+    fields = {"level": {"selector": {"number": {"min": True, "max": 9}}}}
+    result = imported({"light": {"dim": {"fields": fields}}}, Format.HOMEASSISTANT, url="ws://localhost:1/")
+
+    assert problems_of(result, tmp_path) == []
+    assert tools(result)["light.dim"]["inputs"]["properties"]["level"] == {"type": "number", "maximum": 9}
+
+
 def schemas(**files: Any) -> dict[str, Any]:
     return {name.replace("__", "/") + ".json": schema for name, schema in files.items()}
 

@@ -248,7 +248,7 @@ def test_a_caller_cannot_hide_itself_from_the_audit(capsys: pytest.CaptureFixtur
     eve.add_values(["auth0-eve"])
     sinks = SinkRedactor(shared)
     sinks.add(eve)
-    configure_logging("info", sinks.guard, as_json=as_json, audit_guard=sinks.guard_audit)
+    configure_logging("info", sinks.guard, as_json=as_json, audit_guard=sinks.guard_names)
     log_event(events.SubjectCalled("auth0-eve", "app", "m.t", 0.1, None))
     log_event(events.WarningIssued("auth0-eve own-of-operator"))
     audit, warning = capsys.readouterr().err.splitlines()

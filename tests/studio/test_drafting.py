@@ -54,6 +54,7 @@ async def test_a_conversation_that_is_going_on_is_not_replaced_by_a_recording() 
     drafted = await draft_from_text(json.dumps(HAR), "recorded.har", conversation)
 
     assert (drafted.is_of_conversation, list(conversation.lines)) == (False, [])
+    assert drafted.notes[-1].startswith("Disconnect")
 
 
 async def test_what_is_no_description_is_refused() -> None:

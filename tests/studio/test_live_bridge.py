@@ -10,6 +10,8 @@ import anyio
 import pytest
 
 from tests.peer import Peer, entry, peer, silent
+from utcp_ws_mcp.client.pin_store import PinStore
+from utcp_ws_mcp.client.state_files import STATE_DIR_VARIABLE
 from utcp_ws_mcp.demo.endpoint import demo_endpoint, draw_square
 from utcp_ws_mcp.studio.calls import MAX_TRACE_CHARACTERS, CallReport, RunningCall, TraceText
 from utcp_ws_mcp.studio.followed_feed import MAX_EVENTS, FollowedFeed
@@ -90,6 +92,28 @@ async def test_a_change_of_the_manifest_changes_the_tools(tmp_path: Path) -> Non
         await live.serve(load(tmp_path, entry(seen, "new")), "other text", lambda _: pytest.fail("it is open"))
         assert list(live.bridge.tools) == ["m.new"]
         assert live.served == "other text"
+
+
+async def test_discovered_tools_are_trusted_on_first_use_without_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state"
+    monkeypatch.setenv(STATE_DIR_VARIABLE, str(state))
+    async with demo_endpoint() as port, serving(tmp_path, {**demo(port), "pin": "tofu"}) as live:
+        assert not (await call(live, "demo.add", a=1, b=2)).is_error
+    assert not state.exists()
+
+
+async def test_a_tool_that_changed_since_the_user_approved_it_is_not_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STATE_DIR_VARIABLE, str(tmp_path / "state"))
+    async with demo_endpoint() as port:
+        await PinStore.default().trust("demo", f"ws://localhost:{port}", {"add": "0" * 64})
+        async with serving(tmp_path, {**demo(port), "pin": "tofu"}) as live:
+            refused = await call(live, "demo.add", a=1, b=2)
+            assert "demo.add" in live.bridge.withheld
+    assert refused.is_error
 
 
 async def test_endpoints_and_feeds_show_their_state(tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ async def endpoint(handler: Handler) -> AsyncIterator[str]:
         yield f"ws://127.0.0.1:{port}/"
 
 
-async def weather(connection: ServerConnection) -> None:
-    """Answer questions by id, and send warnings between the answers."""
-    warnings = asyncio.ensure_future(_warn(connection))
+async def weather(connection: ServerConnection, seconds: float = EVENT_SECONDS) -> None:
+    """Answer questions by id, and send a warning all these seconds."""
+    warnings = asyncio.ensure_future(_warn(connection, seconds))
     try:
         async for raw in connection:
             await connection.send(json.dumps(_answer(json.loads(raw))))
@@ -53,13 +53,13 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             return {"id": request.get("id"), "error": {"message": "unknown method"}}
 
 
-async def _warn(connection: ServerConnection) -> None:
+async def _warn(connection: ServerConnection, seconds: float) -> None:
     number = 0
     with suppress(ConnectionClosed):
         while True:
             number += 1
             await connection.send(json.dumps({"event": "warning", "number": number, "text": "storm"}))
-            await asyncio.sleep(EVENT_SECONDS)
+            await asyncio.sleep(seconds)
 
 
 def weather_manifest(url: str) -> dict[str, Any]:

@@ -26,6 +26,24 @@ PANELS: Final = tuple(HEADINGS)
 QUESTION: Final = '{"id": 1, "method": "now", "params": {"city": "Oslo"}}'
 
 
+RECORDED: Final = {
+    "log": {
+        "entries": [
+            {
+                "request": {"url": "wss://recorded.example/ws", "headers": []},
+                "_webSocketMessages": [
+                    {"type": "send", "opcode": 1, "data": '{"op": "login", "token": "a-secret-of-the-recording-1"}'},
+                    {"type": "receive", "opcode": 1, "data": '{"op": "welcome"}'},
+                    {"type": "send", "opcode": 1, "data": '{"op": "get", "what": "time"}'},
+                    {"type": "receive", "opcode": 1, "data": '{"time": "10:12"}'},
+                ],
+            }
+        ]
+    }
+}
+"""A HAR file with a login."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workplace:
     """What a person works with.
@@ -128,6 +146,32 @@ async def use_draft(hands: Hands, workplace: Workplace) -> None:
     await expect(editor(page)).to_contain_text(workplace.url.rstrip("/"))
 
 
+async def use_har(hands: Hands, workplace: Workplace) -> None:
+    """Give a recording of a browser, and say that its login is a request: the draft gets a tool of it."""
+    page = hands.page
+    await open_panel(hands, "Connect")
+    if await hands.button("Disconnect").count():
+        await hands.press(hands.button("Disconnect"))
+        await expect(hands.button("Connect")).to_be_visible()
+    file = workplace.home / "recorded.har"
+    file.write_text(json.dumps(RECORDED), encoding="utf-8")
+    await open_panel(hands, "Draft")
+    await hands.press(page.get_by_role("button", name="From a file").locator("visible=true").first)
+    async with page.expect_file_chooser() as chooser:
+        await hands.press(hands.button("Choose a description or a HAR file …"))
+    await (await chooser.value).set_files(file)
+    await expect(page.get_by_role("status").filter(has_text="recorded.example")).to_be_visible()
+    line = page.get_by_role("listbox", name="Messages").locator("visible=true").get_by_role("option").first
+    await hands.write(hands.field("Filter"), "login")
+    await expect(line).to_contain_text('"token": "***"')
+    await hands.press_line(line)
+    await hands.press(hands.button("request"))
+    await hands.write(hands.field("Filter"), "")
+    draft = page.get_by_role("textbox", name="Draft").locator("visible=true")
+    await expect(draft).to_contain_text("Send 'login'")
+    await expect(draft).not_to_contain_text("a-secret-of-the-recording")
+
+
 async def use_manifest(hands: Hands, workplace: Workplace) -> None:
     """See a problem while one types, fix it, and save."""
     page = hands.page
@@ -135,6 +179,10 @@ async def use_manifest(hands: Hands, workplace: Workplace) -> None:
     await edit_manifest(hands, workplace.manifest.replace('"tools"', '"toolz"'))
     await expect(page.get_by_text("toolz").locator("visible=true").last).to_be_visible()
     await expect(page.get_by_role("status").filter(has_text="error").locator("visible=true")).to_be_visible()
+    await edit_manifest(hands, workplace.manifest.replace('"name"', '"headers": {"X": "${KEY_OF_API}"}, "name"', 1))
+    await expect(hands.field("Value of KEY_OF_API")).to_be_visible()
+    await hands.write(hands.field("Value of KEY_OF_API"), "typed")
+    await expect(page.get_by_role("status").filter(has_text="missing").locator("visible=true")).to_be_hidden()
     await edit_manifest(hands, workplace.manifest)
     await expect(page.get_by_role("status").filter(has_text="error").locator("visible=true")).to_be_hidden()
     await hands.press(hands.button("Save"))
@@ -203,6 +251,7 @@ async def use_install(hands: Hands, workplace: Workplace) -> None:
 FLOWS: Final[Mapping[str, Callable[[Hands, Workplace], Awaitable[None]]]] = {
     "Connect": use_connect,
     "Draft": use_draft,
+    "Draft from a HAR file": use_har,
     "Manifest": use_manifest,
     "Tools": use_tools,
     "Endpoints and feeds": use_endpoints,

@@ -20,7 +20,7 @@ from .hands import Hands, Keyboard, Mouse, NotReachable
 from .studio import studio
 
 MAX_START: Final = 3.0
-"""Seconds from the command to the page, on a machine that does nothing else."""
+"""Seconds from the command to its address, without the time in which it waits for a processor."""
 
 
 async def measure(size: Size) -> Sequence[Figure]:

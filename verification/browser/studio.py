@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import sys
-import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
+
+from verification.harness.clock import Clock, cpu_seconds
 
 START_TIMEOUT: Final = 60.0
 ADDRESS: Final = re.compile(r"http://127\.0\.0\.1:\d+/\S+/")
@@ -25,7 +26,7 @@ class Studio:
 
     Attributes:
         url: The address that it printed, with the token.
-        seconds: From the start of the command to the address.
+        seconds: From the start of the command to the address, without the time in which it waited for a processor.
         process: The process.
     """
 
@@ -68,11 +69,13 @@ async def studio(
     folder: Path, *words: str, home: Path | None = None, variables: Mapping[str, str] | None = None
 ) -> AsyncIterator[Studio]:
     """Run the studio until the end of the block."""
-    began = time.monotonic()
     process = await start(folder, "--no-browser", *words, home=home, **(variables or {}))
+    clock = Clock([process.pid])
+    began = clock.now()
     try:
         url = await _read_address(process)
-        yield Studio(url, time.monotonic() - began, process)
+        # Two processes that wait at once are both subtracted; what the command computed is a bound from below.
+        yield Studio(url, max(clock.now() - began, cpu_seconds(process.pid)), process)
     finally:
         if process.returncode is None:
             process.terminate()

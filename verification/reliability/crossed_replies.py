@@ -131,7 +131,7 @@ async def measure(size: Size) -> Sequence[Figure]:
         ("one-shot, no ids", 0.04, 32, {**FOREIGN_NAMED, "limits": LIMITS, "keep_alive": False}),
     )
     unnamed = {**WITHOUT_IDS, "limits": LIMITS}
-    total = size.of(50_000, 1_000_000)
+    total = size.of(50_000, 1_000_000, light=12_500)
     figures = [
         _figure(what, await drive(bridge, size, int(share * total), at_once, template))
         for what, share, at_once, template in parts

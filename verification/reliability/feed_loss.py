@@ -113,7 +113,7 @@ async def drive(size: Size, kills: int, *, resume: bool) -> tuple[EventServer, R
 
 async def measure(size: Size) -> Sequence[Figure]:
     """Kill connections with `resume`, and as many without."""
-    kills = size.of(1_000, 20_000)
+    kills = size.of(1_000, 20_000, light=300)
     return [_figure(await drive(size, kills, resume=resume), resume=resume) for resume in (True, False)]
 
 

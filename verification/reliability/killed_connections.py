@@ -112,7 +112,7 @@ async def _worker(call: Caller, numbers: Iterator[int], tally: Tally) -> None:
 
 async def measure(size: Size) -> Sequence[Figure]:
     """Measure calls with ids three times, and fewer calls without ids."""
-    calls = size.of(20_000, 1_000_000)
+    calls = size.of(20_000, 1_000_000, light=5_000)
     one = await drive(bridge, calls, **WITH_IDS)
     many = await drive(bridge, calls, 16, **WITH_IDS)
     exclusive = await drive(bridge, calls // 10, 4, **WITHOUT_IDS)

@@ -80,7 +80,7 @@ async def measure(size: Size) -> Sequence[Figure]:
         Figure("S25", "answers that belong to another caller", f"{crossed} of {calls}", "0", not crossed),
         Figure("S25", "connections with two callers", f"{shared} of {len(seen.callers)}", "0", not shared),
         Figure("S25", "values of callers shown", f"{len(shown)} of {CALLERS}", "0", not shown),
-        Figure("S25", "results changed by the values of others", str(oracle), "0", not oracle),
+        Figure("S25", "results and metrics changed by the values of others", str(oracle), "0", not oracle),
         Figure("S25", "hostile values that were used", f"{accepted} of {len(HOSTILE)}", "0", not accepted),
         Figure(
             "S25",
@@ -216,13 +216,15 @@ async def _request(
 
 
 async def _oracle(served: Service) -> int:
-    """Return how many results miss words that another caller has chosen as its value."""
+    """Return how many results and metrics miss words that another caller has chosen as its value."""
     changed = 0
     for word in (b"weather", b"of-today", b"the.weather"):
         await _call(served, "m_t", 1, word, modern=True)
         text = json.dumps(await _call(served, "m_t", 1, _secret(1).encode(), modern=True))
         changed += "the weather of-today is fine" not in text
-    return changed
+    await _call(served, "m_t", 1, b"m.stream", modern=True)  # the name of a tool
+    metrics = await _request(served, "GET", "/metrics", None, b"")
+    return changed + (b'"m.stream"' not in metrics.body)
 
 
 async def _many_values(served: Service, count: int) -> tuple[int, int]:

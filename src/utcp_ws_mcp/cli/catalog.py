@@ -19,7 +19,7 @@ from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 from .options import encodable_json, env_file_option, run
 from .terminal import echo, hide_secrets
-from .tools import format_signature
+from .tools import format_signature, propose_command
 
 _WIDTH: Final = 100
 """Characters of a line of text."""
@@ -60,10 +60,10 @@ def doctor(name: str, env_files: tuple[Path, ...]) -> None:
         echo(str(invalid), err=True)
         sys.exit(ExitCode.USAGE_ERROR)
     hide_secrets(Redactor([loaded.manifest]))
-    run(examine, entry, loaded)
+    run(examine, entry, loaded, env_files)
 
 
-async def examine(entry: CatalogEntry, loaded: LoadedManifest) -> int:
+async def examine(entry: CatalogEntry, loaded: LoadedManifest, env_files: Sequence[Path]) -> int:
     """Print the state of each variable and of each connection, and what to do; return the exit code."""
     from .probe import try_connection  # only this command needs the client
 
@@ -82,7 +82,7 @@ async def examine(entry: CatalogEntry, loaded: LoadedManifest) -> int:
         echo(f"\nSetup: {entry.info.setup}" if entry.info.setup else "\nSee: utcp-ws-mcp catalog show " + entry.name)
     if missing or failures:
         return ExitCode.FAILURE
-    echo(f"\nReady. Next: {_first_call(entry)}")
+    echo(f"\nReady. Next: {propose_command(entry.name, entry.templates, env_files)}")
     return ExitCode.SUCCESS
 
 
@@ -139,7 +139,7 @@ def _describe(entry: CatalogEntry) -> Iterator[str]:
     for template in entry.templates:
         yield from _describe_tools(template)
     yield ""
-    yield f"Call:    {_first_call(entry)}"
+    yield f"Call:    {propose_command(entry.name, entry.templates)}"
     yield f"Install: utcp-ws-mcp install HOST {entry.name}"
     yield f"Copy:    utcp-ws-mcp init {_init_word(entry)}"
 
@@ -176,22 +176,6 @@ def _states(entry: CatalogEntry, loaded: LoadedManifest, missing: set[str]) -> d
 def _names(entry: CatalogEntry, kind: str) -> Iterator[str]:
     for template in entry.templates:
         yield from (f"{template['name']}.{each['name']}" for each in template.get(kind, []) if each != "...")
-
-
-def _first_call(entry: CatalogEntry) -> str:
-    """Return a command that works at once: the first tool that only reads, if possible without arguments."""
-    tools = [(template["name"], tool) for template in entry.templates for tool in template.get("tools", [])]
-    if not tools:
-        feeds = list(_names(entry, "feeds"))
-        return f"utcp-ws-mcp watch {entry.name} {feeds[0]}" if feeds else f"utcp-ws-mcp tools {entry.name}"
-
-    def rank(named: tuple[str, Any]) -> tuple[bool, int]:
-        tool = named[1]
-        return not tool.get("annotations", {}).get("readOnlyHint"), len(tool.get("inputs", {}).get("required", []))
-
-    manual, tool = min(tools, key=rank)
-    required = tool.get("inputs", {}).get("required", [])
-    return " ".join([f"utcp-ws-mcp call {entry.name} {manual}.{tool['name']}", *(f"{name}=…" for name in required)])
 
 
 def _init_word(entry: CatalogEntry) -> str:

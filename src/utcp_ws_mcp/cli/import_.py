@@ -25,6 +25,7 @@ from .check import check_manifests
 from .exit_codes import ExitCode
 from .options import combine, env_file_option, read_variables, run
 from .terminal import echo, hide_secrets
+from .tools import propose_command
 
 _choices = combine(
     click.option(
@@ -135,7 +136,7 @@ async def _import_source(source: str, asking: SourceOptions, options: ImportOpti
     code = _write_new(manifest, target) if existing is None else _update(existing, manifest, target)
     if code is not None:
         return code
-    return await _check(target)
+    return await _check(target, manifest)
 
 
 def _import(read: Source, options: ImportOptions) -> Imported:
@@ -192,8 +193,8 @@ def _write(manifest: Mapping[str, Any], file: Path, message: str) -> int | None:
     return None
 
 
-async def _check(target: Target) -> int:
-    """Check the manifest as `check` does; with `--online` also connect."""
+async def _check(target: Target, imported: Document) -> int:
+    """Check the manifest as `check` does; with `--online` also connect. Propose a command if nothing is missing."""
     checked = check_manifests([target.file], target.env_files)
     code = checked.exit_code(strict=False)
     if target.online and checked.loaded:
@@ -201,4 +202,6 @@ async def _check(target: Target) -> int:
 
         return await probe_endpoints(checked, False, 1.0)
     missing = any(each.manifest.disabled for each in checked.loaded)
+    if checked.loaded and not missing:
+        echo(f"Next: {propose_command(str(target.file), [imported], target.env_files)}", err=True)
     return ExitCode.SUCCESS if missing and checked.loaded else code

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,29 @@ def format_signature(inputs: Any) -> str:
     required = inputs.get("required", [])
     names = inputs.get("properties", {})
     return ", ".join(name if name in required else f"{name}?" for name in names)
+
+
+def propose_command(reference: str, templates: Sequence[Mapping[str, Any]], env_files: Sequence[Path] = ()) -> str:
+    """Return a command to try next: a call of the first tool that only reads, if possible without arguments.
+
+    Args:
+        reference: The file of the manifest, or the name of an entry of the catalogue.
+        templates: The call templates as they are written.
+        env_files: The files of variables, which the command needs as well.
+    """
+    options = "".join(f" --env-file {shlex.quote(str(file))}" for file in env_files)
+    manifest = shlex.quote(reference)
+    tools = [(template["name"], tool) for template in templates for tool in template.get("tools", ())]
+    feeds = [f"{template['name']}.{feed['name']}" for template in templates for feed in template.get("feeds", ())]
+    if not tools:
+        return (
+            f"utcp-ws-mcp watch {manifest} {feeds[0]}{options}" if feeds else f"utcp-ws-mcp tools {manifest}{options}"
+        )
+
+    def rank(named: tuple[str, Any]) -> tuple[bool, int]:
+        tool = named[1]
+        return not tool.get("annotations", {}).get("readOnlyHint"), len(tool.get("inputs", {}).get("required", []))
+
+    manual, tool = min(tools, key=rank)
+    arguments = "".join(f" {name}=…" for name in tool.get("inputs", {}).get("required", []))
+    return f"utcp-ws-mcp call {manifest} {manual}.{tool['name']}{arguments}{options}"

@@ -123,7 +123,9 @@ def _schema(field: Mapping[str, Any]) -> Document:
 def _selector(kind: str, config: Mapping[str, Any]) -> Document:
     if kind == "number":
         bounds = (("minimum", config.get("min")), ("maximum", config.get("max")))
-        return {"type": "number", **{key: value for key, value in bounds if isinstance(value, int | float)}}
+        # true and false are integers in Python, but no bounds of a schema.
+        numbers = {key: each for key, each in bounds if isinstance(each, int | float) and not isinstance(each, bool)}
+        return {"type": "number", **numbers}
     if kind == "select":
         options = [each.get("value") if isinstance(each, Mapping) else each for each in _list(config.get("options"))]
         texts = [each for each in options if isinstance(each, str)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .model import TITLES, Description
-from .selection import Selection
+from .selection import ONLY_IF_ASKED, Selection
 
 MAX_NAMES: Final = 12
 """Names that are listed for one reason."""
@@ -79,6 +79,8 @@ def _left_out(selection: Selection) -> Iterator[str]:
             "There are many operations: --include GLOB or --tag NAME chooses some, --all takes them all, and "
             "`serve --meta-tools` offers any number of tools for the context of three."
         )
+    elif ONLY_IF_ASKED in reasons:
+        yield "--all imports those as well; --include GLOB or --tag NAME imports only what it names."
 
 
 def _skipped(description: Description) -> Iterator[str]:

@@ -12,6 +12,9 @@ from .model import ImportOptions, Operation, Status
 MAX_DEFAULT_TOOLS: Final = 60
 """Tools above which the default keeps only stable operations that change nothing: more do not help a model."""
 
+ONLY_IF_ASKED: Final = "only if asked for"
+"""The reason of operations that no option named."""
+
 Rule = Callable[[Operation], str | None]
 """Returns why an operation is left out, or None."""
 
@@ -63,7 +66,7 @@ def _rules_of(options: ImportOptions) -> Iterator[Rule]:
     if options.events == "none":
         yield lambda each: "events" if each.event or each.feed else None
     if not (options.everything or options.include or options.tags):
-        yield lambda each: "only if asked for" if each.only_if_asked else None
+        yield lambda each: ONLY_IF_ASKED if each.only_if_asked else None
     if options.exclude:
         yield lambda each: "excluded" if _matches(each, options.exclude) else None
     if options.include:

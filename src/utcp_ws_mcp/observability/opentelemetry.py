@@ -118,8 +118,12 @@ def _make_recorder(meter: metrics.Meter, instrument: Instrument) -> Callable[[fl
 
 
 @contextmanager
-def telemetry(guard: Callable[[str], str], gauges: GaugeSource) -> Iterator[events.Observer]:
+def telemetry(
+    guard: Callable[[str], str], gauges: GaugeSource, guard_names: Callable[[str], str] | None = None
+) -> Iterator[events.Observer]:
     """Yield an observer whose spans and metrics are exported over OTLP until the block ends.
+
+    `guard` removes credentials from the texts of spans, `guard_names` from the labels of metrics.
 
     Raises:
         ServeOptionsError: if the extra `otel` is not installed.
@@ -131,7 +135,7 @@ def telemetry(guard: Callable[[str], str], gauges: GaugeSource) -> Iterator[even
     trace.set_tracer_provider(tracing)
     metrics.set_meter_provider(measuring)
     try:
-        yield events.broadcast((SpanObserver(guard), make_metrics_observer(gauges, guard)))
+        yield events.broadcast((SpanObserver(guard), make_metrics_observer(gauges, guard_names or guard)))
     finally:
         _shut_down(tracing, measuring)
 

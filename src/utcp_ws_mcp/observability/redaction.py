@@ -133,8 +133,11 @@ class SinkRedactor:
             text = each.guard(text)
         return self._shared.guard(text)
 
-    def guard_audit(self, text: str) -> str:
-        """Return a line of the audit, in which callers can hide nothing by the values that they choose."""
+    def guard_names(self, text: str) -> str:
+        """Return a text that holds nothing of an endpoint, such as a line of the audit or a label of a metric.
+
+        Callers can hide nothing in it by the values that they choose.
+        """
         return self._shared.guard(text)
 
     def add(self, caller: Redactor) -> None:

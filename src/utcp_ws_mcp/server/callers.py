@@ -147,11 +147,12 @@ class CallerBridges:
             held = self._held[key] = self._open(tool, loaded, entry, owner, values)
             self._tasks.start_soon(self._run, key, held)
         held.leases += 1
-        try:
-            await held.opened.wait()
-        except BaseException:
-            held.release()
-            raise
+        if not held.opened.is_set():  # a wait that is over yields to all other tasks
+            try:
+                await held.opened.wait()
+            except BaseException:
+                held.release()
+                raise
         return held
 
     def _find(self, tool: CompiledTool) -> tuple[LoadedManifest, ManifestEntry]:

@@ -83,7 +83,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
     variables = http_options.caller_variables
     with (
         bind_listener(http_options) as listener,
-        open_observability(sinks, options, gauges, MetricsObserver(registry.record, sinks.guard)) as observe,
+        open_observability(sinks, options, gauges, MetricsObserver(registry.record, sinks.guard_names)) as observe,
     ):
         async with (
             join_fleet(http_options.shared, observe, redact) as fleet,
@@ -108,17 +108,17 @@ def open_observability(
     redact: Redactor | SinkRedactor, options: ServeOptions, gauges: GaugeSource | None, *observers: Observer
 ) -> Iterator[Observer]:
     """Configure the log and, if requested, OpenTelemetry; yield one observer for all."""
-    audit_guard = redact.guard_audit if isinstance(redact, SinkRedactor) else redact.guard
-    configure_logging(options.log_level, redact.guard, as_json=options.json_logs, audit_guard=audit_guard)
+    guard_names = redact.guard_names if isinstance(redact, SinkRedactor) else redact.guard
+    configure_logging(options.log_level, redact.guard, as_json=options.json_logs, audit_guard=guard_names)
     log = log_observer(redact)
     if gauges is not None:
-        gauges.guard = redact.guard
+        gauges.guard = guard_names
     if gauges is None or not options.otel:
         yield broadcast((log, *observers))
         return
     from ..observability.opentelemetry import telemetry
 
-    with telemetry(redact.guard, gauges) as observe:
+    with telemetry(redact.guard, gauges, guard_names) as observe:
         yield broadcast((log, observe, *observers))
 
 

@@ -94,9 +94,12 @@ async def draft_from_text(text: str, name: str, conversation: Conversation) -> D
         return source
 
     drafted = await _import(read, Redactor())
-    recorded = longest_conversation(source.document) if conversation.state is State.CLOSED else None
+    recorded = longest_conversation(source.document)
     if recorded is None:
         return drafted
+    if conversation.state is not State.CLOSED:
+        note = "Disconnect and give the file again to see its messages here, and to say what they are."
+        return replace(drafted, notes=(*drafted.notes, note))
     conversation.load(recorded.endpoint, recorded.url, recorded.messages, recorded.variables)
     return replace(drafted, is_of_conversation=True)
 

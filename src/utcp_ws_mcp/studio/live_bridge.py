@@ -16,6 +16,7 @@ from ..observability.redaction import Redactor
 from ..server.resources import ENDPOINTS_URI, FEEDS_URI
 from ..server.tools import ToolService
 from .live_numbers import LiveNumbers
+from .transient_pins import TransientPinStore
 
 SAMPLE_SECONDS: Final = 1.0
 
@@ -37,6 +38,7 @@ class LiveBridge:
         self._on_change = on_change
         self._metrics = MetricsObserver(self.numbers.record, self.redactor.guard)
         self._observers: list[events.Observer] = []
+        self._pins = TransientPinStore.default()
         self._bridge: Bridge | None = None
         self._service: ToolService | None = None
         self._ready = anyio.Event()
@@ -99,7 +101,10 @@ class LiveBridge:
 
     async def _run(self, loaded: LoadedManifest) -> None:
         try:
-            async with Bridge([loaded], observe=self._observe, trace_rules=True, redactor=self.redactor) as bridge:
+            bridge = Bridge(
+                [loaded], observe=self._observe, trace_rules=True, redactor=self.redactor, pin_store=self._pins
+            )
+            async with bridge:
                 self._bridge, self._service = bridge, ToolService(bridge)
                 bridge.on_tools_changed.append(self._on_change)
                 self._ready.set()

@@ -88,7 +88,7 @@ def _answers(happened: Sequence[TimedEvent], sent_at: float) -> Iterator[tuple[s
     answers = [(at, role) for at, role in received if at >= sent_at] or received[-1:]
     if not answers:
         return
-    yield "reply", answers[0][0], f"the first answer ({answers[0][1]})"
+    yield "reply", answers[0][0], f"the first answer: {answers[0][1]}"
     if len(answers) > 1:
         yield "stream", answers[-1][0], f"{len(answers) - 1} more messages"
 

@@ -359,6 +359,14 @@ def test_a_feed_that_cannot_work_is_a_problem_when_the_manifest_is_loaded(
     assert code in {problem.code for problem in invalid.value.problems}
 
 
+def test_two_feeds_with_the_same_name_are_a_problem_when_the_manifest_is_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    file.write_text(json.dumps({**manifest(Peer(port=1)), "feeds": [FEED, FEED]}), encoding="utf-8")
+    with pytest.raises(InvalidManifest) as invalid:
+        load_manifest(file)
+    assert [problem.code for problem in invalid.value.problems] == ["duplicate-tool"]
+
+
 async def test_events_that_an_endpoint_sends_at_once_are_read(tmp_path: Path) -> None:
     async def greet(connection: Any) -> None:
         await connection.send(json.dumps({"price": 1}))

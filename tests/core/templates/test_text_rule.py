@@ -115,6 +115,11 @@ KEPT = {
     "an escaped text": (XML, {"to": "a@b", "text": "1 < 2\n"}, "<message to='a@b'><body>1 &lt; 2\n</body></message>"),
     "verbatim": ("PUT {{ args.t | verbatim }}\r\n", {"t": "a\r\nb"}, "PUT a\r\nb\r\n"),
     "verbatim in an expression": ("{{ 'PUT ' ~ (args.t | verbatim) }}", {"t": "a\r\nb"}, "PUT a\r\nb"),
+    "a separator that stands on another line": (
+        "SET {{ args.a }}\r\nPUT {{ args.b }},{{ args.c }}",
+        {"a": "1,2", "b": "3", "c": "4"},
+        "SET 1,2\r\nPUT 3,4",
+    ),
     "a number": ("GOTO {{ args.x }},{{ args.y }}", {"x": 1.5, "y": -2}, "GOTO 1.5,-2"),
     "what no call brings": ("SUB {{ request_id }} {{ args.s }}", {"s": "a"}, "SUB 7 a"),
     "a whole message": ("{{ args.t }}", {"t": "a\nb"}, "a\nb"),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -178,10 +179,14 @@ async def test_a_line_that_is_no_json_rpc_is_answered_and_the_next_one_works(
         assert "result" in await host.request(9, "tools/list")
 
 
+PADDING = [b"\xef\xbb\xbf", b"\0", b"\0\0 \t", b"\r\n\n \n\0\n", b"\x1b\x07", b"\xef\xbb\xbf\n\xef\xbb\xbf "]
+
+
 @pytest.mark.parametrize(
-    "before", [b"\xef\xbb\xbf", b"\0", b"\0\0 \t", b"\r\n\n \n\0\n", b"\x1b\x07", b"\xef\xbb\xbf\n\xef\xbb\xbf "]
+    ("before", "after"),
+    [*zip(PADDING, cycle([b"", b"\r", b"\0"]), strict=False)],
+    ids=lambda padding: repr(padding)[2:-1],
 )
-@pytest.mark.parametrize("after", [b"", b"\r", b"\0"])
 async def test_padding_around_a_line_is_ignored(tmp_path: Path, before: bytes, after: bytes) -> None:
     async with peer(jsonrpc) as seen, host_of(tmp_path, entry(seen, "t", **RPC)) as host:
         opening = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": INITIALIZE}

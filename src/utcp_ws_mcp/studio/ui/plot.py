@@ -12,6 +12,9 @@ from ...manifest.invisible import escape_invisible
 MAX_LINES: Final = 6
 """Lines of one plot; more cannot be distinguished."""
 
+MIN_LINE: Final = 30
+"""Values from which on they are shown as a line only."""
+
 _TEXT: Final = "#808080"  # readable on light and on dark ground
 
 
@@ -43,7 +46,8 @@ class Plot:
 
 def _line(name: str, values: Sequence[float]) -> dict[str, Any]:
     data = [round(value, 3) for value in values]
-    return {"type": "line", "name": name, "data": data, "showSymbol": False, "lineStyle": {"width": 1.5}}
+    few = len(data) < MIN_LINE  # a line through a few points hides them
+    return {"type": "line", "name": name, "data": data, "showSymbol": few, "lineStyle": {"width": 1.5}}
 
 
 def _options(title: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class ToolForm:
         self._json = _make_json_input("Arguments as JSON")
         self._json.set_visibility(False)
         self._switch = ui.switch("Write the arguments as JSON", on_change=self._change_form)
+        self._switch.set_visibility(bool(self._fields or schema.get("additionalProperties")))
 
     def read(self) -> FilledForm:
         """Return the arguments; what is wrong is shown at its field."""
