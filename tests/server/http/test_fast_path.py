@@ -41,6 +41,8 @@ def read(message: Any, headers: Any = None, **changed: str | None) -> Any:
         request(request_id="x", **CALL),
         request(**{**CALL, "arguments": None}),
         request(name="m_t", _meta=MODERN),
+        request(**{**CALL, "_meta": {**MODERN, "progressToken": 1}}),
+        request(**{**CALL, "_meta": {**MODERN, "progressToken": ""}}),
     ],
 )
 def test_a_usual_call_is_read(message: dict[str, Any]) -> None:
@@ -68,7 +70,10 @@ def test_a_usual_call_is_read(message: dict[str, Any]) -> None:
         request(**{**CALL, "name": "other"}),
         request(**{**CALL, "arguments": []}),
         request(**{**CALL, "_meta": {}}),
-        request(**{**CALL, "_meta": {**MODERN, "progressToken": 1}}),
+        request(**{**CALL, "_meta": {**MODERN, "progressToken": None}}),
+        request(**{**CALL, "_meta": {**MODERN, "progressToken": True}}),
+        request(**{**CALL, "_meta": {**MODERN, "progressToken": 1.5}}),
+        request(**{**CALL, "_meta": {**MODERN, "progressToken": {}}}),
         request(**{**CALL, "_meta": {**MODERN, "io.modelcontextprotocol/protocolVersion": "2099-01-01"}}),
         request(**{**CALL, "_meta": {**MODERN, "io.modelcontextprotocol/clientInfo": {"name": 1}}}),
     ],
@@ -101,6 +106,10 @@ def test_a_header_that_is_repeated_is_left_to_the_sdk(name: str) -> None:
     assert read(request(**CALL), [(name.encode(), HEADERS.get(name, "x").encode())]) is None
 
 
+STREAMS = [
+    {"name": "s", "tool_call_template": {"stream": {"until": "message.result.n == 2", "include_last": True}}},
+    {"name": "broken", "tool_call_template": {"stream": {"until": "message.result.n == 9"}}},
+]
 REQUESTS = [
     (request(**CALL), HEADERS),
     (request(request_id="ä", **CALL), HEADERS),
@@ -114,6 +123,15 @@ REQUESTS = [
         {**HEADERS, "mcp-name": "m_h", "mcp-param-region": "eu"},
     ),
     (request(**{**CALL, "_meta": {**MODERN, "progressToken": 1}}), HEADERS),
+    *(
+        (request(**{**CALL, "name": "m_s", "_meta": {**MODERN, **token}}), {**HEADERS, "mcp-name": "m_s"})
+        for token in ({}, {"progressToken": 7}, {"progressToken": "ä\u2028"}, {"progressToken": True})
+    ),
+    (
+        request(**{**CALL, "name": "m_broken", "_meta": {**MODERN, "progressToken": "b"}}),
+        {**HEADERS, "mcp-name": "m_broken"},
+    ),
+    (request("tools/list", _meta={**MODERN, "progressToken": 1}), LIST_HEADERS),
     (request("tools/list", _meta=MODERN), LIST_HEADERS),
     (request("tools/list", _meta=MODERN, cursor="7"), LIST_HEADERS),
     (request("tools/list", _meta=MODERN, cursor=7), LIST_HEADERS),
@@ -127,6 +145,11 @@ async def test_the_answers_are_those_of_the_sdk(tmp_path: Path) -> None:
         if message["method"] == "fail":
             error = {"code": 7, "message": "no"}
             await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": error}))
+        elif message["method"] in ("s", "broken"):
+            for number in range(3):
+                await connection.send(json.dumps({"id": message["id"], "result": {"n": number, "text": "ä\u2028"}}))
+            if message["method"] == "broken":
+                await connection.close()
         else:
             await jsonrpc(seen, connection, message)
 
@@ -134,7 +157,7 @@ async def test_the_answers_are_those_of_the_sdk(tmp_path: Path) -> None:
     for fast in (True, False):
         async with (
             peer(answer) as seen,
-            served(tmp_path, entry(seen, tool, "fail", IN_HEADER, **RPC), fast_path=fast) as url,
+            served(tmp_path, entry(seen, tool, "fail", IN_HEADER, *STREAMS, **RPC), fast_path=fast) as url,
         ):
             async with httpx2.AsyncClient(headers=BEARER, timeout=PATIENCE) as http:
                 got = [await http.post(url, json=message, headers=headers) for message, headers in REQUESTS]
@@ -203,3 +226,41 @@ async def test_a_call_that_takes_long_becomes_an_event_stream_with_comments(
                         go_on.set()
     assert response.headers["content-type"] == "text/event-stream"
     assert events_of("\n".join(lines))[0]["result"]["structuredContent"] == {"n": 1}
+
+
+async def test_progress_that_is_late_is_not_sent_behind_the_answer() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        await anyio.lowlevel.checkpoint()
+        sent.append(message)
+
+    response = fast_path._Response(send)
+    async with anyio.create_task_group() as tasks:
+        for number in range(3):
+            tasks.start_soon(response.report, "token", float(number), "part")
+        await anyio.lowlevel.checkpoint()
+        tasks.start_soon(response.finish, fast_path.Answer(200, "{}"))
+        await anyio.lowlevel.checkpoint()
+        tasks.start_soon(response.report, "token", 9.0, "late")
+    kinds = [(message["type"].rpartition(".")[2], message.get("more_body")) for message in sent]
+    assert kinds == [("start", None), *3 * [("body", True)], ("body", None)]
+
+
+async def test_a_client_that_goes_during_a_stream_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_path, "WATCH_AFTER", 0.0)
+    stream = {"stream": {"until": "message.result.last is true", "cancel": {"id": "{{ request_id }}", "cancel": True}}}
+
+    async def first(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"id": message["id"], "result": {"last": False}}))
+
+    body = request(**{**CALL, "_meta": {**MODERN, "progressToken": "a"}})
+    document_tool = {"name": "t", "tool_call_template": stream}
+    async with peer(first) as seen, served(tmp_path, entry(seen, document_tool, **RPC)) as url:
+        async with httpx2.AsyncClient(headers={**BEARER, **HEADERS}, timeout=PATIENCE) as http:
+            async with http.stream("POST", url, json=body) as response:
+                async for line in response.aiter_lines():
+                    if line.startswith("data: "):
+                        break
+        await seen.until(lambda: len(seen.received) == 2)
+    assert seen.received[1]["cancel"] is True

@@ -1,9 +1,9 @@
 """Calls and lists of 2026-07-28 over HTTP, answered without the MCP SDK, which takes most of the time of each.
 
 Such a request is self-contained: its headers repeat what its body says, and it has no session. Only well-formed
-requests whose headers and parameters are all known are answered here; everything else, also a call that wants
-progress, is left to the SDK. Both give the same answers. Measure again with each release of the SDK
-(`python -m benchmarks.http`), and delete this module if it gains nothing any more.
+requests whose headers and parameters are all known are answered here; everything else is left to the SDK. Both give
+the same answers. Measure again with each release of the SDK (`python -m benchmarks.http`), and delete this module if
+it gains nothing any more.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from starlette.types import Receive, Send
@@ -58,6 +59,12 @@ class FastRequest:
     request_id: int | str
     method: str
     params: Mapping[str, Any]
+
+    @property
+    def progress_token(self) -> int | str | None:
+        """Return what names the request in notifications about its progress; None if the client wants none."""
+        token: int | str | None = self.params["_meta"].get("progressToken")
+        return token
 
     @property
     def called_tools(self) -> Sequence[str]:
@@ -126,7 +133,10 @@ def _agrees(method: str, params: Mapping[str, Any], routing: Mapping[bytes, byte
     client = meta.get("io.modelcontextprotocol/clientInfo")
     if client is not None and not (isinstance(client, dict) and _are_texts(client, "name", "version")):
         return False
-    if "progressToken" in meta or meta[VERSION_KEY].encode() != routing.get(b"mcp-protocol-version"):
+    token = meta.get("progressToken", 0)
+    if not isinstance(token, int | str) or isinstance(token, bool):
+        return False
+    if meta[VERSION_KEY].encode() != routing.get(b"mcp-protocol-version"):
         return False
     if method == "tools/list":
         return isinstance(params.get("cursor"), str | None)
@@ -145,7 +155,7 @@ class HttpFastPath:
 
     def __init__(self, tools: ToolService) -> None:
         self._tools = tools
-        self._handlers: Mapping[str, Callable[[FastRequest, Caller | None], Awaitable[Answer | None]]] = {
+        self._handlers: Mapping[str, Callable[[FastRequest, Caller | None, _Response], Awaitable[Answer | None]]] = {
             "tools/call": self._call_tool,
             "tools/list": self._list_tools,
         }
@@ -158,7 +168,7 @@ class HttpFastPath:
         response = _Response(send)
         patience = _Patience(receive, response)
         try:
-            answer = await self._handlers[request.method](request, caller)
+            answer = await self._handlers[request.method](request, caller, response)
         except asyncio.CancelledError:
             if not patience.client_has_gone:
                 raise
@@ -170,18 +180,20 @@ class HttpFastPath:
         await response.finish(answer)
         return True
 
-    async def _call_tool(self, request: FastRequest, caller: Caller | None) -> Answer | None:
+    async def _call_tool(self, request: FastRequest, caller: Caller | None, response: _Response) -> Answer | None:
         name = request.params["name"]
         tool = await self._tools.find(name)
         if self._tools.repeats_arguments(name):
             return None  # the SDK compares them with the headers
         if tool is None:
             return _error(request, INVALID_PARAMS, self._tools.unknown_tool_message(name))
-        result = await self._tools.call(tool, request.params.get("arguments"), _no_progress, caller)
+        token = request.progress_token
+        report = _no_progress if token is None else partial(response.report, token)
+        result = await self._tools.call(tool, request.params.get("arguments"), report, caller)
         result = result.fitted(name, self._tools.options.max_line_bytes, modern=True)
         return _result(request, result.to_json(modern=True))
 
-    async def _list_tools(self, request: FastRequest, caller: Caller | None) -> Answer:
+    async def _list_tools(self, request: FastRequest, caller: Caller | None, _: _Response) -> Answer:
         listing = await self._tools.list_tools(caller)
         page = listing.page(request.params.get("cursor"), modern=True)
         if page is None:
@@ -226,30 +238,49 @@ class _Patience:
 
 
 class _Response:
-    """The response to one request: JSON, or an event stream if it takes long."""
+    """The response to one request: JSON, or an event stream if it takes long or there is progress."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._is_stream = False
+        self._is_finished = False
+        self._sending = asyncio.Lock()
 
     async def stream(self) -> None:
         """Begin an event stream if there is no answer in time, and keep it alive; until cancelled."""
         await asyncio.sleep(EVENT_STREAM_AFTER - WATCH_AFTER)
-        self._is_stream = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM_HEADERS})
         while True:
-            await self._send({"type": "http.response.body", "body": _PING, "more_body": True})
+            await self._send_part(_PING)
             await asyncio.sleep(PING_INTERVAL)
 
+    async def report(self, token: int | str, number: float, message: str) -> None:
+        """Send a notification about the progress of the request (MCP, Progress)."""
+        params = {"progressToken": token, "progress": number, "message": message}
+        notification = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
+        await self._send_part(_event(encode_json(notification)))
+
+    async def _send_part(self, body: bytes) -> None:
+        async with self._sending:
+            if self._is_finished:  # the keepalive of all calls does not know when this one ends
+                return
+            if not self._is_stream:
+                await self._send({"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM_HEADERS})
+                self._is_stream = True
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
     async def finish(self, answer: Answer) -> None:
-        """Send the answer."""
-        message = answer.message.encode("utf-8", "replace")
-        if self._is_stream:
-            message = b"event: message\r\ndata: " + message + b"\r\n\r\n"
-        else:
-            length = (b"content-length", str(len(message)).encode())
-            await self._send({"type": "http.response.start", "status": answer.status, "headers": [_JSON_TYPE, length]})
-        await self._send({"type": "http.response.body", "body": message})
+        """Send the answer, behind the parts that are being sent."""
+        async with self._sending:
+            self._is_finished = True
+            message = _event(answer.message) if self._is_stream else answer.message.encode("utf-8", "replace")
+            if not self._is_stream:
+                headers = [_JSON_TYPE, (b"content-length", str(len(message)).encode())]
+                await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            await self._send({"type": "http.response.body", "body": message})
+
+
+def _event(message: str) -> bytes:
+    return b"event: message\r\ndata: " + message.encode("utf-8", "replace") + b"\r\n\r\n"
 
 
 async def _no_progress(number: float, message: str) -> None:

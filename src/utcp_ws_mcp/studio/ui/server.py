@@ -13,7 +13,6 @@ import uvicorn
 from fastapi import FastAPI
 from nicegui import app as page_app
 from nicegui import ui
-from nicegui.storage import Storage
 
 from ...observability.logging import configure_logging
 from ...server.http.graceful import GracefulServer
@@ -64,8 +63,7 @@ async def run_studio(options: StudioOptions, port: int | None, *, open_browser: 
 
 
 def _make_app(token: str, sessions: Sessions) -> FastAPI:
-    """Return the application with the page at the token. Nothing of it is written to a disk or read from one."""
-    Storage.redis_url = None
+    """Return the application with the page at the token."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     add_page(sessions)
     ui.run_with(
