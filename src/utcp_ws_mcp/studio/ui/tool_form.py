@@ -9,6 +9,7 @@ from typing import Any, Final
 from nicegui import ui
 from nicegui.elements.mixins.validation_element import ValidationElement
 
+from ...manifest.invisible import escape_invisible
 from ..forms import Field, FieldKind, FilledForm, enter, form_fields, read_form, read_json_arguments
 
 KEYBOARDS: Final = {FieldKind.INTEGER: "numeric", FieldKind.NUMBER: "decimal"}
@@ -45,10 +46,11 @@ class ToolForm:
         return filled
 
     def show_problem(self, text: str) -> None:
-        """Show what the bridge says of the arguments at the field that it names, if it names one."""
+        """Show what is wrong with the arguments at the field that the error names, if it names one."""
+        problem = text.partition("invalid arguments: ")[2]
         for name, element in self._inputs.items():
-            if not self._switch.value and f"{name}:" in text:
-                element.error = text
+            if not self._switch.value and problem.startswith((f"{name}:", f"{name}.", f'"{name}" is')):
+                element.error = escape_invisible(problem)
                 return
 
     def _read_fields(self) -> FilledForm:
