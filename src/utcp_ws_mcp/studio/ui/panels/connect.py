@@ -82,11 +82,14 @@ class _MessageBox:
             self._field.props('dense outlined autogrow spellcheck=false input-class="studio-mono"')
             self._field.classes("studio-grow")
             self._field.on("keydown.ctrl.enter", self._send).on("keydown.meta.enter", self._send)
+            self._field.on("keydown.alt.up", lambda: self.use(form.recall(1)))
+            self._field.on("keydown.alt.down", lambda: self.use(form.recall(-1)))
             binary = ui.checkbox("hexadecimal", value=form.binary)
             binary.on_value_change(lambda event: setattr(form, "binary", event.value))
             ui.button("Send", icon="send", on_click=self._send).props("no-caps unelevated")
             with ui.button("History", icon="history").props("no-caps flat") as history:
                 self._menu = ui.menu()
+                ui.tooltip("Alt+Up and Alt+Down in the box go through it, too")
             history.on("click", self._show_history)
         _keep(self._field, form, "message", changed)
 
