@@ -255,7 +255,7 @@ async def test_a_login_and_an_http_step_use_the_value_of_the_caller(tmp_path: Pa
 async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(PATIENCE):
         while not condition():
-            await anyio.sleep(0.005)
+            await anyio.lowlevel.checkpoint()
 
 
 async def test_the_bridge_of_a_caller_who_does_not_call_is_closed(
@@ -287,6 +287,7 @@ async def test_a_further_caller_takes_the_place_of_the_one_that_was_idle_longest
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_callers, "MAX_BRIDGES", 2)
+    monkeypatch.setattr(server_callers, "MAX_BRIDGES_OF_SUBJECT", 1)  # there are no subjects here
     async with peer(who) as seen, served(tmp_path, manifest(seen)) as server:
         for key in (ADA, BOB, ADA, "key-of-eve"):
             await server.call(key)
@@ -306,6 +307,49 @@ async def test_a_caller_whose_call_is_running_keeps_its_place(tmp_path: Path, mo
             tasks.cancel_scope.cancel()
     assert "[too-many-callers]" in refused["content"][0]["text"]
     assert keys(seen) == [ADA]
+
+
+def answering_once(go_on: anyio.Event) -> Callable[[Peer, Any, Any], Awaitable[None]]:
+    """Answer when an event is set."""
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await go_on.wait()
+        await who(seen, connection, message)
+
+    return answer
+
+
+async def test_a_call_that_takes_long_ends_over_the_bridge_in_which_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_callers, "IDLE_SECONDS", 0.0)
+    go_on, results = anyio.Event(), list[dict[str, Any]]()
+
+    async def one(server: Served) -> None:
+        results.append(await server.call(ADA))
+
+    async with peer(answering_once(go_on)) as seen, served(tmp_path, manifest(seen)) as server:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one, server)
+            await seen.until(lambda: len(seen.received) == 1)
+            server.callers.retire_idle()
+            assert len(list(server.callers.bridges())) == 1
+            server.bridge.reload([])
+            assert list(server.callers.bridges()) == []
+            go_on.set()
+        await seen.until(lambda: len(seen.closed) == 1)
+    assert [content(each)["last"] for each in results] == ["ada"]
+    assert keys(seen) == [ADA]
+
+
+async def test_a_page_of_an_allowed_origin_may_send_the_header(tmp_path: Path) -> None:
+    async with peer(who) as seen, served(tmp_path, manifest(seen)) as server, httpx2.AsyncClient() as http:
+        origin = server.url.removesuffix("/mcp")
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-key"}
+        answer = await http.options(server.url, headers=asked)
+        asked["Access-Control-Request-Headers"] = "x-other"
+        refused = await http.options(server.url, headers=asked)
+    assert (answer.status_code, refused.status_code) == (200, 400)
 
 
 async def test_a_subject_with_many_values_displaces_only_its_own(
