@@ -28,7 +28,7 @@ from utcp_ws_mcp.observability.redaction import Redactor, SinkRedactor
 from utcp_ws_mcp.server import callers as server_callers
 from utcp_ws_mcp.server.auth.caller_variables import parse_caller_variables
 from utcp_ws_mcp.server.auth.options import OAuthOptions, check_oauth_options, make_resource_server
-from utcp_ws_mcp.server.callers import CallerBridges
+from utcp_ws_mcp.server.callers import CallerBridges, open_callers
 from utcp_ws_mcp.server.http.app import run_http_server
 from utcp_ws_mcp.server.http.config import HttpOptions, bind_listener
 from utcp_ws_mcp.server.sdk_server import SdkServer
@@ -86,7 +86,8 @@ async def served(
         redact = Redactor([loaded.manifest])
         sinks = SinkRedactor(redact)
         bridge = await stack.enter_async_context(Bridge([loaded], observe=seen.append, redactor=redact))
-        callers = await stack.enter_async_context(CallerBridges(bridge, variables, sinks, seen.append))
+        callers = await stack.enter_async_context(open_callers(bridge, variables, sinks, seen.append))
+        assert callers is not None
         tasks = await stack.enter_async_context(anyio.create_task_group())
         guard = None
         if authority is not None:
@@ -292,6 +293,7 @@ async def test_a_further_caller_takes_the_place_of_the_one_that_was_idle_longest
         for key in (ADA, BOB, ADA, "key-of-eve"):
             await server.call(key)
         await seen.until(lambda: len(seen.closed) == 1)
+        server.callers.retire_idle()  # they were used just now
         assert len(list(server.callers.bridges())) == 2
         await server.call(ADA)
     assert keys(seen) == [ADA, BOB, "key-of-eve"]
@@ -413,3 +415,8 @@ async def test_a_stream_and_its_progress_are_those_of_the_caller(tmp_path: Path)
                 await client.call_tool("m_t", {}, progress_callback=on_progress)
     assert [text.count("ada") for text in shown[:3]] == [1, 1, 1]
     assert all(ADA not in text and BOB not in text for text in shown)
+
+
+async def test_without_variables_of_callers_there_are_no_bridges_of_callers() -> None:
+    async with Bridge([]) as bridge, open_callers(bridge, None, SinkRedactor(Redactor()), events.noop) as callers:
+        assert callers is None
