@@ -13,7 +13,23 @@ from pathlib import Path
 
 from verification.harness.figure import Figure
 
-from . import call, endpoints, feeds, growth, http, http_clients, listing, memory, payload, start, streams, throughput
+from . import (
+    call,
+    callers,
+    crowd,
+    endpoints,
+    feeds,
+    growth,
+    http,
+    http_clients,
+    listing,
+    loading,
+    memory,
+    payload,
+    start,
+    streams,
+    throughput,
+)
 from .command import Measure, Size
 from .comparison import Comparison
 
@@ -21,11 +37,14 @@ COMMANDS: dict[str, Measure] = {
     "start": start.measure,
     "call": call.measure,
     "throughput": throughput.measure,
+    "callers": callers.measure,
     "memory": memory.measure,
     "payload": payload.measure,
     "listing": listing.measure,
     "endpoints": endpoints.measure,
     "growth": growth.measure,
+    "crowd": crowd.measure,
+    "loading": loading.measure,
     "streams": streams.measure,
     "feeds": feeds.measure,
     "http": http.measure,

@@ -12,7 +12,7 @@ from .environment import BARE, OURS, UTCP, benchmark_environment
 
 COUNTS = (1, 10, 100)
 WITH_DISCOVERY = f"{OURS}, tools discovered"
-TARGET = Target(1.2)
+TARGET = Target(1.1)
 
 
 def measure(size: Size) -> Sequence[Comparison]:

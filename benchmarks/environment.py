@@ -25,9 +25,21 @@ RAW = "`websockets` alone, without MCP"
 TEMPLATES: Mapping[str, Mapping[str, Any]] = {
     "replies": {"preset": "jsonrpc2"},
     "binary": {"response_format": "raw"},
+    "without ids": {"response_format": "json"},
+    "subscriptions": {"preset": "jsonrpc2"},
     "streams": {"preset": "utcp", "stream": {"until": "message.type == 'stream_end'", "max_items": 1_000_000}},
 }
 """The call template for each kind of answer."""
+
+SUBSCRIBE: Mapping[str, Any] = {
+    "name": "subscribe",
+    "inputs": INPUT_SCHEMA,
+    "tool_call_template": {"stream": {"match": "message.params.subscription == reply.result.n", "max_items": 1000}},
+}
+"""A stream that the reply opens, and to which no message belongs."""
+
+FEED: Mapping[str, Any] = {"name": "f", "match": "message.method == 'event'", "max_wait_seconds": 3600}
+"""A feed without events."""
 
 LIMITS: Mapping[str, int] = {"max_message_bytes": 64 << 20, "max_in_flight": 2000}
 """High enough for every measurement: no call waits for a connection."""
@@ -81,14 +93,16 @@ class BenchmarkEnvironment:
         urls = {f"m{number}": self.url(f"m{number}", tools) for number in range(endpoints)}
         return Workload(urls, tools, kind, discovered)
 
-    def host(self, name: str, workload: Workload, era: str = HANDSHAKE) -> Host:
-        """Return a host for one contender; entering it starts the process."""
+    def host(
+        self, name: str, workload: Workload, era: str = HANDSHAKE, environ: Mapping[str, str] | None = None
+    ) -> Host:
+        """Return a host for one contender, with further variables; entering it starts the process."""
         configuration = {OURS: _manifest, UTCP: _utcp_configuration}.get(name, _generic_configuration)(workload)
         self._count += 1
         file = self.folder / f"{self._count}.json"
         file.write_text(json.dumps(configuration))
         command = [sys.executable, "-m", MODULES[name], str(file), *OPTIONS.get(name, ())]
-        return Host(command, self.environ, era)
+        return Host(command, {**self.environ, **(environ or {})}, era)
 
     @contextmanager
     def hosts(self, workloads: Mapping[str, tuple[str, Workload]], era: str = HANDSHAKE) -> Iterator[dict[str, Host]]:
@@ -118,9 +132,12 @@ def same_workload(workload: Workload, names: Iterable[str]) -> dict[str, tuple[s
 
 def _manifest(workload: Workload) -> Sequence[Mapping[str, Any]]:
     template = {**TEMPLATES[workload.kind], "timeout": 600, "limits": LIMITS}
-    tools = [
+    tools: list[Mapping[str, Any]] = [
         {"name": name, "description": text, "inputs": INPUT_SCHEMA} for name, text in tool_descriptions(workload.tools)
     ]
+    if workload.kind == "subscriptions":
+        template |= {"feeds": [FEED]}
+        tools = [*tools, SUBSCRIBE]
     listed = {} if workload.discovered else {"tools": tools}
     return [{"name": name, "url": url, **template, **listed} for name, url in workload.urls.items()]
 

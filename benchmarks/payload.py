@@ -46,8 +46,9 @@ def _answers(environment: BenchmarkEnvironment, shape: str, count: int, rounds: 
                 memory[label].append((host.peak() - before) / count)
     what = f"{count // MIB} MiB, {SHAPES[shape]}"
     strict = count == 8 * MIB and shape != "binary"
-    slower: Mapping[str, Target] = {MINIMAL: Target(1.3)} if strict else {}
-    larger: Mapping[str, Target] = {OURS: Target(4, absolute=True)} if strict else {}
+    rows = {RAW: Target(1.0)} if shape == "rows" else {}
+    slower: Mapping[str, Target] = {MINIMAL: Target(1.3), **rows} if strict else {}
+    larger: Mapping[str, Target] = {OURS: Target(5 if shape == "rows" else 4, absolute=True)} if strict else {}
     return (
         Comparison(f"{what}: time", "ms", OURS, seconds, cpu, slower, failures),
         Comparison(f"{what}: peak memory, as a multiple of the message", "×", OURS, memory, {}, larger, failures),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import statistics
+import subprocess
+import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .command import Size, run
 from .comparison import Comparison, Target
@@ -21,6 +25,7 @@ from .environment import (
     same_workload,
 )
 
+FIRST, LATER = f"{OURS}, the first start", f"{OURS}, later starts"
 ANSWERED, LISTED = "`initialize` answered", "tools listed"
 MANUAL_DELAY = 3.0
 """Seconds after which the slow endpoint returns its manual."""
@@ -29,7 +34,11 @@ MANUAL_DELAY = 3.0
 def measure(size: Size) -> Sequence[Comparison]:
     """Compare the start with one endpoint, and the start with an unreachable, a slow and a good one."""
     with benchmark_environment() as environment:
-        return [*_ordinary(environment, size.of(15, 1)), _with_dead_and_slow(environment, size.of(5, 1))]
+        return [
+            *_ordinary(environment, size.of(15, 1)),
+            _with_dead_and_slow(environment, size.of(5, 1)),
+            _after_installing(environment, size.of(3, 1), size.of(5, 1)),
+        ]
 
 
 def _ordinary(environment: BenchmarkEnvironment, rounds: int) -> Sequence[Comparison]:
@@ -44,7 +53,7 @@ def _ordinary(environment: BenchmarkEnvironment, rounds: int) -> Sequence[Compar
                     answered[label].append(host.startup_seconds)
                     listed[label].append(time.perf_counter() - host.started_at)
                     cpu[label].append(used)
-    targets = {BARE: Target(0.85), UTCP: Target(0.5)}
+    targets = {BARE: Target(0.85), UTCP: Target(0.5), WITHOUT_SDK: Target(1.6)}
     return (
         Comparison(f"start until {ANSWERED}", "ms", OURS, answered, cpu, targets),
         Comparison(f"start until {LISTED}", "ms", OURS, listed),
@@ -69,8 +78,34 @@ def _with_dead_and_slow(environment: BenchmarkEnvironment, rounds: int) -> Compa
         "ms",
         f"{OURS}, {LISTED}",
         taken,
-        targets={f"{OURS}, {ANSWERED}": Target(1.15)},
+        targets={f"{OURS}, {ANSWERED}": Target(1.2)},
     )
+
+
+def _after_installing(environment: BenchmarkEnvironment, rounds: int, later: int) -> Comparison:
+    """Compare the first start after `install` with later ones; nothing is compiled before, as uv leaves it."""
+    taken, cpu = defaultdict(list), defaultdict(list)
+    for number in range(rounds):
+        environ = {
+            "PYTHONPYCACHEPREFIX": str(environment.folder / f"byte code {number}"),
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
+        compile_all = "from utcp_ws_mcp.cli.trial_start import compile_byte_code; compile_byte_code()"
+        subprocess.run([sys.executable, "-c", compile_all], env={**os.environ, **environ}, check=True)
+        first, *others = [_start_and_call(environment, environ) for _ in range(later + 1)]
+        for label, each in ((FIRST, [first]), (LATER, others)):
+            taken[label].append(statistics.median(seconds for seconds, _ in each))
+            cpu[label].append(statistics.median(used for _, used in each))
+    what = f"start until {LISTED} and a call is answered, after `install` without byte code"
+    return Comparison(what, "ms", FIRST, taken, cpu, {LATER: Target(1.15)})
+
+
+def _start_and_call(environment: BenchmarkEnvironment, environ: Mapping[str, str]) -> tuple[float, float]:
+    """Return the seconds until the tools are listed and a call is answered, and the CPU seconds."""
+    with environment.host(OURS, environment.workload(), environ=environ) as host:
+        host.list_until(1)
+        host.time_calls("m0_t0", 1)
+        return time.perf_counter() - host.started_at, host.cpu()
 
 
 if __name__ == "__main__":

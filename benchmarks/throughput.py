@@ -37,8 +37,11 @@ def measure(size: Size) -> Sequence[Comparison]:
                         cpu[label].append((host.cpu() - before) / calls)
                         wrong[label] += burst.calls - burst.correct
     notes = {label: f"{count / rounds / calls:.1%} of the calls fail" for label, count in wrong.items() if count}
-    targets = {MINIMAL: Target(3, at_least=True)}
-    return [Comparison("correct answers with 64 calls in flight", "/s", OURS, rate, cpu, targets, notes)]
+    targets = {MINIMAL: Target(3, at_least=True), WITHOUT_SDK: Target(0.6, at_least=True)}
+    return [
+        Comparison("correct answers with 64 calls in flight", "/s", OURS, rate, cpu, targets, notes),
+        Comparison("CPU of the server for a call, 64 in flight", "µs", OURS, cpu, targets={WITHOUT_SDK: Target(2)}),
+    ]
 
 
 if __name__ == "__main__":

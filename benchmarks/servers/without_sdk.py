@@ -1,6 +1,6 @@
 """The lower bound: a minimal bridge without the SDK, with JSON-RPC over the pipes of asyncio, and `websockets`.
 
-It is not a usable MCP server: one era, no checks, no progress, no cancellation.
+It is not a usable MCP server: no checks, no progress, no cancellation, and only what a benchmark reads of each era.
 """
 
 import asyncio
@@ -34,6 +34,8 @@ class Session:
             info = {"name": "by hand", "version": "1"}
             version = request["params"]["protocolVersion"]
             self.respond(request["id"], {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info})
+        elif method == "server/discover":
+            self.respond(request["id"], {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}})
         elif method == "tools/list":
             self.respond(request["id"], {"tools": self.tools})
         elif method == "tools/call":

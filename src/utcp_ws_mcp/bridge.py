@@ -29,7 +29,7 @@ from .errors import BridgeError, CallerValueMissing, ConnectError, Problem
 from .manifest.entries import ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
-from .observability.events import Observer
+from .observability.events import Observer, SelectiveObserver
 from .observability.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class Bridge(BridgeStatus, FeedAccess):
         self.fleet = fleet
         self._max_feed_bytes = max_feed_bytes
         self._observer = observe
+        self._observe: Observer = SelectiveObserver(self._pass_on, events.ignored_by(observe))
         self._redact = Redactor() if redactor is None else redactor
         self._redact.add_secrets(each.manifest for each in loaded)
         self._ambient = Ambient(lambda: datetime.now(UTC), os.urandom, self._redact_message)
@@ -199,6 +200,7 @@ class Bridge(BridgeStatus, FeedAccess):
         # Imports `websockets`: later, for the same reason.
         from .client.connector import Connector
 
+        self._discovery_manager.on_client_imported()
         return Connector(
             self._ambient,
             time.monotonic,
@@ -254,7 +256,8 @@ class Bridge(BridgeStatus, FeedAccess):
             error, error_type = "cancelled", "Cancelled"
             raise
         finally:
-            self._observe(events.CallFinished(name, time.monotonic() - started, error, error_type, error_code))
+            if events.CallFinished not in events.ignored_by(self._observe):
+                self._observe(events.CallFinished(name, time.monotonic() - started, error, error_type, error_code))
 
     async def call_tool_streaming(
         self, name: str, arguments: Mapping[str, Any] | None = None, *, utcp_framing: bool = False
@@ -384,7 +387,7 @@ class Bridge(BridgeStatus, FeedAccess):
         if event.remote:
             self._discovery_manager.connection_lost(event.manual)
 
-    def _observe(self, event: events.Event) -> None:
+    def _pass_on(self, event: events.Event) -> None:
         if isinstance(event, events.ConnectionClosed):
             self._note_closed(event)
         try:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from utcp_ws_mcp.observability import events, feed_events
-from utcp_ws_mcp.observability.logging import Trace, configure_logging, log_event
+from utcp_ws_mcp.observability.logging import Trace, configure_logging, log_event, log_observer
 from utcp_ws_mcp.observability.redaction import Redactor, SinkRedactor, redactor
 
 
@@ -225,6 +225,20 @@ def test_a_binary_message_is_redacted_before_it_is_cut() -> None:
     connect = b"\x10\x30\x00\x04MQTT\x05\xc2\x00\x3c\x00\x00\x01c\x00\x03ada\x00\x13topsecret-value-12345"
     Trace(redactor(["topsecret-value-12345"]), shown)(events.MessageSent("m", connect, "on_connect[0]"))
     assert b"tops".hex() not in shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("level", "ignored"),
+    [
+        ("DEBUG", set()),
+        ("INFO", {events.RequestSent, events.MessageSent, events.MessageReceived}),
+        ("WARNING", {events.RequestSent, events.MessageSent, events.MessageReceived, events.CallFinished}),
+    ],
+)
+def test_events_that_the_level_leaves_out_are_ignored(level: str, ignored: set[type]) -> None:
+    configure_logging(level)
+
+    assert events.ignored_by(log_observer(str)) == ignored
 
 
 @pytest.mark.parametrize("as_json", [True, False])

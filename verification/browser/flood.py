@@ -10,22 +10,24 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
 from .chromium import chromium, window
-from .endpoints import endpoint, flood
+from .endpoints import endpoint, flood, huge
 from .flows import connect_to, open_panel, open_studio
 from .hands import Mouse
-from .studio import studio
+from .studio import Studio, studio
 
 COUNT: Final = 10_000
+HUGE_BYTES: Final = 16 << 20
 START_FRAMES: Final = """() => {
   window.frames_ = [];
   let last = performance.now();
@@ -44,23 +46,32 @@ TARGET_KEY: Final = 500.0
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Measure both panels."""
+    """Measure both panels, and a message of 16 MiB."""
     del size
     with tempfile.TemporaryDirectory() as folder:
-        async with endpoint(flood(COUNT)) as url, chromium() as browser:
+        async with endpoint(flood(COUNT)) as url, endpoint(huge(HUGE_BYTES)) as huge_url, chromium() as browser:
             file = Path(folder) / "manifest.json"
             feed = {"name": "ticks", "match": "message.event == 'tick'", "item": "message"}
             file.write_text(json.dumps({"name": "flood", "url": url, "feeds": [feed]}), encoding="utf-8")
             async with studio(Path(folder), str(file)) as served:
-                async with window(browser) as context:
-                    page = await context.new_page()
-                    await open_studio(page, served.url)
+                async with _page(browser, served) as page:
                     conversation = await _conversation(page, url)
-                async with window(browser) as context:
-                    page = await context.new_page()
-                    await open_studio(page, served.url)
+                async with _page(browser, served) as page:
                     events = await _events(page)
-    return [*_figures("messages in Connect", *conversation), *_figures("events of a feed", *events)]
+                async with _page(browser, served) as page:
+                    key = await _huge(page, huge_url)
+    figures = [*_figures("messages in Connect", *conversation), *_figures("events of a feed", *events)]
+    what = f"a key press after messages of {HUGE_BYTES >> 20} MiB, the longest of which is opened"
+    return [*figures, Figure("B6", what, f"{key:.0f} ms", f"≤ {TARGET_KEY:g} ms", key <= TARGET_KEY)]
+
+
+@asynccontextmanager
+async def _page(browser: Browser, served: Studio) -> AsyncIterator[Page]:
+    """Open the studio in a window of its own."""
+    async with window(browser) as context:
+        page = await context.new_page()
+        await open_studio(page, served.url)
+        yield page
 
 
 def _figures(what: str, frames: Sequence[float], key: float, seconds: float) -> list[Figure]:
@@ -84,6 +95,17 @@ async def _conversation(page: Page, url: str) -> tuple[list[float], float, float
     key = await _press_key(page, "Filter")
     await expect(page.get_by_text("10,0", exact=False).locator("visible=true").first).to_be_visible()
     return await page.evaluate(END_FRAMES), key, time.monotonic() - started
+
+
+async def _huge(page: Page, url: str) -> float:
+    """Open a message of 16 MiB; return the milliseconds that a key press takes then."""
+    hands = Mouse(page)
+    await connect_to(hands, url, "")
+    lines = page.get_by_role("listbox", name="Messages").locator("visible=true").get_by_role("option")
+    await expect(lines.filter(has_text='"last"')).to_be_visible()
+    await lines.filter(has_text='"long"').click()
+    await expect(page.locator("[role=document]").locator("visible=true")).to_contain_text("(cut: ")
+    return await _press_key(page, "Filter")
 
 
 async def _events(page: Page) -> tuple[list[float], float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def studio(manifest: Path | None, port: int | None, no_browser: bool, env_files:
     if not is_installed("studio"):
         echo(str(ServeOptionsError(needs_extra("studio", "studio"), code="extra-not-installed")), err=True)
         sys.exit(ExitCode.USAGE_ERROR)
+    os.environ.pop("NICEGUI_REDIS_URL", None)  # of another program: the studio keeps nothing anywhere
     # Before `run`, because the garbage collector, which starts there, would slow the import of a large library.
     from ..studio.session import StudioOptions
     from ..studio.ui.server import run_studio

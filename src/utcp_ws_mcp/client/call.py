@@ -36,7 +36,7 @@ from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
 from .timeout_hint import binary_hint, hint_for, last_message_for, other_field_hint
-from .wakeup import Wakeup
+from .wakeup import Wakeup, current_time
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -66,7 +66,7 @@ class Call:
         self.tool = tool
         self._pool = pool
         self._timeout = tool.template.timeout
-        self._deadline = anyio.current_time() + self._timeout if deadline is None else deadline
+        self._deadline = current_time() + self._timeout if deadline is None else deadline
         self._scope = Scope(
             ambient, {"args": arguments, "tool": tool.original_name, "vars": tool.variables, "session": {}}
         )
@@ -224,8 +224,8 @@ class Call:
             self._lease.start_reading()
         if (reason := connection.take_session_loss()) is not None:
             raise SessionLost(connection.address, reason, Outcome.NOT_SENT)
-        scope = self._scope.with_values(session=connection.state.values)
-        exchange = self._as_argument_error(lambda: connection.dispatcher.open(self.tool.rules, scope))
+        self._scope["session"] = connection.state.values
+        exchange = self._as_argument_error(lambda: connection.dispatcher.open(self.tool.rules, self._scope))
         self._exchange = exchange
         exchange.wake = self._wakeup.set
         if not self.tool.rules.sends_http:
@@ -298,7 +298,7 @@ class Call:
         limits = self.exchange.limits
         if limits is None or not self.exchange.in_stream:
             return self._deadline, None
-        now = anyio.current_time()
+        now = current_time()
         self._stream_started_at = now if self._stream_started_at is None else self._stream_started_at
         deadline, end = self._deadline, self._end_at_timeout()
         if limits.max_seconds is not None:

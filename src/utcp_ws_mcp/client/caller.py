@@ -38,6 +38,7 @@ class CallRunner:
     def __init__(self, ambient: Ambient, observe: Observer) -> None:
         self._ambient = ambient
         self._observe = observe
+        self._reports_requests = events.RequestSent not in events.ignored_by(observe)
 
     async def call(
         self,
@@ -102,7 +103,8 @@ class CallRunner:
     ) -> Any:
         started = time.monotonic()
         async with Call(pool, self._ambient, tool, arguments, deadline) as call:
-            self._observe(events.RequestSent(tool.full_name, call.address, time.monotonic() - started))
+            if self._reports_requests:
+                self._observe(events.RequestSent(tool.full_name, call.address, time.monotonic() - started))
             if tool.rules.no_reply:
                 return dict(SENT_RESULT)
             if tool.rules.stream is not None:

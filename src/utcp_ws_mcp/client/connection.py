@@ -100,6 +100,7 @@ class Connection:
         self._websocket = websocket
         self._framer = framer
         self._observe = observe
+        self._reports_messages = not {events.MessageSent, events.MessageReceived} <= events.ignored_by(observe)
         self._on_draining = on_draining
         self._on_refused_pings = on_refused_pings
         self._opened_at = anyio.current_time()
@@ -216,8 +217,7 @@ class Connection:
             info = self.closed_with = self._describe_close()
             self.dispatcher.connection_lost(self.close_info)
             by_peer = info.reason != CLOSED_LOCALLY
-            local_reason = "" if by_peer else self._local_close_reason
-            reason = f"{info.reason}: {local_reason}" if local_reason else info.reason
+            reason = ": ".join(filter(None, (info.reason, "" if by_peer else self._local_close_reason)))
             self._observe(events.ConnectionClosed(self.manual, self.address, reason, by_peer))
             self.refuses_pings = refuses_pings(self._websocket, idle=not self.dispatcher.lost)
             if self.refuses_pings:
@@ -225,8 +225,7 @@ class Connection:
 
     def _on_message(self, raw: str | bytes) -> bool:
         """Process a WebSocket message; return whether the next one is wanted, too."""
-        if self._login_step is None:
-            self.received_count += 1
+        self.received_count += self._login_step is None
         self._decoded = self._framer.decode(raw)
         return self._take_decoded()
 
@@ -238,7 +237,8 @@ class Connection:
         try:
             for message in self._decoded:
                 role, explanation = self._route(message)
-                self._observe(events.MessageReceived(self.manual, message.for_display, role.value))
+                if self._reports_messages:
+                    self._observe(events.MessageReceived(self.manual, message.for_display, role.value))
                 if explanation:
                     self.emit_explanation(explanation)
                 self._flush_outbox()
@@ -309,10 +309,12 @@ class Connection:
         """
         if not self._websocket.is_open:
             return False
+        more = len(self.dispatcher) > 1  # calls that run at the same time were often made, and send, at the same time
         for message in messages:
-            shown = self._framer.for_display(message) if self.trace_rules else message
-            self._observe(events.MessageSent(self.manual, shown, purpose))
-            self._websocket.send_nowait(message, automatic=automatic)
+            if self._reports_messages:
+                shown = self._framer.for_display(message) if self.trace_rules else message
+                self._observe(events.MessageSent(self.manual, shown, purpose))
+            self._websocket.send_nowait(message, automatic=automatic, more=more)
         return True
 
     async def send(self, messages: Sequence[str | bytes], purpose: str = "") -> bool:

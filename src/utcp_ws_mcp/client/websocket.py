@@ -143,13 +143,14 @@ class WebSocket(asyncio.Protocol):
         finally:
             self._receiving = self._handler = None
 
-    def send_nowait(self, message: Data, *, automatic: bool = False) -> None:
+    def send_nowait(self, message: Data, *, automatic: bool = False, more: bool = False) -> None:
         """Send a message without waiting for the peer to read it.
 
         Args:
             message: The message; text is sent as UTF-8.
             automatic: Whether the peer's own messages cause this one, so that its size counts for MAX_UNREAD_BYTES. A
                 request counts nothing: it may be as large as it likes.
+            more: Whether others may follow in this turn of the event loop, with which it is written then.
         """
         if isinstance(message, str):
             self.protocol.send_text(message.encode())
@@ -158,7 +159,7 @@ class WebSocket(asyncio.Protocol):
         if automatic:
             self._count_unread(self._flush())
         else:
-            self._flush(now=False)
+            self._flush(now=False, more=more)
 
     async def drain(self) -> None:
         """Wait until the peer has read enough; one that reads nothing in `ping_timeout` seconds is disconnected.
@@ -321,13 +322,13 @@ class WebSocket(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write(data)
 
-    def _flush(self, *, now: bool = True) -> int:
+    def _flush(self, *, now: bool = True, more: bool = False) -> int:
         """Write what the protocol has to send, at the end of this turn unless `now`; return how many bytes that is."""
         size = 0
         for data in self.protocol.data_to_send():
             if data:
                 size += len(data)
-                self._outgoing.add(data)
+                self._outgoing.add(data, more=more)
             else:
                 # SEND_EOF: the peer has closed its side, or the opening handshake failed. Nothing follows.
                 self._outgoing.flush()

@@ -24,11 +24,12 @@ class WriteBatch:
         self._parts: list[bytes] = []
         self._size = 0
 
-    def add(self, data: bytes) -> None:
-        """Write some data, now or at the end of this turn."""
+    def add(self, data: bytes, *, more: bool) -> None:
+        """Write some data, now or at the end of this turn. `more`: others may follow in this turn."""
         if not self._is_open:
-            self._is_open = True
-            self._call_soon(self._end)
+            if more:
+                self._is_open = True
+                self._call_soon(self._end)
             self._write(data)
             return
         self._parts.append(data)

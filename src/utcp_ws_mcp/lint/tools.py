@@ -64,7 +64,7 @@ def _check_description(tool: CompiledTool, source: ResolvedTool) -> Iterator[Pro
 
 def _check_unused_arguments(tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
     declared, template = _declared_arguments(tool), tool.template
-    document = template.model_dump(mode="json", by_alias=True)
+    document = template.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     used = find_arguments(document, MESSAGE_KEYS).union(template.header_fields)
     if ALL_MEMBERS in used or (template.message is None and not template.listen):
         return
@@ -101,7 +101,8 @@ def _required_arguments(template: CallTemplate, key: str, declared: set[str], is
 
     An inherited message offers more arguments than each tool declares: one of them is enough.
     """
-    arguments = find_arguments(template.model_dump(mode="json", by_alias=True, include={key}), MESSAGE_KEYS)
+    written = template.model_dump(mode="json", by_alias=True, include={key}, exclude_defaults=True)
+    arguments = find_arguments(written, MESSAGE_KEYS)
     is_optional = key == "message" and not is_own and arguments & declared
     return frozenset() if is_optional else arguments
 

@@ -56,9 +56,9 @@ def check_let(entry: ManifestEntry) -> Iterator[Problem]:
             yield Problem(path, f"let.{name} is never used. Remove it.", code="let-not-used")
 
 
-def entry_expressions(entry: ManifestEntry) -> Iterator[str]:
-    """Yield the expressions of an entry and of its tools."""
-    tools = [tool.template.model_dump(mode="json", by_alias=True) for tool in entry.tools]
+def entry_expressions(entry: ManifestEntry) -> list[str]:
+    """Return the expressions of an entry and of its tools."""
+    tools = [tool.template.model_dump(mode="json", by_alias=True, exclude_defaults=True) for tool in entry.tools]
     return find_expressions([entry.raw, tools], MESSAGE_KEYS)
 
 
@@ -102,7 +102,10 @@ def find_captures(raw: Json) -> Iterator[tuple[str, str]]:
 def _missing_captures(entry: ManifestEntry, tool: ResolvedTool) -> Iterator[tuple[str, str, set[str]]]:
     """Yield the field, the name, and all captured names for each use of a value that is never captured."""
     presets = referenced_presets(entry.raw)
-    document = tool.template.model_dump(mode="json", by_alias=True, exclude={"feeds", "feed_defaults"})
+    # What has its default holds no expression.
+    document = tool.template.model_dump(
+        mode="json", by_alias=True, exclude={"feeds", "feed_defaults"}, exclude_defaults=True
+    )
     captured = {name for _, name in find_captures(document)}
     if tool.template.session_identity is not None:
         captured.add(RECONNECTED)
@@ -120,8 +123,8 @@ def _missing_captures(entry: ManifestEntry, tool: ResolvedTool) -> Iterator[tupl
 
 def _let_references(template: CallTemplate) -> dict[str, str]:
     """Return the names of `let` that a template uses, each with the first field that does."""
-    document = template.model_dump(mode="json", by_alias=True)
-    document |= {"reply.result": document["reply"].pop("result", None)}
+    document = template.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    document |= {"reply.result": document.get("reply", {}).pop("result", None)}
     found: dict[str, str] = {}
     for field, value in document.items():
         for expression in find_expressions({field: value}, MESSAGE_KEYS):

@@ -7,7 +7,6 @@ that the caller can serve others in between.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
@@ -119,5 +118,6 @@ def _outline_tool(raw: Json) -> tuple[ToolOutline, dict[str, int]]:
 
 def _expression_cost(raw: Json) -> int:
     template: Any = raw.get("tool_call_template")
-    sources: Iterator[str] = find_expressions(template, MESSAGE_KEYS)
-    return sum(len(source) + EXPRESSION_COST for source in sources) if isinstance(template, dict) else 0
+    if not isinstance(template, dict):
+        return 0
+    return sum(len(source) + EXPRESSION_COST for source in find_expressions(template, MESSAGE_KEYS))

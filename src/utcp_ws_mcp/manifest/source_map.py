@@ -71,7 +71,7 @@ class SourceMap:
             elif symbol == ":":
                 continue
             elif container is not None and container.step is None:
-                self._record_key(container, str(json.loads(symbol, strict=False)), match.start())
+                self._record_key(container, _key_of(symbol), match.start())
             else:
                 path = self._record_value(container, match.start())
                 if symbol in ("{", "["):
@@ -88,6 +88,11 @@ class SourceMap:
             self._duplicates.append((join_path(container.path, key), offset))
         container.keys.add(key)
         container.step = key
+
+
+def _key_of(symbol: str) -> str:
+    """Return the key that a string of JSON stands for."""
+    return str(json.loads(symbol, strict=False)) if "\\" in symbol else symbol[1:-1]
 
 
 def syntax_problem(text: str, error: json.JSONDecodeError) -> Problem:

@@ -192,6 +192,26 @@ def noop(event: Event) -> None:
     """Ignore an event: the default observer."""
 
 
+class SelectiveObserver:
+    """An observer that ignores events of some types. They need not be made for it: each message has one."""
+
+    __slots__ = ("_observe", "ignored")
+
+    def __init__(self, observe: Observer, ignored: frozenset[type]) -> None:
+        self.ignored = ignored
+        self._observe = observe
+
+    def __call__(self, event: Event) -> None:
+        """Observe an event."""
+        if type(event) not in self.ignored:
+            self._observe(event)
+
+
+def ignored_by(observe: Observer) -> frozenset[type]:
+    """Return the types of events that an observer ignores."""
+    return observe.ignored if isinstance(observe, SelectiveObserver) else frozenset()
+
+
 def broadcast(observers: Sequence[Observer]) -> Observer:
     """Return one observer that passes each event to all observers, in order."""
     if len(observers) == 1:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, TextIO
 
@@ -18,6 +19,7 @@ from ..core.codecs.message import excerpt, to_json_safe
 from ..manifest.invisible import escape_in_json, escape_invisible
 from ..manifest.secret_names import redact_by_key
 from . import events
+from .events import Observer, SelectiveObserver
 from .redaction import redact_strings
 
 logger = logging.getLogger("utcp_ws_mcp")
@@ -160,14 +162,18 @@ def _event_fields(event: Any) -> dict[str, object]:
     return {name: value for name, value in named.items() if name != "message"}
 
 
-_ROUTINE: Final = frozenset({events.CallFinished, events.RequestSent, events.MessageSent, events.MessageReceived})
-"""Events of every call, none of which is a warning."""
+_OF_MESSAGES: Final = frozenset({events.RequestSent, events.MessageSent, events.MessageReceived})
+
+
+def log_observer(redact: Callable[[str], str]) -> Observer:
+    """Return the observer that logs events. It ignores those of each call and message that the level leaves out."""
+    ignored: frozenset[type] = frozenset() if logger.isEnabledFor(logging.DEBUG) else _OF_MESSAGES
+    ignored |= frozenset() if logger.isEnabledFor(logging.INFO) else {events.CallFinished}
+    return SelectiveObserver(partial(log_event, redact=redact), ignored)
 
 
 def log_event(event: events.Event, redact: Callable[[str], str] = str) -> None:
     """Log an event. `redact` removes secrets from a message of an endpoint before it is cut."""
-    if type(event) in _ROUTINE and not logger.isEnabledFor(logging.INFO):
-        return
     extra = {"event": event}
     match event:
         case events.CallFinished(tool, seconds, error):

@@ -265,6 +265,7 @@ class PrometheusRegistry:
         self._generate = generate_latest
         self._gauges = GaugeSource() if gauges is None else gauges
         self._metrics: dict[Instrument, Any] = {}
+        self._children: dict[tuple[str, ...], Any] = {}
         for each in INSTRUMENTS:
             options: dict[str, Any] = {"registry": self._registry}
             match each.kind:
@@ -279,7 +280,10 @@ class PrometheusRegistry:
 
     def record(self, instrument: Instrument, labels: tuple[str, ...], amount: float) -> None:
         """Record a measurement of a counter or histogram."""
-        child = self._metrics[instrument].labels(*labels)
+        key = (instrument.name, *labels)
+        child = self._children.get(key)
+        if child is None:  # `labels` compares the names of the labels each time
+            child = self._children[key] = self._metrics[instrument].labels(*labels)
         if instrument.kind == "histogram":
             child.observe(amount)
         else:

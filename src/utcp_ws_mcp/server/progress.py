@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -17,6 +18,12 @@ KEEPALIVE_INTERVAL: Final = 15.0
 MAX_PROGRESS_LENGTH: Final = 2_000
 """Characters of a progress message."""
 
+
+def current_time() -> float:
+    """Return the clock of the event loop. `anyio.current_time` returns the same after a search for the library."""
+    return asyncio.get_running_loop().time()
+
+
 ProgressCallback = Callable[[float, str], Awaitable[None]]
 """Sends one notification: its number, which must increase with each notification (MCP, Progress), and its message."""
 
@@ -31,7 +38,7 @@ class Progress:
         self._report = report
         self._redact = redact
         self._count = 0
-        self._keepalive_at = anyio.current_time() + FIRST_KEEPALIVE
+        self._keepalive_at = current_time() + FIRST_KEEPALIVE
 
     async def report_item(self, item: Any) -> None:
         """Report an item of a stream."""
@@ -40,12 +47,12 @@ class Progress:
 
     async def keepalive(self) -> None:
         """Send a keepalive if one is due."""
-        if anyio.current_time() >= self._keepalive_at:
+        if current_time() >= self._keepalive_at:
             await self._send("waiting for the endpoint")
 
     async def _send(self, message: str) -> None:
         self._count += 1
-        self._keepalive_at = anyio.current_time() + KEEPALIVE_INTERVAL
+        self._keepalive_at = current_time() + KEEPALIVE_INTERVAL
         await self._report(float(self._count), message)
 
 

@@ -15,7 +15,7 @@ from ..client.manifest_files import LoadedManifest
 from ..client.manual_cache import ManualCache
 from ..manifest.variables import NO_CALLERS
 from ..observability.events import Observer, broadcast
-from ..observability.logging import configure_logging, log_event
+from ..observability.logging import configure_logging, log_observer
 from ..observability.redaction import Redactor, SinkRedactor
 from .reload import watch_manifests
 from .result import DEFAULT_OPTIONS, MessageOptions
@@ -110,7 +110,7 @@ def open_observability(
     """Configure the log and, if requested, OpenTelemetry; yield one observer for all."""
     guard_names = redact.guard_names if isinstance(redact, SinkRedactor) else redact.guard
     configure_logging(options.log_level, redact.guard, as_json=options.json_logs, audit_guard=guard_names)
-    log = partial(log_event, redact=redact)
+    log = log_observer(redact)
     if gauges is not None:
         gauges.guard = guard_names
     if gauges is None or not options.otel:

@@ -17,7 +17,7 @@ from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
 from .content import ContentBlock, json_text, result_blocks, text_block
 from .outputs import has_structured_output, promise_of
-from .progress import Progress, ProgressCallback
+from .progress import Progress, ProgressCallback, current_time
 from .resources import EndpointResources
 from .result import DEFAULT_OPTIONS, MessageOptions, Result, error_result
 
@@ -149,7 +149,7 @@ class ToolService:
     ) -> Result:
         """Call a tool. A failure is a result as well (MCP, Tools, "Error Handling"); only cancellation is raised."""
         arguments = self._listing().restore_arguments(tool, arguments)
-        started, code = anyio.current_time(), "cancelled"
+        started, code = current_time(), "cancelled"
         lease: CallerBridge | None = None
         try:
             if caller is not None:
@@ -172,7 +172,7 @@ class ToolService:
             if lease is not None:
                 lease.release()
             if caller is not None:
-                caller.audit(tool.full_name, anyio.current_time() - started, code)
+                caller.audit(tool.full_name, current_time() - started, code)
 
     async def _call_over(
         self, lease: CallerBridge | None, tool: CompiledTool, arguments: dict[str, Any] | None, report: ProgressCallback

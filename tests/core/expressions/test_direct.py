@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.expressions.direct import NotDirect
 from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.core.expressions.filters import Binary
-from utcp_ws_mcp.core.expressions.paths import UNDEFINED
+from utcp_ws_mcp.core.expressions.paths import UNDEFINED, NotDirect
 
 NAMES = frozenset({"message", "request_id", "args"})
 VALUES = [
@@ -61,6 +60,7 @@ def evaluated_twice(source, method, **values):
     """Return what an expression gives directly, or NotDirect, and what MiniJinja gives."""
     expression = Expression(source, NAMES)
     scope = {**dict.fromkeys(NAMES, UNDEFINED), **values}
+    expression._analyze()
     direct = expression._direct_predicate if method == "decide" else expression._direct_value
     assert direct is not None
     try:
@@ -119,4 +119,7 @@ def test_usual_predicates_do_without_minijinja(source, message):
     "source", ["message.a | length == 1", "message.a < 2", "message.a.startswith('x')", "[1] == [1]"]
 )
 def test_other_expressions_are_left_to_minijinja(source):
-    assert Expression(source, NAMES)._direct_predicate is None
+    expression = Expression(source, NAMES)
+    expression._analyze()
+
+    assert expression._direct_predicate is None

@@ -16,9 +16,9 @@ from itertools import count
 from typing import Any, Final
 
 from ..codecs.message import Message
-from ..expressions.direct import MAX_INTEGER, NotDirect, compile_lookup, compile_predicate
+from ..expressions.direct import MAX_INTEGER, compile_lookup, compile_predicate
 from ..expressions.expression import Expression
-from ..expressions.paths import UNDEFINED, Path, node_path
+from ..expressions.paths import UNDEFINED, NotDirect, Path, node_path
 from ..expressions.syntax import Node
 from .exchange import Exchange
 

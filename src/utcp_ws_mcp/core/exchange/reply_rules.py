@@ -129,6 +129,11 @@ class ReplyRules:
         cancel_reply: The message that ends a call before its reply.
         cancel_stream: The message that ends an open stream.
         opened: The rules after the reply that opens the stream, if they differ.
+
+    Attributes:
+        has_subscribe_reply: Whether a reply comes before the stream that it opens.
+        takes_first_message: Whether the first message after the request is the reply, whatever it says.
+        is_unproven_reply: Whether nothing in the manifest separates the first message from unsolicited ones.
     """
 
     no_reply: bool = False
@@ -150,6 +155,9 @@ class ReplyRules:
     cancel_reply: Node | None = None
     cancel_stream: Node | None = None
     opened: ReplyRules | None = None
+    has_subscribe_reply: bool = field(init=False, repr=False, compare=False)
+    takes_first_message: bool = field(init=False, repr=False, compare=False)
+    is_unproven_reply: bool = field(init=False, repr=False, compare=False)
 
     @property
     def late_replies_are_recognized(self) -> bool:
@@ -157,26 +165,14 @@ class ReplyRules:
         by_id = self.match is not None and "request_id" in self.match.names
         return self.concurrency is Concurrency.MULTIPLEXED and (by_id or self.no_reply or self.listen_only)
 
-    @property
-    def has_subscribe_reply(self) -> bool:
-        """Return whether a reply comes before the stream that it opens."""
-        return (
-            self.stream is not None
-            and self.stream.match is not None
-            and self.match is not None
-            and not self.listen_only
-        )
-
-    @property
-    def takes_first_message(self) -> bool:
-        """Return whether the first message after the request is the reply, whatever it says."""
+    def __post_init__(self) -> None:
+        # Asked for each message, so they are computed once.
         watches = self.stream is not None and self.stream.match is not None
-        return self.match is None and not (self.listen_only or self.no_reply or watches)
-
-    @property
-    def is_unproven_reply(self) -> bool:
-        """Return whether nothing in the manifest separates the first message from unsolicited ones."""
-        return self.takes_first_message and not self.ignore
+        first = self.match is None and not (self.listen_only or self.no_reply or watches)
+        subscribes = watches and self.match is not None and not self.listen_only
+        object.__setattr__(self, "has_subscribe_reply", subscribes)
+        object.__setattr__(self, "takes_first_message", first)
+        object.__setattr__(self, "is_unproven_reply", first and not self.ignore)
 
     @property
     def never_sends(self) -> bool:

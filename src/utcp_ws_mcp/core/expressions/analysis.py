@@ -44,6 +44,7 @@ def find_references(source: str) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(paths))
 
 
+@lru_cache(maxsize=4096)  # lint asks for the members of several owners, again and again
 def find_members(source: str, owner: str) -> frozenset[str]:
     """Return the names of the members of `owner` (such as `args`) that an expression uses.
 
@@ -54,6 +55,7 @@ def find_members(source: str, owner: str) -> frozenset[str]:
     return frozenset(path[1] if len(path) > 1 and isinstance(path[1], str) else ALL_MEMBERS for path in paths)
 
 
+@lru_cache(maxsize=4096)
 def find_optional_members(source: str, owner: str) -> frozenset[str]:
     """Return the members of `owner` for which an expression defines what happens without them.
 
@@ -73,25 +75,37 @@ def uses_name(source: str, *names: str) -> bool:
     return any(path[0] in names for path in _references_or_none(source))
 
 
-def find_expressions(document: Any, template_keys: frozenset[str], in_template: bool = False) -> Iterator[str]:
-    """Yield the sources of all expressions in a document of the manifest language.
+def find_expressions(document: Any, template_keys: frozenset[str], in_template: bool = False) -> list[str]:
+    """Return the sources of all expressions in a document of the manifest language.
 
     Args:
         document: A JSON value. A string is an expression; in a template its `{{ … }}` are.
         template_keys: The keys below which strings are templates.
         in_template: Whether the document itself is (part of) a template.
     """
+    found: list[str] = []
+    _add_expressions(found, document, template_keys, in_template)
+    return found
+
+
+def _add_expressions(found: list[str], document: Any, template_keys: frozenset[str], in_template: bool) -> None:
     if isinstance(document, str):
-        yield from expressions_in_text(document) if in_template else (document,)
+        found += expressions_in_text(document) if in_template else (document,)
     elif isinstance(document, dict):
         for key, item in document.items():
+            if not isinstance(item, _WITH_TEXT):
+                continue
             if key in EXPRESSION_MAP_KEYS and isinstance(item, dict) and not in_template:
-                yield from find_expressions(list(item.values()), template_keys)
+                _add_expressions(found, list(item.values()), template_keys, in_template=False)
             else:
-                yield from find_expressions(item, template_keys, in_template or key in template_keys)
+                _add_expressions(found, item, template_keys, in_template or key in template_keys)
     elif isinstance(document, list | tuple):
         for item in document:
-            yield from find_expressions(item, template_keys, in_template)
+            _add_expressions(found, item, template_keys, in_template)
+
+
+_WITH_TEXT: Final = (str, dict, list, tuple)
+"""Values that may hold expressions; most fields of a template have other ones."""
 
 
 def find_arguments(document: Any, template_keys: frozenset[str], in_template: bool = False) -> frozenset[str]:
@@ -102,17 +116,19 @@ def find_arguments(document: Any, template_keys: frozenset[str], in_template: bo
         template_keys: The keys below which strings are templates.
         in_template: Whether the document itself is (part of) a template.
     """
-    placeholders = {name for text in _strings(document) for name in _ARGUMENT.findall(text)}
+    placeholders = {name for text in _strings(document) if "UTCP" in text for name in _ARGUMENT.findall(text)}
     expressions = find_expressions(document, template_keys, in_template)
     return frozenset(placeholders.union(*(find_members(each, "args") for each in expressions)))
 
 
-def expressions_in_text(text: str) -> Iterator[str]:
-    """Yield the sources of the expressions in a text; one that never ends is left out."""
+def expressions_in_text(text: str) -> list[str]:
+    """Return the sources of the expressions in a text; one that never ends is left out."""
+    found: list[str] = []
     start = text.find("{{")
     while start >= 0 and (end := expression_end(text, start + 2)) is not None:
-        yield text[start + 2 : end]
+        found.append(text[start + 2 : end])
         start = text.find("{{", end + 2)
+    return found
 
 
 def expression_end(text: str, start: int) -> int | None:
@@ -120,6 +136,8 @@ def expression_end(text: str, start: int) -> int | None:
 
     Braces and quotes inside the expression do not end it.
     """
+    if simple := _SIMPLE_EXPRESSION.match(text, start):
+        return simple.end()
     depth, quote, position = 0, "", start
     while position < len(text):
         char = text[position]
@@ -138,6 +156,10 @@ def expression_end(text: str, start: int) -> int | None:
     return None
 
 
+_SIMPLE_EXPRESSION: Final = re.compile(r"[^{}'\"]*(?=\}\})")
+"""An expression without braces and quotes, up to its end."""
+
+
 def _references_or_none(source: str) -> tuple[Path, ...]:
     try:
         return find_references(source)
@@ -146,8 +168,10 @@ def _references_or_none(source: str) -> tuple[Path, ...]:
 
 
 def _strings(document: Any) -> Iterator[str]:
-    if isinstance(document, str):
-        yield document
-    elif isinstance(document, dict | list | tuple):
-        for item in document.values() if isinstance(document, dict) else document:
-            yield from _strings(item)
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list | tuple):
+            waiting.extend(value.values() if isinstance(value, dict) else value)

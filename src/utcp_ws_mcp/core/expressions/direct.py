@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from types import NoneType
 from typing import Any, Final
 
-from .paths import UNDEFINED, node_path
+from .paths import UNDEFINED, NotDirect, node_path
 from .syntax import Node
 
 Evaluate = Callable[[Mapping[str, Any]], Any]
@@ -27,10 +27,6 @@ _PLAIN: Final = frozenset({str, int, NoneType, _MISSING, dict, list})
 
 _HAS_TRUTH: Final = _PLAIN | {bool}
 _WITHOUT_MEMBERS: Final = _PLAIN - {dict} | {bool, float}
-
-
-class NotDirect(Exception):
-    """The values are of other types than are handled here."""
 
 
 def compile_predicate(tree: Node) -> Evaluate | None:

@@ -7,7 +7,7 @@ off: its output prints the variables, which hold credentials.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -20,9 +20,8 @@ from ..value_size import is_too_large
 from .analysis import DEFINING, find_members, find_references
 from .bounded import MissingValue
 from .checks import check_foreign, check_words
-from .direct import NotDirect, compile_predicate, compile_value
 from .filters import FILTERS, Binary, check_text
-from .paths import UNDEFINED, Path, look_up, parse_path
+from .paths import UNDEFINED, NotDirect, Path, look_up, parse_path
 from .rewrite import may_grow, rewrite
 from .scope import OMIT_NAME, Scope
 from .suggestions import clear_reason, suggest_name, suggest_syntax
@@ -75,8 +74,8 @@ class Expression:
     """
 
     __slots__ = (
-        *("_aliased_paths", "_direct_predicate", "_direct_value", "_source", "arguments", "may_grow", "names", "path"),
-        *("required_args", "required_let", "required_session", "source", "tree"),
+        *("_aliased_paths", "_direct_predicate", "_direct_value", "_is_analyzed", "_source", "arguments"),
+        *("may_grow", "names", "path", "required_args", "required_let", "required_session", "source", "tree"),
     )
 
     def __init__(self, source: str, allowed: Collection[str], *, local: bool = True) -> None:
@@ -109,9 +108,9 @@ class Expression:
         self._source, self._aliased_paths = (
             unchanged if tree is None else rewrite(self.source, tree, measured=self.may_grow)
         )
-        is_direct = tree is not None and OMIT_NAME not in self.names
-        self._direct_predicate = compile_predicate(tree) if tree is not None and is_direct else None
-        self._direct_value = compile_value(tree) if tree is not None and is_direct else None
+        self._direct_predicate: Callable[[Mapping[str, Any]], Any] | None = None
+        self._direct_value: Callable[[Mapping[str, Any]], Any] | None = None
+        self._is_analyzed = tree is None or OMIT_NAME in self.names
         self.arguments = find_members(self.source, "args")
         handles_missing = tree is None or any((node.kind, node.name) in _HANDLES_MISSING for node in tree.walk())
         self.required_args = () if handles_missing else self._find_members("args")
@@ -129,6 +128,7 @@ class Expression:
         """
         if self.path is not None:
             return look_up(scope, self.path)
+        self._analyze()
         if self._direct_value is not None:
             try:
                 return self._direct_value(scope)
@@ -190,6 +190,7 @@ class Expression:
         """
         if self.path is not None:
             return bool(look_up(scope, self.path))
+        self._analyze()
         if self._direct_predicate is not None:
             try:
                 return bool(self._direct_predicate(scope))
@@ -201,6 +202,14 @@ class Expression:
             if _is_about_missing(error):
                 return False
             raise self._failure(error) from None
+
+    def _analyze(self) -> None:
+        """Find out, before the first evaluation, whether MiniJinja is needed for it."""
+        if not self._is_analyzed and self.tree is not None:
+            from .direct import compile_predicate, compile_value  # no message has come before the first answer
+
+            self._direct_predicate, self._direct_value = compile_predicate(self.tree), compile_value(self.tree)
+        self._is_analyzed = True
 
     def has_missing_inputs(self, scope: Mapping[str, Any]) -> bool:
         """Return whether a filter or an operator would make something of a value that is missing."""

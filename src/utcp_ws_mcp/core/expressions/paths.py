@@ -26,6 +26,12 @@ class _Undefined:
 
 
 UNDEFINED: Final = _Undefined()
+
+
+class NotDirect(Exception):
+    """Values of other types than are handled without MiniJinja (`direct`)."""
+
+
 Path = tuple[str | int, ...]
 
 

@@ -62,8 +62,10 @@ def host_argument_names(names: Iterable[str]) -> dict[str, str]:
     A name depends on the argument alone, unless several arguments would have it: then each of those gets a hash.
     """
     names = list(names)
-    taken = {name for name in names if _SAFE_NAME.match(name)}
-    refused = [name for name in names if name not in taken]
+    refused = [name for name in names if not _SAFE_NAME.match(name)]
+    if not refused:
+        return {}
+    taken = set(names).difference(refused)
     wanted = {name: _transliterated(name) for name in refused}
     renamed: dict[str, str] = {}
     for name, safe in wanted.items():

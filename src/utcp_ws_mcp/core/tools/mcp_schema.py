@@ -45,6 +45,11 @@ _SCHEMA_LISTS: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _SCHEMA_MAPS: Final = frozenset({"properties", "patternProperties", "dependentSchemas"})
 _SUBSCHEMAS: Final = _SCHEMA | _SCHEMA_OR_BOOLEAN | _SCHEMA_LISTS | _SCHEMA_MAPS
 
+_UNCHANGED: Final = frozenset(
+    {"type", "title", "description", "default", "enum", "minimum", "maximum", "minLength", "maxLength"}
+)
+"""Keywords that mean the same in all dialects and to all hosts; most schemas of single arguments have no others."""
+
 _UNPORTABLE: Final = re.compile(r"\(\?(?!:)|\\[1-9kpP]|[+*?}]\+")
 """Look-around, named and atomic groups, flags, backreferences, classes of Unicode, and possessive repetition."""
 
@@ -99,6 +104,8 @@ class _Rewriter:
         if depth > MAX_DEPTH or self._parts > MAX_PARTS:
             return self._loosened(schema, TOO_LARGE), False
         self._parts += 1
+        if schema.keys() <= _UNCHANGED:
+            return schema, True
         schema = modernized(schema, self._dialect)
         reference = self._references.of(schema)
         if reference is None:

@@ -40,7 +40,12 @@ PANELS: Final = (
 
 _STYLE: Final = Path(__file__).parent / "static" / "studio.css"
 _ASK_BEFORE_CLOSING: Final = """<script>
-  window.addEventListener("beforeunload", (event) => window.studioIsUnsaved && event.preventDefault());
+  window.addEventListener("beforeunload", (event) => {
+    // Refused by the server, which has forgotten the page, because it was away for long: NiceGUI loads it again. The
+    // session has what was typed.
+    const isLoadedAgain = window.socket?.active === false;
+    if (window.studioIsUnsaved && !isLoadedAgain) event.preventDefault();
+  });
 </script>"""
 
 
