@@ -420,3 +420,15 @@ async def test_a_stream_and_its_progress_are_those_of_the_caller(tmp_path: Path)
 async def test_without_variables_of_callers_there_are_no_bridges_of_callers() -> None:
     async with Bridge([]) as bridge, open_callers(bridge, None, SinkRedactor(Redactor()), events.noop) as callers:
         assert callers is None
+
+
+async def test_a_value_that_cannot_stand_in_its_place_is_refused_without_being_shown(tmp_path: Path) -> None:
+    auth = {"auth_type": "basic", "username": "${caller:KEY}", "password": "of-operator"}
+    async with peer(who) as seen, served(tmp_path, manifest(seen, headers={}, auth=auth)) as server:
+        result = await server.call("no:user:name")
+        assert list(server.callers.bridges()) == []
+    assert "the header X-Key has a value that cannot stand where it is used. [caller-value-refused]" in json.dumps(
+        result
+    )
+    assert "user:name" not in json.dumps(result)
+    assert seen.upgrades == []
