@@ -19,6 +19,7 @@ from .hands import Mouse
 from .studio import studio
 
 MANIFEST: Final = {"name": "m", "url": "wss://api.example/", "tools": [{"name": "one"}]}
+INPUTS: Final = '{"type": "object", "properties": {"note": {"type": "string"}, "side": {"enum": ["buy", "sell"]}}}'
 STILL_HERE: Final = "What you typed is still here"
 
 
@@ -112,12 +113,25 @@ async def reloaded(context: BrowserContext, url: str, file: Path) -> None:
     assert "first" in file.read_text(encoding="utf-8")
 
 
+async def reloaded_form(context: BrowserContext, url: str, file: Path) -> None:
+    """The page is reloaded while the form of a tool is filled in."""
+    file.write_text(written("first").replace('"name": "first"', f'"name": "first", "inputs": {INPUTS}'), "utf-8")
+    page = await _open(context, url)
+    await open_panel(Mouse(page), "Tools")
+    await Mouse(page).write(Mouse(page).field("note"), "typed")
+    await Mouse(page).choose(Mouse(page).field("side"), "sell")
+    await page.reload()
+    await expect(Mouse(page).field("note")).to_have_value("typed")
+    await expect(Mouse(page).field("side")).to_have_value("sell")
+
+
 CASES: Final[tuple[Callable[[BrowserContext, str, Path], Awaitable[None]], ...]] = (
     two_tabs,
     changed_while_edited,
     changed_while_read,
     removed,
     reloaded,
+    reloaded_form,
 )
 
 if __name__ == "__main__":
