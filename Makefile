@@ -138,7 +138,7 @@ catalogue: venv ## Call every tool of the entries of the catalogue with the real
 	$(BIN)/python -m verification.catalogue
 
 browser: venv scripts/browser/node_modules/.stamp ## Test the studio in a headless Chromium, which must be installed (needs Node for axe-core); LIGHT=1 the part of CI
-	@$(BIN)/python -m verification.browser $(if $(AGAIN),--again $(AGAIN)) $(if $(LIGHT),panels access accessibility,--nightly)
+	@$(BIN)/python -m verification.browser $(MEASURED) $(if $(LIGHT),panels access accessibility)
 
 scripts/browser/node_modules/.stamp: scripts/browser/package-lock.json
 	cd scripts/browser && npm ci --no-audit --no-fund --loglevel=error

@@ -48,6 +48,18 @@ def test_a_description_becomes_a_manifest_that_is_checked(source: Path, tmp_path
     assert run("check", "--strict", str(file)).returncode == 0
 
 
+def test_the_proposed_call_is_of_the_first_endpoint_with_tools(tmp_path: Path) -> None:
+    channels = {
+        f"/{name}": {"publish": {"operationId": name, "message": {"payload": {"type": "object"}}}}
+        for name in ("one", "two")
+    }
+    servers = {"live": {"url": "wss://x.example.com", "protocol": "wss"}}
+    file = tmp_path / "asyncapi.json"
+    file.write_text(json.dumps({"asyncapi": "2.6.0", "info": {"title": "X"}, "servers": servers, "channels": channels}))
+    ended = run("import", str(file), str(tmp_path / "m.json"))
+    assert ended.stderr.endswith(f"\nNext: utcp-ws-mcp call {tmp_path / 'm.json'} x_one.one payload=…\n"), ended.stderr
+
+
 def test_the_options_choose(source: Path, tmp_path: Path) -> None:
     file = tmp_path / "m.json"
     ended = run("import", str(source), str(file), "--url", URL, "--read-only", "--params", "position")

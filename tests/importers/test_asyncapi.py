@@ -265,6 +265,23 @@ def test_what_all_of_demands_of_a_property_is_put_together() -> None:
     assert feeds(result)["main"]["match"] == "message.type == 'typing'"
 
 
+def test_events_are_compared_with_those_of_the_same_connection_only() -> None:
+    anything = {"payload": {"type": "object", "properties": {"text": {"type": "string"}}}}
+    document = {
+        "asyncapi": "2.6.0",
+        "info": {"title": "Two"},
+        "servers": {"live": {"url": "wss://two.example.com", "protocol": "wss"}},
+        "channels": {
+            "/news": {"subscribe": {"operationId": "getNews", "message": anything}},
+            "/chat": {"publish": {"operationId": "say", "message": anything}},
+        },
+    }
+    result = imported(document)
+    assert result.description.skipped == []
+    found = [feed["match"] for entry in entries(result.manifest) for feed in entry.get("feeds", ())]
+    assert found == ["message.text is defined"]
+
+
 def test_a_document_without_operations_says_so() -> None:
     with pytest.raises(ImportFailed, match="Skipped main: the document has no operations") as failed:
         imported(api({}, {"ask": message("ask")}))

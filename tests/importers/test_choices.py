@@ -178,3 +178,9 @@ def test_events_of_a_feed_are_listed_as_far_as_they_fit() -> None:
     assert "something_has_happened_1," in feed["description"]
     assert " more." in feed["description"]
     assert len(feed["description"]) < MAX_DESCRIPTION
+
+
+def test_a_document_without_operations_is_said_to_have_none() -> None:
+    with pytest.raises(ImportFailed, match="nothing is imported: it describes no operation") as failed:
+        imported({"openrpc": "1.3.2", "info": {"title": "Empty"}, "methods": []}, url="wss://x.example.com")
+    assert failed.value.code == "nothing-to-import"

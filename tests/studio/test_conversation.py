@@ -212,6 +212,8 @@ def test_a_form_gives_the_endpoint_its_variables_and_the_history() -> None:
         form.message = message
         form.remember()
     assert form.history == ["b", "a"]
+    form.message = "not sent"
+    assert [form.recall(steps) for steps in (1, 1, 1, -1, -1, -1)] == ["a", "b", "b", "a", "not sent", "not sent"]
     assert ConnectForm(message="00ff", binary=True).outgoing() == b"\x00\xff"
 
 

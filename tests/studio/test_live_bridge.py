@@ -116,6 +116,35 @@ async def test_a_tool_that_changed_since_the_user_approved_it_is_not_offered(
     assert refused.is_error
 
 
+async def test_two_panels_that_open_at_once_share_one_bridge(tmp_path: Path) -> None:
+    live, started = LiveBridge(), []
+    async with peer(silent) as seen, anyio.create_task_group() as tasks:
+        loaded = load(tmp_path, entry(seen, "ask"))
+
+        def start(coroutine: Any) -> None:
+            started.append(coroutine)
+            tasks.start_soon(lambda: coroutine)
+
+        async with anyio.create_task_group() as panels:
+            panels.start_soon(live.serve, loaded, "text", start)
+            panels.start_soon(live.serve, loaded, "text", start)
+        live.close()
+    assert len(started) == 1
+
+
+async def test_a_bridge_that_is_closing_is_opened_again(tmp_path: Path) -> None:
+    live = LiveBridge()
+    async with peer(silent) as seen, anyio.create_task_group() as tasks:
+        loaded = load(tmp_path, entry(seen, "ask"))
+        with anyio.fail_after(10):
+            for _ in range(2):
+                await live.serve(loaded, "text", lambda coroutine: tasks.start_soon(lambda: coroutine))
+                live.close()
+            await live.serve(loaded, "text", lambda coroutine: tasks.start_soon(lambda: coroutine))
+        assert live.is_open
+        live.close()
+
+
 async def test_endpoints_and_feeds_show_their_state(tmp_path: Path) -> None:
     async with peer(silent) as seen, serving(tmp_path, entry(seen, "ask", feeds=[FEED])) as live:
         assert [(each["name"], each["state"]) for each in live.endpoints()] == [("m", "idle")]

@@ -30,9 +30,9 @@ TOO_WIDE: Final = "() => document.documentElement.scrollWidth - document.documen
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Examine every panel: in the large size in every form of the page, else in two of the four."""
+    """Examine every panel in every form of the page; in the small size in two of the four."""
     forms = list(product((WIDE, NARROW), (False, True)))
-    forms = forms if size.nightly else [forms[0], forms[-1]]
+    forms = [forms[0], forms[-1]] if size.light else forms
     found: list[str] = []
     wide: list[str] = []
     with tempfile.TemporaryDirectory() as folder:

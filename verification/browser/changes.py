@@ -19,6 +19,10 @@ from .hands import Mouse
 from .studio import studio
 
 MANIFEST: Final = {"name": "m", "url": "wss://api.example/", "tools": [{"name": "one"}]}
+INPUTS: Final = '{"type": "object", "properties": {"note": {"type": "string"}, "side": {"enum": ["buy", "sell"]}}}'
+KEY_MILLISECONDS: Final = 8
+"""Between two keys, which are typed faster than people do."""
+
 STILL_HERE: Final = "What you typed is still here"
 
 
@@ -112,12 +116,40 @@ async def reloaded(context: BrowserContext, url: str, file: Path) -> None:
     assert "first" in file.read_text(encoding="utf-8")
 
 
+async def reloaded_form(context: BrowserContext, url: str, file: Path) -> None:
+    """The page is reloaded while the form of a tool is filled in."""
+    file.write_text(written("first").replace('"name": "first"', f'"name": "first", "inputs": {INPUTS}'), "utf-8")
+    page = await _open(context, url)
+    await open_panel(Mouse(page), "Tools")
+    await Mouse(page).write(Mouse(page).field("note"), "typed")
+    await Mouse(page).choose(Mouse(page).field("side"), "sell")
+    await page.reload()
+    await expect(Mouse(page).field("note")).to_have_value("typed")
+    await expect(Mouse(page).field("side")).to_have_value("sell")
+
+
+async def typed_while_checked(context: BrowserContext, url: str, file: Path) -> None:
+    """The findings of a check arrive while one types."""
+    page = await _open(context, url)
+    await editor(page).click()
+    await page.keyboard.press("Control+End")
+    typed = "".join(f"{number} " for number in range(100))
+    await page.keyboard.type(typed, delay=KEY_MILLISECONDS)
+    await expect(page.get_by_role("status").filter(has_text="error").locator("visible=true")).to_be_visible()
+    await expect(editor(page)).to_contain_text(typed.strip())
+    await page.keyboard.press("Control+s")
+    await expect(page.get_by_text("is saved")).to_be_visible()
+    assert typed in file.read_text(encoding="utf-8")
+
+
 CASES: Final[tuple[Callable[[BrowserContext, str, Path], Awaitable[None]], ...]] = (
     two_tabs,
     changed_while_edited,
     changed_while_read,
     removed,
     reloaded,
+    typed_while_checked,
+    reloaded_form,
 )
 
 if __name__ == "__main__":

@@ -96,6 +96,9 @@ def repeating(texts: Sequence[str]) -> Handler:
         try:
             async for raw in connection:
                 request = json.loads(raw)
+                if request.get("type") == "utcp":
+                    await connection.send(json.dumps(hostile_manual(texts)))
+                    continue
                 said = {"id": request.get("id"), "text": list(texts), "by_key": dict.fromkeys(texts, texts[0])}
                 failed = {"id": request.get("id"), "error": {"message": "\n".join(texts)}}
                 await connection.send(json.dumps(failed if request.get("method") == "fail" else said))
@@ -113,6 +116,30 @@ async def _say(connection: ServerConnection, texts: Sequence[str]) -> None:
             await connection.send(json.dumps({"event": text, "data": {text: text}}))
             await connection.send(text)
             await connection.send(text.encode())
+
+
+def hostile_manual(texts: Sequence[str]) -> dict[str, Any]:
+    """Return a manual that announces a tool for each text, with the text in every place that a tool has."""
+
+    def tool(at: int, text: str) -> dict[str, Any]:
+        schema = {"type": "string", "description": text, "title": text, "default": text, "enum": [text, "other"]}
+        inputs = {"type": "object", "properties": {text: schema, "plain": {**schema, "enum": [text]}}}
+        return {"name": f"t{at}{text}", "description": text, "inputs": inputs, "tags": [text]}
+
+    return {"utcp_version": "1.0.0", "manual_version": "1.0.0", "tools": [tool(*each) for each in enumerate(texts)]}
+
+
+def huge(connection_bytes: int) -> Handler:
+    """Return a handler that sends one long message as text, as JSON, as binary data and as deep JSON."""
+
+    async def handle(connection: ServerConnection) -> None:
+        text = "x" * connection_bytes
+        for message in (text, json.dumps({"event": "long", "text": text}), text.encode(), "[" * 50_000 + "]" * 50_000):
+            await connection.send(message)
+        await connection.send('{"event": "last"}')
+        await connection.wait_closed()
+
+    return handle
 
 
 def flood(count: int) -> Handler:

@@ -30,7 +30,7 @@ def manuals(endpoint: Endpoint, replica: int) -> dict[str, Any]:
 
 async def measure(size: Size) -> Sequence[Figure]:
     """Alternate calls at a replica of a fleet and at one alone."""
-    rounds, warm_up = size.of(500, 5_000), 50
+    rounds, warm_up = size.of(500, 5_000, 250), 50
     async with site(1, manuals) as running:
         shared = running.replicas[0]
         alone = replace(shared, number=1, options=(), port=free_port(), process=None)

@@ -1,6 +1,7 @@
 """An endpoint that counts: requests with their times, and the connections that have subscribed to its feed.
 
-Its events are `{"n": 1}`, `{"n": 2}` … They happen at a steady pace, whether or not a connection gets them.
+Its events are `{"n": 1}`, `{"n": 2}` … They happen at a steady pace, whether or not a connection gets them. `replay`
+sends those after a number again, in the midst of new ones.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ from websockets.exceptions import ConnectionClosed
 
 EVENTS_PER_SECOND: Final = 50
 REPLICA_HEADER: Final = "X-Replica"
+RESUMED: Final = {
+    "position": "message.n",
+    "resume": [{"send": {"op": "replay", "after": "{{ position }}"}}],
+}
+"""What a feed needs whose events are replayed to the next connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,9 @@ class Endpoint:
                 if message.get("op") == "subscribe":
                     await connection.send(json.dumps({"op": "subscribed"}))
                     self._change(connection, replica, 1)
+                elif message.get("op") == "replay":
+                    for number in range(message["after"] + 1, self.happened + 1):
+                        await connection.send(json.dumps({"n": number}))
                 else:
                     self.requests.append(time.monotonic())
                     await connection.send(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": {}}))
@@ -108,6 +117,11 @@ class Endpoint:
         async with serve(self.serve, "127.0.0.1", 0, compression=None, ping_interval=None) as listening:
             self.port = next(iter(listening.sockets)).getsockname()[1]
             yield
+
+    def resuming_manual(self, replica: int) -> dict[str, Any]:
+        """Return the call template of a replica with a feed that asks for what it has missed."""
+        manual = self.manual(replica)
+        return {**manual, "feeds": [{**manual["feeds"][0], **RESUMED}]}
 
     def manual(self, replica: int, **more: Any) -> dict[str, Any]:
         """Return the call template of a replica: the tool `t` and the feed `f`."""

@@ -17,6 +17,7 @@ class Reader:
     """What was read.
 
     Attributes:
+        in_order: Whether events come in order: replayed ones come among new ones.
         cursor: Where the next read begins.
         numbers: The numbers of the events, by the life of the feed and the offset.
         named: Positions after which a gap was named, in the same form.
@@ -28,6 +29,7 @@ class Reader:
         wrong_missed: Pages whose `missed` says something else than their gaps.
     """
 
+    in_order: bool = True
     cursor: str = ""
     numbers: dict[tuple[str, int], int] = field(default_factory=dict)
     named: set[tuple[str, int]] = field(default_factory=set)
@@ -51,7 +53,7 @@ class Reader:
 
     async def read_until(self, site: Site, number: int) -> None:
         """Read until an event was read."""
-        while self.last is None or self.last[2] < number:
+        while number not in self._seen:
             await self.read(site)
 
     async def read(self, site: Site) -> None:
@@ -78,7 +80,7 @@ class Reader:
         if number in self._seen:
             self.doubled += 1
             return
-        if self.last is not None:
+        if self.last is not None and self.in_order:
             last_life, last_offset, last_number = self.last
             if life == last_life:
                 is_next = offset == last_offset + 1

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from statistics import median
 from typing import Any, Final
 
+from verification.harness.clock import Clock
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
@@ -28,18 +29,19 @@ def manual(endpoint: Endpoint, replica: int) -> dict[str, Any]:
 
 
 class Calls:
-    """Calls one after the other, through nginx: their durations and failures."""
+    """Calls one after the other, through nginx: their durations without waits for a processor, and failures."""
 
     def __init__(self, running: Site) -> None:
         self.seconds: list[float] = []
         self.failed = 0
         self._running = running
+        self._clock = Clock([each.pid for each in running.replicas])
 
     async def make(self, seconds: float) -> None:
         """Make calls for so long."""
-        now = asyncio.get_running_loop().time
-        end = now() + seconds
-        while now() < end:
+        now = self._clock.now
+        end = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < end:
             began = now()
             try:
                 await self._running.call("m_t")
@@ -108,7 +110,7 @@ async def measure_failures(running: Site, seconds: float) -> Sequence[Figure]:
 
 async def measure(size: Size) -> Sequence[Figure]:
     """Freeze Redis, and let it fail in other ways."""
-    seconds = size.of(3, 20)
+    seconds = size.of(3, 20, 2)
     async with site(REPLICAS, manual) as running:
         await Calls(running).make(0.3)
         return [await measure_frozen(running, seconds), *await measure_failures(running, seconds / 2)]

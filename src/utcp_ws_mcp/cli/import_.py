@@ -203,5 +203,6 @@ async def _check(target: Target, imported: Document) -> int:
         return await probe_endpoints(checked, False, 1.0)
     missing = any(each.manifest.disabled for each in checked.loaded)
     if checked.loaded and not missing:
-        echo(f"Next: {propose_command(str(target.file), [imported], target.env_files)}", err=True)
+        templates = imported.get("manual_call_templates", [imported])
+        echo(f"Next: {propose_command(str(target.file), templates, target.env_files)}", err=True)
     return ExitCode.SUCCESS if missing and checked.loaded else code

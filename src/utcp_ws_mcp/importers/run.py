@@ -72,8 +72,10 @@ def import_document(
     if not selection.kept:
         lines = report_lines(description, selection)
         reasons = " ".join(line for line in lines if line.startswith(("Left out", "Skipped")))
-        message = f"{source}: nothing is imported. {reasons} Change --include, --exclude or --tag, or the document."
-        raise ImportFailed(message, code="nothing-to-import")
+        what = f"nothing is imported. {reasons} Change --include, --exclude or --tag, or the document."
+        if not reasons:
+            what = "nothing is imported: it describes no operation. Give a document that has operations."
+        raise ImportFailed(f"{source}: {what}", code="nothing-to-import")
     report = report_lines(description, selection)
     comment = [f"Imported from {source}. {report[0]}", *report[1:COMMENT_LINES]]
     manifest = {"$comment": comment, **assemble(description, selection.kept, options)}

@@ -24,6 +24,8 @@ class ConnectForm:
     message: str = ""
     binary: bool = False
     history: list[str] = field(default_factory=list)
+    _recalled: int = 0
+    _unsent: str = ""
 
     def endpoint(self) -> dict[str, Any]:
         """Return the fields of a call template.
@@ -68,3 +70,11 @@ class ConnectForm:
         if self.message in self.history:
             self.history.remove(self.message)
         self.history = [*self.history[-(MAX_HISTORY - 1) :], self.message]
+        self._recalled = 0
+
+    def recall(self, steps: int) -> str:
+        """Return the message that many steps further back in the history; before its beginning, what was not sent."""
+        if not self._recalled:
+            self._unsent = self.message
+        self._recalled = max(0, min(len(self.history), self._recalled + steps))
+        return self.history[-self._recalled] if self._recalled else self._unsent

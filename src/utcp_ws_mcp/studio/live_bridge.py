@@ -41,8 +41,11 @@ class LiveBridge:
         self._pins = TransientPinStore.default()
         self._bridge: Bridge | None = None
         self._service: ToolService | None = None
+        self._serving = anyio.Lock()
         self._ready = anyio.Event()
         self._stop = anyio.Event()
+        self._closed = anyio.Event()
+        self._closed.set()
 
     @property
     def is_open(self) -> bool:
@@ -69,13 +72,16 @@ class LiveBridge:
             version: What it was made of, which `served` is from then on.
             start: Runs the bridge in the background, if none is open.
         """
-        if self._bridge is None:
-            self._ready, self._stop = anyio.Event(), anyio.Event()
-            start(self._run(loaded))
-            await self._ready.wait()
-        else:
-            self._bridge.reload([loaded])
-        self.served = version
+        async with self._serving:  # two panels may be opened at once
+            if self._stop.is_set():
+                await self._closed.wait()
+            if self._bridge is None:
+                self._ready, self._stop, self._closed = anyio.Event(), anyio.Event(), anyio.Event()
+                start(self._run(loaded))
+                await self._ready.wait()
+            else:
+                self._bridge.reload([loaded])
+            self.served = version
 
     def close(self) -> None:
         """Close the bridge, if it is open: calls that run fail."""
@@ -116,6 +122,7 @@ class LiveBridge:
             self._bridge = self._service = None
             self.served = None
             self._ready.set()
+            self._closed.set()
             self._on_change()
 
     def _observe(self, event: events.Event) -> None:

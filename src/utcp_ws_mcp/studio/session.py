@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..client.catalog import catalog_files, find_manifest
 from ..client.manifest_files import LoadedManifest, load_text, read_manifest_text
@@ -62,6 +62,8 @@ class StudioSession:
         form: What is typed into the panel Connect.
         conversation: What was sent and received there, and by the tools that were called.
         typed_variables: The values that were typed on the page: never saved, never shown again.
+        typed_arguments: What was typed into the form of each tool, by the name of the tool and of the field.
+        tool: The tool that was chosen last.
         drafted: The draft that the panel Draft shows.
         panel: The panel that is open.
         live: Serves the manifest, for the panels that call tools and watch endpoints.
@@ -72,6 +74,8 @@ class StudioSession:
     form: ConnectForm = field(default_factory=ConnectForm)
     conversation: Conversation = field(default_factory=Conversation)
     typed_variables: dict[str, str] = field(default_factory=dict, repr=False)
+    typed_arguments: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    tool: str = ""
     drafted: Drafted | None = None
     panel: str = "connect"
     live: LiveBridge = field(init=False)

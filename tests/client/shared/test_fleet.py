@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from types import SimpleNamespace
 
 import anyio
@@ -12,6 +13,7 @@ from tests.redis_server import free_port, needs_redis, redis_server, replica
 from tests.server.http.test_app import RPC
 from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.client.manifest_files import load_manifest
+from utcp_ws_mcp.client.shared import store
 from utcp_ws_mcp.client.shared.address import StoreAddress
 from utcp_ws_mcp.client.shared.fleet import ASSUMED_REPLICAS, open_fleet
 from utcp_ws_mcp.client.shared.store import StoreAway
@@ -111,6 +113,28 @@ async def test_a_burst_of_calls_does_not_look_like_a_lost_store(tmp_path):
                 calls.start_soon(a.take_turn, str(number), 1, 1)
 
     assert events == []
+
+
+async def test_a_replica_that_did_not_run_in_time_still_uses_the_store(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "BLOCK_SECONDS", 0.1)
+    events, answers = [], []
+
+    async def take():
+        answers.append(await a.take_turn("k", 1, 1))
+
+    async def read():
+        answers.append(await a.store.read_streams({"s": "0-0"}))
+
+    async with redis_server(tmp_path) as server, replica(server, "a", events) as a:
+        await a.take_turn("other", 1, 1)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take)
+            tasks.start_soon(read)
+            await anyio.wait_all_tasks_blocked()
+            time.sleep(store.BLOCK_SECONDS + store.STORE_TIMEOUT + 2 * store.LATE_SECONDS)  # the process is not run
+
+    assert events == []
+    assert len(answers) == 2
 
 
 async def test_a_store_that_has_lost_its_data_is_used_again(tmp_path):

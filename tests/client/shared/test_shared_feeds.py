@@ -187,6 +187,23 @@ async def test_a_feed_of_a_manual_may_be_open_once_for_each_replica(tmp_path):
             assert len(seen.upgrades) == 2
 
 
+async def test_two_versions_of_a_feed_do_not_mix(tmp_path):
+    server = Exchange()
+    async with peer(server.answer) as seen, redis_server(tmp_path) as store:
+        new = manifest(seen, item="message.price * 10")
+        async with shared_bridge(tmp_path, manifest(seen), store, "a") as a:
+            async with shared_bridge(tmp_path, new, store, "b") as b:
+                start = (await read(a))["cursor"]
+                foreign = await read(b, cursor=start, wait_seconds=0)
+                for connection in seen.open:
+                    await server.send(connection, 1)
+                assert (await read_until(a, start, 1))[:2] == ([1], [])
+                assert (await read_until(b, foreign["cursor"], 1))[0] == [10]
+                assert len(seen.upgrades) == 2
+
+    assert foreign["missed"] is None
+
+
 async def test_an_owner_keeps_a_feed_that_only_another_replica_reads(tmp_path):
     events = []
     async with peer(Exchange().answer) as seen, redis_server(tmp_path) as store:

@@ -136,7 +136,7 @@ class SharedStore:
                     answer = await prepared(keys=keys, args=args)
                 break
             except (TimeoutError, exceptions.TimeoutError) as error:
-                if attempt == ATTEMPTS or anyio.current_time() < began + STORE_TIMEOUT + LATE_SECONDS:
+                if attempt == ATTEMPTS or not _is_late(began + STORE_TIMEOUT):
                     raise self._lose(error) from error
             except (exceptions.RedisError, OSError, ValueError) as error:  # ValueError: bytes of another protocol
                 raise self._lose(error) from error
@@ -151,12 +151,17 @@ class SharedStore:
         """
         self._require()
         streams: Any = dict(positions)
+        end = anyio.current_time() + BLOCK_SECONDS + STORE_TIMEOUT
         try:
             with anyio.fail_after(BLOCK_SECONDS + STORE_TIMEOUT):
                 answer: Any = await self._readers.xread(streams, block=int(BLOCK_SECONDS * 1000))
             return {
                 key.decode(): [(entry_id.decode(), fields) for entry_id, fields in entries] for key, entries in answer
             }
+        except (TimeoutError, exceptions.TimeoutError) as error:
+            if _is_late(end):
+                return {}
+            raise self._lose(error) from error
         except (exceptions.RedisError, OSError, ValueError) as error:
             raise self._lose(error) from error
 
@@ -181,6 +186,11 @@ class SharedStore:
         if self._away is not None:
             self._away = None
             self._observe(SharedStoreBack(str(self.address), anyio.current_time() - self._lost_at))
+
+
+def _is_late(end: float) -> bool:
+    """Return whether this process was late to notice the end of a wait, and perhaps of its answer as well."""
+    return anyio.current_time() >= end + LATE_SECONDS
 
 
 def describe_failure(error: Exception) -> StoreAway:

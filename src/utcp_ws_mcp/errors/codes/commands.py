@@ -43,7 +43,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     ),
     "invalid-shared-key": "The key of `--shared-key-file` or `UTCP_WS_MCP_SHARED_KEY` is too short to be random.",
     "shared-store-refused": (
-        "The shared store refuses the login, lacks a permission for its user, or is no Redis server."
+        "The shared store refuses the login, lacks a permission for its user, has a wrong certificate, or is no Redis "
+        "server."
     ),
     "shared-store-away": (
         "The shared store does not answer. Calls go on: this replica takes its part of each rate, and feeds keep "

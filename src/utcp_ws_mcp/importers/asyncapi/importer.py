@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -56,10 +57,12 @@ class _Importer:
     guessed: list[str] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
     kinds: frozenset[str] = frozenset()
+    by_url: dict[str, list[ApiOperation]] = field(default_factory=dict)
 
     def run(self) -> Description:
         self.skipped += [Skipped(key, reason) for key, reason in self.api.problems]
         self.kinds = frozenset(self._find_kinds())
+        self.by_url = self._group_by_url()
         viewpoint = decide(self.api, self.options.viewpoint)
         requests = [each for each in self.api.operations if each.receives == viewpoint.is_server]
         events = [each for each in self.api.operations if each.receives != viewpoint.is_server]
@@ -278,15 +281,24 @@ class _Importer:
         name = _feed_name(connection, operation.channel)
         if payload.kind is not None:
             return Event(name, path_expression(payload.kind[0]), payload.kind[1], fields)
-        found = predicate(payload, [*(each for each in others if each is not payload), *self._others(operation)])
-        is_alone = len(self.api.operations) == 1 and len(others) == 1
-        if found is None and is_alone:
+        neighbours = self.by_url[connection.url]
+        rest = [each for each in others if each is not payload]
+        found = predicate(payload, [*rest, *self._messages_of(operation, neighbours)])
+        if found is None and not rest and len(neighbours) == 1:
             found = "message is defined"
         return Event(name, found, None, fields) if found else None
 
-    def _others(self, operation: ApiOperation) -> Iterator[Payload]:
-        """Yield the messages of the other operations, and all replies."""
+    def _group_by_url(self) -> dict[str, list[ApiOperation]]:
+        """Return the operations of each connection."""
+        found: dict[str, list[ApiOperation]] = {}
         for each in self.api.operations:
+            with suppress(Inexpressible):
+                found.setdefault(self.connections.of(each.channel).url, []).append(each)
+        return found
+
+    def _messages_of(self, operation: ApiOperation, neighbours: Sequence[ApiOperation]) -> Iterator[Payload]:
+        """Yield the messages of the other operations of a connection, and all replies."""
+        for each in neighbours:
             listed = [*(each.messages if each is not operation else ()), *(each.replies or ())]
             for message in listed:
                 yield from forms(message.name, message.payload, self.schemas)

@@ -51,7 +51,7 @@ def _line(name: str, values: Sequence[float]) -> dict[str, Any]:
 
 
 def _options(title: str) -> dict[str, Any]:
-    text = {"color": _TEXT, "fontSize": 11}
+    text, line = {"color": _TEXT, "fontSize": 11}, {"color": _TEXT, "opacity": 0.3}
     return {
         "animation": False,
         "title": {"text": title, "textStyle": {**text, "fontWeight": "normal"}, "left": 0, "top": 0},
@@ -60,6 +60,6 @@ def _options(title: str) -> dict[str, Any]:
         # Not HTML, which names of endpoints would be a part of.
         "tooltip": {"trigger": "axis", "renderMode": "richText"},
         "xAxis": {"type": "category", "data": [], "axisLabel": text, "boundaryGap": False},
-        "yAxis": {"type": "value", "min": 0, "splitNumber": 2, "axisLabel": text},
+        "yAxis": {"type": "value", "min": 0, "splitNumber": 2, "axisLabel": text, "splitLine": {"lineStyle": line}},
         "series": [],
     }

@@ -13,7 +13,9 @@ import uvicorn
 from fastapi import FastAPI
 from nicegui import app as page_app
 from nicegui import ui
+from starlette.formparsers import MultiPartParser
 
+from ...importers.reading import MAX_SOURCE_BYTES
 from ...observability.logging import configure_logging
 from ...server.http.graceful import GracefulServer
 from ..gate import LOOPBACK, StudioGate
@@ -64,6 +66,7 @@ async def run_studio(options: StudioOptions, port: int | None, *, open_browser: 
 
 def _make_app(token: str, sessions: Sessions) -> FastAPI:
     """Return the application with the page at the token."""
+    MultiPartParser.spool_max_size = MAX_SOURCE_BYTES + 1  # a recording has secrets: it stays in memory
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     add_page(sessions)
     ui.run_with(

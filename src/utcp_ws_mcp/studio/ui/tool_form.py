@@ -9,6 +9,7 @@ from typing import Any, Final
 from nicegui import ui
 from nicegui.elements.mixins.validation_element import ValidationElement
 
+from ...manifest.invisible import escape_invisible
 from ..forms import Field, FieldKind, FilledForm, enter, form_fields, read_form, read_json_arguments
 
 KEYBOARDS: Final = {FieldKind.INTEGER: "numeric", FieldKind.NUMBER: "decimal"}
@@ -18,14 +19,20 @@ NOT_GIVEN: Final = "(not given)"
 
 
 class ToolForm:
-    """Draws the fields for a JSON Schema, and reads them. All arguments can be written as one JSON object instead."""
+    """Draws the fields for a JSON Schema, and reads them. All arguments can be written as one JSON object instead.
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    Args:
+        schema: The schema.
+        typed: What was typed before, by field; it is kept up to date.
+    """
+
+    def __init__(self, schema: Mapping[str, Any], typed: dict[str, Any]) -> None:
         self._fields = form_fields(schema)
         self._inputs: dict[str, ValidationElement[Any]] = {}
         with ui.column().classes("w-full gap-2") as self._form:
             for field in self._fields:
-                self._inputs[field.name] = _draw(field)
+                element = self._inputs[field.name] = _draw(field)
+                _keep(element, field.name, typed)
             if not self._fields:
                 ui.label("No arguments are needed.")
         self._json = _make_json_input("Arguments as JSON")
@@ -45,10 +52,11 @@ class ToolForm:
         return filled
 
     def show_problem(self, text: str) -> None:
-        """Show what the bridge says of the arguments at the field that it names, if it names one."""
+        """Show what is wrong with the arguments at the field that the error names, if it names one."""
+        problem = text.partition("invalid arguments: ")[2]
         for name, element in self._inputs.items():
-            if not self._switch.value and f"{name}:" in text:
-                element.error = text
+            if not self._switch.value and problem.startswith((f"{name}:", f"{name}.", f'"{name}" is')):
+                element.error = escape_invisible(problem)
                 return
 
     def _read_fields(self) -> FilledForm:
@@ -66,6 +74,13 @@ class ToolForm:
     def _fill(self, arguments: Mapping[str, Any]) -> None:
         for name, value in enter(self._fields, arguments).items():
             self._inputs[name].value = value
+
+
+def _keep(element: ValidationElement[Any], name: str, typed: dict[str, Any]) -> None:
+    """Show what was typed before, and note what is typed now: the page may be loaded again."""
+    if name in typed and (not isinstance(element, ui.select) or typed[name] in element.options):
+        element.value = typed[name]
+    element.on_value_change(lambda event: typed.__setitem__(name, event.value))
 
 
 def _draw(field: Field) -> ValidationElement[Any]:

@@ -31,10 +31,13 @@ def _draw_endpoint(context: PageContext, changed: Callable[[], None]) -> None:
     session, form = context.session, context.session.form
     conversation = session.conversation
 
+    def begin() -> None:
+        # Not of this page: the connection stays open while it is loaded again. It does nothing if there is one.
+        background_tasks.create(conversation.run(form, session.environ), name="conversation")
+
     async def toggle() -> None:
         if conversation.state is State.CLOSED:
-            # Not of this page: the connection stays open while it is loaded again.
-            background_tasks.create(conversation.run(form, session.environ), name="conversation")
+            begin()
         else:
             await conversation.close()
         show_state()
@@ -42,7 +45,7 @@ def _draw_endpoint(context: PageContext, changed: Callable[[], None]) -> None:
     with ui.row().classes("studio-row"):
         url = ui.input("URL of the endpoint", value=form.url, placeholder="wss://api.example.com/ws")
         url.props('dense outlined autocomplete=off spellcheck=false input-class="studio-mono"').classes("studio-grow")
-        url.on("keydown.enter", toggle)
+        url.on("keydown.enter", begin)
         button = ui.button("Connect", on_click=toggle).props("no-caps unelevated")
         state = ui.label().props("role=status")
     with ui.expansion("Headers and subprotocol").classes("w-full").props("dense"), ui.row().classes("studio-row"):
@@ -82,11 +85,14 @@ class _MessageBox:
             self._field.props('dense outlined autogrow spellcheck=false input-class="studio-mono"')
             self._field.classes("studio-grow")
             self._field.on("keydown.ctrl.enter", self._send).on("keydown.meta.enter", self._send)
+            self._field.on("keydown.alt.up", lambda: self.use(form.recall(1)))
+            self._field.on("keydown.alt.down", lambda: self.use(form.recall(-1)))
             binary = ui.checkbox("hexadecimal", value=form.binary)
             binary.on_value_change(lambda event: setattr(form, "binary", event.value))
             ui.button("Send", icon="send", on_click=self._send).props("no-caps unelevated")
             with ui.button("History", icon="history").props("no-caps flat") as history:
                 self._menu = ui.menu()
+                ui.tooltip("Alt+Up and Alt+Down in the box go through it, too")
             history.on("click", self._show_history)
         _keep(self._field, form, "message", changed)
 

@@ -146,7 +146,8 @@ class FeedView:
         names = tool.feed.feed.argument_names
         own = {name: each for name, each in tool.inputs.get("properties", {}).items() if name in names}
         with self._form_place:
-            self._form = ToolForm({**tool.inputs, "properties": own})
+            typed = self._context.session.typed_arguments.setdefault(tool.full_name, {})
+            self._form = ToolForm({**tool.inputs, "properties": own}, typed)
 
     def _start(self) -> None:
         filled = self._form.read() if self._form is not None else None

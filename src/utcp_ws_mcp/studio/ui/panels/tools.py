@@ -39,6 +39,7 @@ class ToolsPanel:
         self._show_running()
         context.on_open("tools", self._serve)
         context.listen(Topic.TOOLS, self._show_tools)
+        context.client.on_delete(self._end)
 
     def _draw_form(self) -> None:
         self._tool = ui.select({}, label="Tool", with_input=True, on_change=self._choose)
@@ -65,7 +66,8 @@ class ToolsPanel:
             return
         bridge = live.bridge
         tools = {name: escape_invisible(name) for name in bridge.tools}
-        chosen = self._tool.value if self._tool.value in tools else next(iter(tools), None)
+        session = self._context.session
+        chosen = next((each for each in (self._tool.value, session.tool, *tools) if each in tools), None)
         if chosen != self._tool.value or list(tools) != list(self._tool.options):
             self._tool.set_options(tools, value=chosen)
         missing = [str(each.error()) for each in bridge.disabled_entries]
@@ -77,6 +79,7 @@ class ToolsPanel:
 
     def _choose(self) -> None:
         name = self._tool.value
+        self._context.session.tool = name or self._context.session.tool
         self._form_place.clear()
         self._outcome.clear()
         self._form = None
@@ -88,7 +91,7 @@ class ToolsPanel:
             return
         schema: Any = live.service.input_schema(name) or {}
         with self._form_place:
-            self._form = ToolForm(schema)
+            self._form = ToolForm(schema, self._context.session.typed_arguments.setdefault(str(name), {}))
 
     async def _run(self) -> None:
         if self._form is None or self._running is not None:
@@ -103,7 +106,10 @@ class ToolsPanel:
             report = await running.run(str(self._tool.value), filled.arguments, self._show_running)
         finally:
             self._running = None
-            self._show_running()
+            if not self._context.client.is_deleted:
+                self._show_running()
+        if self._context.client.is_deleted:
+            return
         if report.is_error and "code: invalid-arguments" in report.facts:
             self._form.show_problem(report.blocks[0].text)
         with self._outcome:
