@@ -7,9 +7,10 @@ import os
 import pytest
 from hypothesis import settings
 
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):  # there the same examples each time; elsewhere others with each run
-    settings.load_profile("ci")
+# No deadline: how long an example takes depends on what else the machine does.
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("local", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")  # in CI the same examples each time
 
 
 @pytest.fixture

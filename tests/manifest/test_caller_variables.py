@@ -62,10 +62,10 @@ REFUSED = {
     "a setting": {"timeout": KEY},
     "a file": {"message": {"data": {"$file": KEY}}},
     "a topic": {"message": {"topic": f"a/{KEY}"}},
-    "a captured value": {"headers": {"X-Key": KEY}, "capture": [{"when": "true", "set": {"url": "vars.KEY"}}]},
+    "a captured value": {"headers": {"X-Key": KEY}, "capture": [{"match": "true", "set": {"url": "vars.KEY"}}]},
     "a captured value by its name": {
         "headers": {"X-Key": KEY},
-        "capture": [{"when": "true", "set": {"url": "vars['KEY']"}}],
+        "capture": [{"match": "true", "set": {"url": "vars['KEY']"}}],
     },
 }
 
@@ -77,9 +77,28 @@ def test_a_value_of_the_caller_is_refused_where_it_would_choose_something(docume
         load(document, callers, KEY="x")
 
 
-def test_one_name_is_either_the_callers_or_the_operators():
+@pytest.mark.parametrize("text", ["${KEY}", "$KEY", "a ${KEY} b"])
+def test_one_name_is_either_the_callers_or_the_operators(text):
     with pytest.raises(InvalidManifest, match=r"message\.a: KEY is a variable of the caller elsewhere.*ambiguous"):
-        load({"headers": {"X-Key": KEY}, "message": {"a": "${KEY}"}})
+        load({"headers": {"X-Key": KEY}, "message": {"a": text}})
+
+
+def test_other_variables_may_stand_where_those_of_callers_may_not():
+    document = {
+        "url": "wss://{{ vars.HOST }}/${PATH_NAME}",
+        "headers": {"X-Key": KEY},
+        "capture": [{"match": "true", "set": {"url": "vars.HOST"}}],
+        "reply": {"match": "message.key == '$${caller:KEY}'"},
+    }
+    (entry,) = load(document, HOST="a.example", PATH_NAME="p").entries
+    assert entry.variables == {"HOST": "a.example", "PATH_NAME": "p", "KEY": VALUE}
+
+
+def test_every_key_of_a_message_is_data():
+    message = {"description": [KEY, {"outputs": f"$${{caller:KEY}} {KEY}"}]}
+    (entry,) = load({"message": message, "tool_overrides": {"t": {"description": f"Needs {KEY}."}}}).entries
+    assert entry.raw["message"] == {"description": ["${KEY}", {"outputs": "$${caller:KEY} ${KEY}"}]}
+    assert entry.options.tool_overrides["t"].description == f"Needs {KEY}."
 
 
 def test_another_call_template_may_use_the_name_for_a_variable_of_the_operator():

@@ -20,6 +20,9 @@ from .studio import studio
 
 MANIFEST: Final = {"name": "m", "url": "wss://api.example/", "tools": [{"name": "one"}]}
 INPUTS: Final = '{"type": "object", "properties": {"note": {"type": "string"}, "side": {"enum": ["buy", "sell"]}}}'
+KEY_MILLISECONDS: Final = 8
+"""Between two keys, which are typed faster than people do."""
+
 STILL_HERE: Final = "What you typed is still here"
 
 
@@ -125,12 +128,27 @@ async def reloaded_form(context: BrowserContext, url: str, file: Path) -> None:
     await expect(Mouse(page).field("side")).to_have_value("sell")
 
 
+async def typed_while_checked(context: BrowserContext, url: str, file: Path) -> None:
+    """The findings of a check arrive while one types."""
+    page = await _open(context, url)
+    await editor(page).click()
+    await page.keyboard.press("Control+End")
+    typed = "".join(f"{number} " for number in range(100))
+    await page.keyboard.type(typed, delay=KEY_MILLISECONDS)
+    await expect(page.get_by_role("status").filter(has_text="error").locator("visible=true")).to_be_visible()
+    await expect(editor(page)).to_contain_text(typed.strip())
+    await page.keyboard.press("Control+s")
+    await expect(page.get_by_text("is saved")).to_be_visible()
+    assert typed in file.read_text(encoding="utf-8")
+
+
 CASES: Final[tuple[Callable[[BrowserContext, str, Path], Awaitable[None]], ...]] = (
     two_tabs,
     changed_while_edited,
     changed_while_read,
     removed,
     reloaded,
+    typed_while_checked,
     reloaded_form,
 )
 

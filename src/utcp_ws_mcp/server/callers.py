@@ -231,12 +231,15 @@ class CallerBridges:
                 self._retire(key)
 
     async def _sweep(self) -> None:
-        """Retire idle bridges, until cancelled."""
         while True:
             await anyio.sleep(SWEEP_INTERVAL)
-            for key, held in list(self._held.items()):
-                if not held.leases and anyio.current_time() - held.used_at >= IDLE_SECONDS:
-                    self._retire(key)
+            self.retire_idle()
+
+    def retire_idle(self) -> None:
+        """Retire the bridges that were not used for IDLE_SECONDS."""
+        for key, held in list(self._held.items()):
+            if not held.leases and anyio.current_time() - held.used_at >= IDLE_SECONDS:
+                self._retire(key)
 
 
 @asynccontextmanager

@@ -44,6 +44,14 @@ def test_the_value_of_its_header_is_taken_and_others_are_not_looked_at():
     }
 
 
+def test_one_header_may_bring_two_variables():
+    variables = CallerVariables({"A": "X-Key", "B": "X-KEY", "C": "X-Other"})
+    given = variables.read([(b"x-key", b"key-of-ada")])
+    assert variables.take("m.t", frozenset({"A", "B"}), given) == {"A": "key-of-ada", "B": "key-of-ada"}
+    with pytest.raises(CallerValueMissing, match="has no header X-Other. "):
+        variables.take("m.t", frozenset({"A", "C"}), given)
+
+
 def test_a_missing_header_is_named_and_nothing_else():
     with pytest.raises(CallerValueMissing) as missing:
         take((b"x-tenant", b"secret-tenant"))

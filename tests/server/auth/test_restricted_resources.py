@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from mcp import Client
@@ -68,8 +69,9 @@ async def test_the_state_of_endpoints_is_there_for_every_caller_and_holds_no_eve
             await read(everything, STAFF)
             await server.seen.until(lambda: bool(server.seen.open))
             await server.seen.open[0].send(json.dumps({"room": "staff", "text": "a secret of the staff"}))
-            while not (await read(everything, STAFF))["events"]:
-                pass
+            with anyio.fail_after(PATIENCE):
+                while not (await read(everything, STAFF))["events"]:
+                    await anyio.lowlevel.checkpoint()
             states = [await read(each, "utcp-ws://endpoints/m") for each in (everything, restricted)]
     assert states[0] == states[1]
     assert states[1]["feeds"] == {"open": 1}

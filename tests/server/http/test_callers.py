@@ -28,7 +28,7 @@ from utcp_ws_mcp.observability.redaction import Redactor, SinkRedactor
 from utcp_ws_mcp.server import callers as server_callers
 from utcp_ws_mcp.server.auth.caller_variables import parse_caller_variables
 from utcp_ws_mcp.server.auth.options import OAuthOptions, check_oauth_options, make_resource_server
-from utcp_ws_mcp.server.callers import CallerBridges
+from utcp_ws_mcp.server.callers import CallerBridges, open_callers
 from utcp_ws_mcp.server.http.app import run_http_server
 from utcp_ws_mcp.server.http.config import HttpOptions, bind_listener
 from utcp_ws_mcp.server.sdk_server import SdkServer
@@ -86,7 +86,8 @@ async def served(
         redact = Redactor([loaded.manifest])
         sinks = SinkRedactor(redact)
         bridge = await stack.enter_async_context(Bridge([loaded], observe=seen.append, redactor=redact))
-        callers = await stack.enter_async_context(CallerBridges(bridge, variables, sinks, seen.append))
+        callers = await stack.enter_async_context(open_callers(bridge, variables, sinks, seen.append))
+        assert callers is not None
         tasks = await stack.enter_async_context(anyio.create_task_group())
         guard = None
         if authority is not None:
@@ -255,7 +256,7 @@ async def test_a_login_and_an_http_step_use_the_value_of_the_caller(tmp_path: Pa
 async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(PATIENCE):
         while not condition():
-            await anyio.sleep(0.005)
+            await anyio.lowlevel.checkpoint()
 
 
 async def test_the_bridge_of_a_caller_who_does_not_call_is_closed(
@@ -287,10 +288,12 @@ async def test_a_further_caller_takes_the_place_of_the_one_that_was_idle_longest
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_callers, "MAX_BRIDGES", 2)
+    monkeypatch.setattr(server_callers, "MAX_BRIDGES_OF_SUBJECT", 1)  # there are no subjects here
     async with peer(who) as seen, served(tmp_path, manifest(seen)) as server:
         for key in (ADA, BOB, ADA, "key-of-eve"):
             await server.call(key)
         await seen.until(lambda: len(seen.closed) == 1)
+        server.callers.retire_idle()  # they were used just now
         assert len(list(server.callers.bridges())) == 2
         await server.call(ADA)
     assert keys(seen) == [ADA, BOB, "key-of-eve"]
@@ -306,6 +309,49 @@ async def test_a_caller_whose_call_is_running_keeps_its_place(tmp_path: Path, mo
             tasks.cancel_scope.cancel()
     assert "[too-many-callers]" in refused["content"][0]["text"]
     assert keys(seen) == [ADA]
+
+
+def answering_once(go_on: anyio.Event) -> Callable[[Peer, Any, Any], Awaitable[None]]:
+    """Answer when an event is set."""
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await go_on.wait()
+        await who(seen, connection, message)
+
+    return answer
+
+
+async def test_a_call_that_takes_long_ends_over_the_bridge_in_which_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_callers, "IDLE_SECONDS", 0.0)
+    go_on, results = anyio.Event(), list[dict[str, Any]]()
+
+    async def one(server: Served) -> None:
+        results.append(await server.call(ADA))
+
+    async with peer(answering_once(go_on)) as seen, served(tmp_path, manifest(seen)) as server:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one, server)
+            await seen.until(lambda: len(seen.received) == 1)
+            server.callers.retire_idle()
+            assert len(list(server.callers.bridges())) == 1
+            server.bridge.reload([])
+            assert list(server.callers.bridges()) == []
+            go_on.set()
+        await seen.until(lambda: len(seen.closed) == 1)
+    assert [content(each)["last"] for each in results] == ["ada"]
+    assert keys(seen) == [ADA]
+
+
+async def test_a_page_of_an_allowed_origin_may_send_the_header(tmp_path: Path) -> None:
+    async with peer(who) as seen, served(tmp_path, manifest(seen)) as server, httpx2.AsyncClient() as http:
+        origin = server.url.removesuffix("/mcp")
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-key"}
+        answer = await http.options(server.url, headers=asked)
+        asked["Access-Control-Request-Headers"] = "x-other"
+        refused = await http.options(server.url, headers=asked)
+    assert (answer.status_code, refused.status_code) == (200, 400)
 
 
 async def test_a_subject_with_many_values_displaces_only_its_own(
@@ -369,3 +415,20 @@ async def test_a_stream_and_its_progress_are_those_of_the_caller(tmp_path: Path)
                 await client.call_tool("m_t", {}, progress_callback=on_progress)
     assert [text.count("ada") for text in shown[:3]] == [1, 1, 1]
     assert all(ADA not in text and BOB not in text for text in shown)
+
+
+async def test_without_variables_of_callers_there_are_no_bridges_of_callers() -> None:
+    async with Bridge([]) as bridge, open_callers(bridge, None, SinkRedactor(Redactor()), events.noop) as callers:
+        assert callers is None
+
+
+async def test_a_value_that_cannot_stand_in_its_place_is_refused_without_being_shown(tmp_path: Path) -> None:
+    auth = {"auth_type": "basic", "username": "${caller:KEY}", "password": "of-operator"}
+    async with peer(who) as seen, served(tmp_path, manifest(seen, headers={}, auth=auth)) as server:
+        result = await server.call("no:user:name")
+        assert list(server.callers.bridges()) == []
+    assert "the header X-Key has a value that cannot stand where it is used. [caller-value-refused]" in json.dumps(
+        result
+    )
+    assert "user:name" not in json.dumps(result)
+    assert seen.upgrades == []

@@ -14,6 +14,7 @@ import pytest
 from tests.peer import PATIENCE, Peer, entry, jsonrpc, peer
 from tests.server.http.test_app import BEARER, POST, RPC, served
 from tests.server.stdio.test_transport import MODERN
+from utcp_ws_mcp.server import progress
 from utcp_ws_mcp.server.http import fast_path
 from utcp_ws_mcp.server.http.fast_path import HttpFastPath, read_request
 
@@ -264,3 +265,29 @@ async def test_a_client_that_goes_during_a_stream_ends_it(tmp_path: Path, monkey
                         break
         await seen.until(lambda: len(seen.received) == 2)
     assert seen.received[1]["cancel"] is True
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "SDK"])
+async def test_a_call_that_waits_sends_progress_so_that_its_client_does_not_give_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: bool
+) -> None:
+    for name in ("FIRST_KEEPALIVE", "KEEPALIVE_INTERVAL"):
+        monkeypatch.setattr(progress, name, 0.01)
+    go_on = asyncio.Event()
+
+    async def slow(seen: Peer, connection: Any, message: Any) -> None:
+        await go_on.wait()
+        await jsonrpc(seen, connection, message)
+
+    body = request(**{**CALL, "_meta": {**MODERN, "progressToken": "a"}})
+    async with peer(slow) as seen, served(tmp_path, entry(seen, "t", **RPC), fast_path=fast) as url:
+        async with httpx2.AsyncClient(headers={**BEARER, **HEADERS}, timeout=PATIENCE) as http:
+            async with http.stream("POST", url, json=body) as response:
+                events = []
+                async for line in response.aiter_lines():
+                    events += events_of(line)
+                    if events and events[-1].get("params", {}).get("message") == "waiting for the endpoint":
+                        go_on.set()
+    assert [event["params"]["progress"] for event in events[:-1]] == list(range(1, len(events)))
+    assert len(events) > 1
+    assert events[-1]["result"]["structuredContent"] == {"n": 1}

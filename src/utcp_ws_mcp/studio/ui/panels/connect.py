@@ -31,10 +31,13 @@ def _draw_endpoint(context: PageContext, changed: Callable[[], None]) -> None:
     session, form = context.session, context.session.form
     conversation = session.conversation
 
+    def begin() -> None:
+        # Not of this page: the connection stays open while it is loaded again. It does nothing if there is one.
+        background_tasks.create(conversation.run(form, session.environ), name="conversation")
+
     async def toggle() -> None:
         if conversation.state is State.CLOSED:
-            # Not of this page: the connection stays open while it is loaded again.
-            background_tasks.create(conversation.run(form, session.environ), name="conversation")
+            begin()
         else:
             await conversation.close()
         show_state()
@@ -42,7 +45,7 @@ def _draw_endpoint(context: PageContext, changed: Callable[[], None]) -> None:
     with ui.row().classes("studio-row"):
         url = ui.input("URL of the endpoint", value=form.url, placeholder="wss://api.example.com/ws")
         url.props('dense outlined autocomplete=off spellcheck=false input-class="studio-mono"').classes("studio-grow")
-        url.on("keydown.enter", toggle)
+        url.on("keydown.enter", begin)
         button = ui.button("Connect", on_click=toggle).props("no-caps unelevated")
         state = ui.label().props("role=status")
     with ui.expansion("Headers and subprotocol").classes("w-full").props("dense"), ui.row().classes("studio-row"):
