@@ -117,9 +117,9 @@ ACTION_CABLE: Final = Plan(
     "actioncable",
     "Rails Action Cable at ws://127.0.0.1:$PORT$/cable?token=TOKEN, subprotocol actioncable-v1-json. After welcome, "
     'send command subscribe with identifier, a JSON text of channel and room: {"channel": "CalcChannel", "room": "1"}; '
-    "then comes confirm_subscription or reject_subscription. Command message performs an action: identifier as before, and "
-    'data, a JSON text {"action": "add", "ref": N, "a": A, "b": B}; the answer has message.ref and message.sum. Pings '
-    "come in between.",
+    "then comes confirm_subscription or reject_subscription. Command message performs an action: identifier as before, "
+    'and data, a JSON text {"action": "add", "ref": N, "a": A, "b": B}; the answer has message.ref and message.sum. '
+    "Pings come in between.",
     [
         (
             "probe",
