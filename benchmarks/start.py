@@ -90,8 +90,10 @@ def _after_installing(environment: BenchmarkEnvironment, rounds: int, later: int
             "PYTHONPYCACHEPREFIX": str(environment.folder / f"byte code {number}"),
             "PYTHONDONTWRITEBYTECODE": "",
         }
-        compile_all = "from utcp_ws_mcp.cli.trial_start import compile_byte_code; compile_byte_code()"
-        subprocess.run([sys.executable, "-c", compile_all], env={**os.environ, **environ}, check=True)
+        compile_all = "from utcp_ws_mcp.hosts.trial_start import compile_byte_code; compile_byte_code()"
+        done = subprocess.run([sys.executable, "-c", compile_all], env={**os.environ, **environ}, check=False)
+        if done.returncode:
+            raise RuntimeError("the byte code was not compiled")
         first, *others = [_start_and_call(environment, environ) for _ in range(later + 1)]
         for label, each in ((FIRST, [first]), (LATER, others)):
             taken[label].append(statistics.median(seconds for seconds, _ in each))

@@ -67,7 +67,8 @@ async def _walk(page: Page, url: str) -> AsyncIterator[str]:
     line = page.get_by_role("option").filter(has_text="celsius").first
     await line.click()
     await expect(line).to_contain_text("reply")
-    await expect(page.get_by_role("option").filter(has_text='"number": 4')).to_contain_text("event")
+    event = page.get_by_role("option").filter(has_text='"number": 4')
+    await expect(event.locator(".line-role")).to_have_text("event")
     yield "connect"
     await open_panel(hands, "Draft")
     await hands.press(hands.button("Draft from the conversation"))

@@ -92,6 +92,7 @@ async def _show(page: Page, url: str) -> Mapping[str, int]:
     """Go through the panels; return how many of the texts each has shown."""
     hands, seen = Mouse(page), dict.fromkeys(("Connect", "Draft", "Manifest", "Tools", "Endpoints and feeds"), 0)
     await connect_to(hands, url, '{"id": 1, "method": "ask"}')
+    await expect(page.get_by_role("option").filter(has_text='{"id": 1, "text": [')).to_be_visible()
     for line in await page.get_by_role("option").all():
         await line.click()
         seen["Connect"] = max(seen["Connect"], await _readable(page))

@@ -57,7 +57,7 @@ _turns = itertools.cycle(WAYS)
 _count = itertools.count()
 
 
-def observe(event: events.Event, redact: Callable[[str], str] = str) -> None:
+def observe(event: events.Event) -> None:
     """Write NOISE, each time in the next way."""
     next(_turns)()
     if next(_count) % CHILD_PROCESS_EVERY == 0:
@@ -65,5 +65,5 @@ def observe(event: events.Event, redact: Callable[[str], str] = str) -> None:
 
 
 if __name__ == "__main__":
-    serve.log_event = observe  # type: ignore[attr-defined]  # in place of the function that it imports
+    serve.log_observer = lambda redact: observe  # type: ignore[attr-defined]  # in place of what it imports
     main(prog_name="noisy")

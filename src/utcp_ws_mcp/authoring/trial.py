@@ -24,6 +24,13 @@ MAX_SHOWN_RESULT: Final = 8_000
 """Characters of a result that are shown."""
 
 
+def full_name(manifests: Sequence[LoadedManifest], name: str) -> str:
+    """Return the name of a tool or feed as `manual.name`. The name of the only call template may be left out."""
+    manuals = [entry.name for each in manifests for entry in each.manifest.entries]
+    manuals += [entry.name for each in manifests for entry in each.manifest.disabled]
+    return f"{manuals[0]}.{name}" if len(manuals) == 1 and not may_belong(name, manuals[0]) else name
+
+
 def restrict_to_tool(manifests: Sequence[LoadedManifest], tool: str) -> list[LoadedManifest]:
     """Return the manifests with only the call templates that may have the tool.
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import click
 
-from ..authoring.trial import restrict_to_tool
+from ..authoring.trial import full_name, restrict_to_tool
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
 from ..core.codecs.message import to_json_safe
@@ -40,7 +40,7 @@ class CallOptions:
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="[MANIFEST] MANUAL.TOOL [KEY=VALUE]...")
+@click.argument("words", nargs=-1, required=True, metavar="[MANIFEST] [MANUAL.]TOOL [KEY=VALUE]...")
 @click.option("--input-json", metavar="OBJECT", help="All arguments as one JSON object.")
 @click.option("--trace", is_flag=True, help="Show every message on stderr, with times, secrets redacted.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file.")
@@ -50,13 +50,15 @@ def call(
 ) -> None:
     """Call one tool and print its result; exit with 1 if it fails.
 
-    MANIFEST can be omitted: then it is $UTCP_WS_MCP_MANIFEST, or manifest.json in the working directory.
+    MANIFEST can be omitted: then it is $UTCP_WS_MCP_MANIFEST, or manifest.json in the working directory. MANUAL can be
+    omitted if the manifest has only one call template.
     A VALUE is parsed according to the type in the tool's input schema; KEY:=VALUE is always JSON.
     """
     manifests, rest = split_manifests(words)
     if not rest:
         raise click.UsageError("no tool given: expected MANUAL.TOOL")
-    run(call_tool, load_manifests(manifests, env_files), CallOptions(rest[0], rest[1:], input_json, trace, output))
+    loaded = load_manifests(manifests, env_files)
+    run(call_tool, loaded, CallOptions(full_name(loaded, rest[0]), rest[1:], input_json, trace, output))
 
 
 async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -> int:

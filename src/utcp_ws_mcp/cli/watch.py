@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import click
 
-from ..authoring.trial import restrict_to_tool
+from ..authoring.trial import full_name, restrict_to_tool
 from ..bridge import Bridge
 from ..client.feeds.reading import FeedGap, FeedItem
 from ..client.manifest_files import LoadedManifest
@@ -44,7 +44,7 @@ class WatchOptions:
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="[MANIFEST] MANUAL.FEED [KEY=VALUE]...")
+@click.argument("words", nargs=-1, required=True, metavar="[MANIFEST] [MANUAL.]FEED [KEY=VALUE]...")
 @click.option("--input-json", metavar="OBJECT", help="All arguments as one JSON object.")
 @click.option("--cursor", help="Continue behind this cursor; by default the newest events come first.")
 @click.option("--where", metavar="EXPRESSION", help="Only events for which this is true, such as 'data.price > 10'.")
@@ -56,12 +56,14 @@ class WatchOptions:
 def watch(words: tuple[str, ...], env_files: tuple[Path, ...], **given: Any) -> None:
     """Print the events of a feed as they come, and on stderr its gaps and its state; Ctrl-C ends it.
 
-    MANIFEST can be omitted: then it is $UTCP_WS_MCP_MANIFEST, or manifest.json in the working directory.
+    MANIFEST can be omitted: then it is $UTCP_WS_MCP_MANIFEST, or manifest.json in the working directory. MANUAL can be
+    omitted if the manifest has only one call template.
     """
     manifests, rest = split_manifests(words)
     if not rest:
         raise click.UsageError("no feed given: expected MANUAL.FEED")
-    run(watch_feed, load_manifests(manifests, env_files), WatchOptions(rest[0], rest[1:], **given))
+    loaded = load_manifests(manifests, env_files)
+    run(watch_feed, loaded, WatchOptions(full_name(loaded, rest[0]), rest[1:], **given))
 
 
 async def watch_feed(manifests: Sequence[LoadedManifest], options: WatchOptions) -> int:

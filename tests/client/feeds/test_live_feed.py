@@ -76,6 +76,17 @@ async def test_a_wait_returns_a_burst_together() -> None:
     assert data(result) == ["0", "1", "2"]
 
 
+async def test_a_wait_without_a_cursor_goes_on_in_another_life_of_the_feed() -> None:
+    feed = make_feed()
+
+    def begin_another_life() -> None:
+        feed.buffer.restart("5", 7, 0)
+        feed.publish("1")
+
+    result = await read_while(feed, REQUEST, begin_another_life)
+    assert (data(result), result.missed, str(result.cursor)) == (["1"], 0, "5-8.0")
+
+
 async def test_a_wait_that_no_event_ends_has_timed_out() -> None:
     result = await make_feed().read(replace(REQUEST, wait_seconds=0.01))
     assert (result.events, result.timed_out) == ((), True)

@@ -52,7 +52,7 @@ class Issuer:
     def token(self, key: Any = EC_KEY, key_id: str | None = "k1", alg: str = "ES256", **changed: Any) -> str:
         """An access token; a claim of None is left out, a name with `header_` is a member of the header."""
         now = time.time()
-        claims = {"iss": self.url, "aud": self.audience, "sub": "ada", "client_id": "app"}
+        claims: dict[str, Any] = {"iss": self.url, "aud": self.audience, "sub": "ada", "client_id": "app"}
         claims |= {"iat": now, "exp": now + 86_400}
         header = {name.removeprefix("header_"): changed.pop(name) for name in list(changed) if "header_" in name}
         claims = {name: value for name, value in {**claims, **changed}.items() if value is not None}

@@ -247,6 +247,9 @@ class _Reading:
     async def advance(self) -> None:
         """Read what has arrived since the last time, page by page, so that a long search delays no other task."""
         request = self._request
+        begins = request.cursor is None and not self.is_done
+        if begins and self._cursor is not None and self._cursor.epoch != self._buffer.epoch:
+            self._cursor = None  # another life began during the wait: a reader without a cursor missed nothing
         while not self.is_full:
             room = request.max_events - len(self._events) if request.accepts is None else request.max_events
             page = self._buffer.read(self._cursor, room, max(1, request.max_bytes - self._bytes))

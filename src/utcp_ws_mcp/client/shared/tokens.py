@@ -23,7 +23,7 @@ from ...core.fleet_keys import DIGEST_LENGTH
 from ...errors import ServeOptionsError
 from ...manifest.models.auth import OAuth2Auth
 from ..oauth import TOKEN_PATTERN, IssuedToken
-from .store import STORE_TIMEOUT, Script, StoreAway
+from .store import ATTEMPTS, STORE_TIMEOUT, Script, StoreAway
 
 if TYPE_CHECKING:
     from .fleet import Fleet
@@ -166,7 +166,7 @@ class SharedTokens:
         try:
             issued = await request()
         finally:
-            with anyio.move_on_after(STORE_TIMEOUT, shield=True), suppress(StoreAway):
+            with anyio.move_on_after(ATTEMPTS * STORE_TIMEOUT, shield=True), suppress(StoreAway):
                 if issued is None or issued.seconds < MIN_SECONDS:
                     await self._fleet.store.run(_UNLOCK, [_lock(place)], [holder])
                 else:

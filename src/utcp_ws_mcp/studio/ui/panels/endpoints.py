@@ -119,7 +119,7 @@ class FeedView:
             self._follow = ui.button("Follow", on_click=self._start).props("no-caps")
             self._stop = ui.button("Stop", on_click=self._end).props("outline no-caps")
             self._state = ui.label().props("role=status")
-        self._rates = Plot("Events in each second", "events")
+        self._rates = Plot("Events and gaps in each second", "in this second")
         self._rates.hide()
         self._events = ui.label().classes("studio-pre")
         self._events.props("tabindex=0 role=log aria-live=off aria-label='Events, the newest first'")
@@ -171,7 +171,7 @@ class FeedView:
         last = f", last event {followed.rows[-1].number:,}" if followed.rows else ", no event yet"
         self._state.text = escape_invisible(f"{followed.state}{last}{problem}")
         numbers = self._context.session.live.numbers
-        self._rates.show({"events": numbers.rates(followed.name, "events")})
+        self._rates.show({series: numbers.rates(followed.name, series) for series in ("events", "gaps")})
         if followed.count != self._shown:
             self._shown = followed.count
             newest = list(followed.rows)[: -SHOWN_EVENTS - 1 : -1]
