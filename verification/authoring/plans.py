@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from .event_plans import EVENTS
 from .plan import Plan, rpc, save, text_input
 
 DEMO: Final = Plan(
@@ -382,4 +383,4 @@ NODE: Final = Plan(
 LIGHT: Final = (DEMO, CALCULATOR, WEATHER)
 """Plans whose endpoints need no installation; CI runs them."""
 
-REAL: Final = (WEBSOCKETD, ARIA2, ARIA2_CATALOG, PYLSP, SOCKETIO, GRAPHQL, NCHAN, NODE)
+REAL: Final = (WEBSOCKETD, ARIA2, ARIA2_CATALOG, PYLSP, SOCKETIO, GRAPHQL, NCHAN, NODE, *EVENTS)
