@@ -121,6 +121,18 @@ async def test_without_a_cursor_the_gaps_behind_the_first_accepted_event_are_ret
     assert (result.gaps, result.missed) == ((), 0)
 
 
+async def test_without_a_cursor_the_gaps_of_an_earlier_life_are_not_returned() -> None:
+    feed = make_feed()
+    feed.add_gap("connection lost")
+
+    def begin_another_life() -> None:
+        feed.buffer.restart("efgh", 0, 0)
+        feed.publish("1")
+
+    result = await read_while(feed, REQUEST, begin_another_life)
+    assert (data(result), result.gaps, result.missed) == (["1"], (), 0)
+
+
 async def test_a_failure_ends_a_wait_and_is_named() -> None:
     feed = make_feed()
     result = await read_while(feed, REQUEST, lambda: feed.set_state(FeedState.WAITING, "4 s after: refused"))

@@ -260,8 +260,8 @@ class _Reading:
                 await anyio.lowlevel.checkpoint()
 
     def _add(self, page: Page) -> None:
-        if self._cursor is None and page.gaps:
-            self._earlier_gaps = self._gaps_without_cursor(page)
+        if self._cursor is None:  # the first page, or the first one of another life
+            self._earlier_gaps = self._gaps_without_cursor(page) if page.gaps else ()
             page = replace(page, gaps=(), missed=0)
         self._gaps += page.gaps
         self._missed = None if self._missed is None or page.missed is None else self._missed + page.missed
