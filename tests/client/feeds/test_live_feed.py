@@ -103,6 +103,36 @@ async def test_a_gap_ends_a_wait() -> None:
     assert ([gap.reason for gap in result.gaps], result.missed, result.timed_out) == (["connection lost"], None, False)
 
 
+async def test_without_a_cursor_the_gaps_behind_the_first_accepted_event_are_returned_and_end_no_wait() -> None:
+    feed = make_feed()
+    for number in ("1", "2", "3"):
+        feed.publish(number)
+        feed.add_gap(f"lost after {number}")
+    result = await feed.read(replace(REQUEST, accepts=lambda event: event.data == "2"))
+    assert (data(result), [gap.reason for gap in result.gaps], result.missed) == (
+        ["2"],
+        ["lost after 2", "lost after 3"],
+        None,
+    )
+    result = await feed.read(replace(REQUEST, accepts=lambda event: False, wait_seconds=0.01))
+    assert (result.events, result.missed, result.timed_out) == ((), None, True)
+    assert [gap.reason for gap in result.gaps] == ["lost after 3"]
+    result = await feed.read(replace(REQUEST, cursor=result.cursor, wait_seconds=0))
+    assert (result.gaps, result.missed) == ((), 0)
+
+
+async def test_without_a_cursor_the_gaps_of_an_earlier_life_are_not_returned() -> None:
+    feed = make_feed()
+    feed.add_gap("connection lost")
+
+    def begin_another_life() -> None:
+        feed.buffer.restart("efgh", 0, 0)
+        feed.publish("1")
+
+    result = await read_while(feed, REQUEST, begin_another_life)
+    assert (data(result), result.gaps, result.missed) == (["1"], (), 0)
+
+
 async def test_a_failure_ends_a_wait_and_is_named() -> None:
     feed = make_feed()
     result = await read_while(feed, REQUEST, lambda: feed.set_state(FeedState.WAITING, "4 s after: refused"))

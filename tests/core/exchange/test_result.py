@@ -33,6 +33,7 @@ RESULTS = {
     "json: a text in quotes": ({"response_format": "json"}, '"x"', "x"),
     "json: null": ({"response_format": "json"}, "null", None),
     "json: bytes that hold it": ({"response_format": "json"}, b'{"a": 1}', {"a": 1}),
+    "json: bytes with a byte order mark": ({"response_format": "json"}, b'\xef\xbb\xbf{"a": 1}\0', {"a": 1}),
     "json: a part": ({"response_format": "json", **RESULT}, {"r": [1]}, [1]),
     "json: a part that is a text": ({"response_format": "json", **RESULT}, {"r": "no JSON"}, "no JSON"),
     "text: a text": ({"response_format": "text"}, "hello", "hello"),
@@ -61,12 +62,26 @@ NOT_JSON = (
     'm.t: the reply is not JSON. If it is the reply, set "response_format": "text"; '
     'if not, select the reply with "reply.match".'
 )
+BEYOND_LIMITS = (
+    "m.t: the reply is JSON that is nested too deeply, or holds a number of thousands of digits. "
+    'To return it as it is, set "response_format": "text".'
+)
 MISSING = "m.t: reply.result: message.r is missing from the reply."
 INVALID = {
     "json: a text": (
         {"response_format": "json"},
         "<html>",
         f"{NOT_JSON} The endpoint said: “<html>”. [reply-not-json]",
+    ),
+    "json: too many levels": (
+        {"response_format": "json"},
+        b"[" * 100_000 + b"]" * 100_000,
+        BEYOND_LIMITS,
+    ),
+    "json: too many digits": (
+        {"response_format": "json"},
+        "9" * 5000,
+        BEYOND_LIMITS,
     ),
     "json: nothing": ({"response_format": "json"}, "", f"{NOT_JSON} [reply-not-json]"),
     "json: bytes": (

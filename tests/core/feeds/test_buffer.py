@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -85,6 +86,23 @@ def test_a_gap_is_reported_once_and_makes_missed_unknown() -> None:
     assert page.missed is None
     following = buffer.read(page.cursor, 50, LARGE)
     assert (following.gaps, following.missed) == ((), 0)
+
+
+def test_a_reader_without_a_cursor_sees_the_gaps_behind_its_first_event() -> None:
+    buffer = make_buffer()
+    assert (buffer.read(None, 50, LARGE).gaps, buffer.read(None, 50, LARGE).missed) == ((), 0)
+    for number in range(1, 4):
+        buffer.add_gap(f"lost before {number}", at=number)
+        buffer.append(str(number), at=number)
+    page = buffer.read(None, 2, LARGE)
+    assert (data(page), [gap.reason for gap in page.gaps], page.missed) == (["2", "3"], ["lost before 3"], None)
+    assert buffer.read(page.cursor, 50, LARGE).gaps == ()
+    buffer.add_gap("lost now", at=4)
+    assert [gap.reason for gap in buffer.read(None, 1, LARGE).gaps] == ["lost now"]
+    buffer.limits = replace(buffer.limits, max_age=0)
+    buffer.expire(5)
+    page = buffer.read(None, 50, LARGE)
+    assert (data(page), [gap.reason for gap in page.gaps]) == ([], ["lost now"])
 
 
 def test_a_gap_behind_a_full_page_is_reported_with_the_next_page() -> None:

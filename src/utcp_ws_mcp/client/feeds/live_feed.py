@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -227,6 +227,7 @@ class _Reading:
         self._request = request
         self._events: list[Event] = []
         self._gaps: list[Gap] = []
+        self._earlier_gaps: tuple[Gap, ...] = ()
         self._missed: int | None = 0
         self._bytes = 0
         self._cursor = request.cursor
@@ -259,6 +260,9 @@ class _Reading:
                 await anyio.lowlevel.checkpoint()
 
     def _add(self, page: Page) -> None:
+        if self._cursor is None:  # the first page, or the first one of another life
+            self._earlier_gaps = self._gaps_without_cursor(page) if page.gaps else ()
+            page = replace(page, gaps=(), missed=0)
         self._gaps += page.gaps
         self._missed = None if self._missed is None or page.missed is None else self._missed + page.missed
         self._cursor, self._has_more = page.cursor, False
@@ -273,9 +277,18 @@ class _Reading:
                 self._bytes += event.size
         self._has_more = page.has_more and self.is_full
 
+    def _gaps_without_cursor(self, page: Page) -> tuple[Gap, ...]:
+        """Return the gaps behind the first event that is accepted, or behind the last event of all.
+
+        They say why events may be missing, but are not news, so they end no wait.
+        """
+        accepts = self._request.accepts
+        first = next((event.offset for event in page.events if accepts is None or accepts(event)), page.cursor.offset)
+        return tuple(gap for gap in page.gaps if gap.after >= first)
+
     def result(self, state: str, *, timed_out: bool) -> ReadResult:
         """Return everything that was found."""
         assert self._cursor is not None
-        return ReadResult(
-            tuple(self._events), tuple(self._gaps), self._cursor, self._missed, self._has_more, timed_out, state
-        )
+        gaps = (*self._earlier_gaps, *self._gaps)
+        missed = None if self._earlier_gaps else self._missed
+        return ReadResult(tuple(self._events), gaps, self._cursor, missed, self._has_more, timed_out, state)

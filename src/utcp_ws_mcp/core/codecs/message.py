@@ -176,11 +176,13 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def parse_json(text: str) -> Any:
     """Parse JSON; NaN and the infinities become their names, because JSON has no such numbers (RFC 8259 §6).
 
+    What may stand around JSON, such as a byte order mark, is ignored.
+
     Raises:
         ValueError: if it is not JSON, nested too deeply, or holds a number of thousands of digits.
     """
     try:
-        return json_text.parse(text)
+        return json_text.parse(text.strip(_AROUND_JSON))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

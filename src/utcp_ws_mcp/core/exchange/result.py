@@ -22,6 +22,11 @@ CODE_KEYS: Final = ("code", "errorCode", "error_code", "errno")
 
 _NOT_JSON_FIX: Final = 'If it is the reply, set "response_format": "text"; if not, select the reply with "reply.match".'
 
+_BEYOND_LIMITS: Final = (
+    "the reply is JSON that is nested too deeply, or holds a number of thousands of digits. "
+    'To return it as it is, set "response_format": "text".'
+)
+
 _EVALUABLE_FIX: Final = "Check the kind of the value first, as in 'message is string and …'."
 
 
@@ -171,9 +176,11 @@ def _decode_json(tool: CompiledTool, message: Message, redact: Callable[[str], s
         return message.value
     try:
         return parse_json(message.raw.decode() if isinstance(message.raw, bytes) else message.raw)
-    except ValueError:
+    except ValueError as error:
         expected = BINARY_CODEC_NAMES.get(tool.template.framing.codec)
         cause = f"the reply is not {expected}." if expected else f"the reply is not JSON. {_NOT_JSON_FIX}"
+        if type(error) is ValueError:  # not one of its subclasses, which say that the text is not JSON, or not UTF-8
+            cause = _BEYOND_LIMITS
         raise InvalidReply(tool.full_name, cause, excerpt(message.raw, redact=redact), code="reply-not-json") from None
 
 

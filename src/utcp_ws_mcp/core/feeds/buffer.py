@@ -64,7 +64,8 @@ class Page:
 
     Attributes:
         events: The events, oldest first.
-        gaps: The gaps between the reader's cursor and the last of the events.
+        gaps: The gaps between the reader's cursor and the last of the events; without a cursor, those behind the first
+            of the events, or behind the last one that there was.
         cursor: Where the next read continues.
         missed: How many events were removed before they were read; None: it cannot be known.
         has_more: Whether more events are there already.
@@ -206,7 +207,9 @@ class EventBuffer:
             if len(chosen) == max_events or (chosen and total > max_bytes):
                 break
             chosen.append(event)
-        return Page(tuple(reversed(chosen)), (), self.end, 0, has_more=False)
+        first = chosen[-1].offset if chosen else self._last_offset
+        gaps = tuple(gap for gap in self._gaps if gap.after >= first)
+        return Page(tuple(reversed(chosen)), gaps, self.end, None if gaps else 0, has_more=False)
 
     def _page(self, cursor: Cursor, max_events: int, max_bytes: int, *, known: bool) -> Page:
         chosen: list[Event] = []

@@ -65,7 +65,7 @@ CALLS: Final[Mapping[str, str]] = {
     ),
     "reply-not-json": (
         '`response_format` is `"json"`, and the reply is something else: a greeting, an event, an error '
-        "text. With the codecs `cbor` and `msgpack`: the message is not one whole value."
+        "text; or it is nested too deeply. With the codecs `cbor` and `msgpack`: the message is not one whole value."
     ),
     "reply-not-text": '`response_format` is `"text"`, and the reply is binary and not UTF-8.',
     "result-missing": "`reply.result` or `stream.item` has no value for this message.",
