@@ -130,7 +130,7 @@ async def test_a_call_of_a_tool_appears_with_the_rules_that_decided() -> None:
 
     sent, received = conversation.lines
     assert preview(sent.message, sent.redact) == '{"a": "***"}'
-    assert (received.role, received.reasons) == ("reply", ("reply.match: true",))
+    assert (sent.role, received.role, received.reasons) == ("request", "reply", ("reply.match: true",))
 
 
 async def test_ten_thousand_messages_are_all_there_and_the_draft_is_made_from_the_first() -> None:

@@ -200,7 +200,7 @@ class Conversation:
         Args:
             redact: Removes the secrets of the manifest from texts.
         """
-        return lambda event: self._observe(event, redact)
+        return lambda event: self._observe(event, redact, request="request")
 
     def _observe_own(self, event: events.Event) -> None:
         self._observe(event, self.recording.redact)
@@ -209,11 +209,12 @@ class Conversation:
             if not self.recording.full.is_set():
                 self.lines[-1].recorded = len(self.recording.messages) - 1
 
-    def _observe(self, event: events.Event, redact: Redact) -> None:
+    def _observe(self, event: events.Event, redact: Redact, request: str = "") -> None:
+        """Add the lines of an event; `request` is the role of what is sent for a call."""
         match event:
             case events.MessageSent(_, message, purpose):
                 typed, self._typed = self._typed, None
-                self._add(Direction.SENT, typed if typed is not None else message, redact, purpose)
+                self._add(Direction.SENT, typed if typed is not None else message, redact, purpose or request)
             case events.MessageReceived(_, message, role):
                 self._add(Direction.RECEIVED, message, redact, role)
             case events.MatchExplained(_, reasons):
