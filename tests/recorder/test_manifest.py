@@ -17,7 +17,7 @@ from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import VariableResolver
 from utcp_ws_mcp.recorder.manifest import Draft, draft_manifest
-from utcp_ws_mcp.recorder.messages import RecordedMessage, kind_predicate, unescape
+from utcp_ws_mcp.recorder.messages import Mark, RecordedMessage, kind_predicate, unescape
 
 URL = "wss://api.clock.example/ws"
 
@@ -410,6 +410,18 @@ def test_arguments_that_replies_repeat_are_no_ids() -> None:
     draft = drafted('> {"get": "Oslo"}', '< {"get": "Oslo", "t": 1}', '> {"get": "Rome"}', '< {"get": "Rome", "t": 2}')
     assert "request_id" not in draft.document
     assert plans_of(draft)["send"].inputs["properties"] == {"get": {"type": "string"}}
+
+
+def test_a_message_that_is_to_be_no_tool_does_not_hide_the_protocol_of_the_others() -> None:
+    seen = [
+        RecordedMessage(True, "hello", Mark.IGNORED),
+        RecordedMessage(False, {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "Parse error"}}),
+        RecordedMessage(True, {"jsonrpc": "2.0", "id": 1, "method": "get", "params": {}}),
+        RecordedMessage(False, {"jsonrpc": "2.0", "id": 1, "result": 1}),
+    ]
+    document = draft_manifest({"url": URL}, parse_url(URL), seen, ()).document
+    assert (document["preset"], [tool["name"] for tool in document["tools"]]) == ("jsonrpc2", ["get"])
+    assert "feeds" not in document
 
 
 def test_a_draft_says_nothing_about_what_a_tool_changes() -> None:

@@ -27,6 +27,10 @@ def test_a_right_manifest_has_no_errors() -> None:
     assert [each for each in check(RIGHT) if each[0] is not Severity.NOTE] == []
 
 
+def test_a_manifest_that_is_not_begun_has_no_errors() -> None:
+    assert check_text(open_session(StudioOptions())).findings == []
+
+
 def test_an_error_underlines_its_value_and_has_the_description_of_its_field() -> None:
     assert check({**RIGHT, "response_format": "xml"})[0] == (Severity.ERROR, "invalid-value", '"xml"')
     session = open_session(StudioOptions())

@@ -179,6 +179,18 @@ async def test_what_does_not_work_is_a_line() -> None:
 
     assert [line.direction for line in conversation.lines] == [Direction.NOTE] * 3
     assert "PATH_X" in str(conversation.lines[-1].message)
+    assert conversation.problem == conversation.lines[-1].message
+
+
+async def test_a_problem_is_forgotten_when_a_connection_is_opened() -> None:
+    conversation = Conversation(problem="refused")
+    async with peer(answer) as seen, anyio.create_task_group() as tasks:
+        tasks.start_soon(conversation.run, ConnectForm(url=seen.url), {})
+        with anyio.fail_after(10):
+            while conversation.state is not State.OPEN:
+                await anyio.lowlevel.checkpoint()
+        assert conversation.problem == ""
+        await conversation.close()
 
 
 @pytest.mark.parametrize(

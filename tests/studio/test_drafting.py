@@ -45,7 +45,10 @@ async def test_the_messages_of_a_har_file_are_shown_without_secrets_and_marks_ch
     assert "abcdefgh12345678" not in str(conversation.lines)
 
     conversation.mark(0, Mark.REQUEST)
-    (tool,) = json.loads((await draft_conversation(conversation)).text)["tools"]
+    drafted = await draft_conversation(conversation)
+    assert not any("utcp-ws-mcp call" in note for note in drafted.notes)
+    assert any("the panel Tools" in note for note in drafted.notes)
+    (tool,) = json.loads(drafted.text)["tools"]
     assert tool["tool_call_template"]["message"]["token"] == "${TOKEN}"
 
 

@@ -81,6 +81,12 @@ def test_a_description_has_the_default_and_the_bounds():
     assert fields["symbol"].description == "The symbol."
 
 
+def test_a_field_for_json_says_which_kind_is_expected():
+    schemas = {"tags": {"type": "array"}, "extra": {"type": "object", "description": "More."}, "any": {}}
+    found = {each.name: each.description for each in form_fields({"properties": schemas})}
+    assert found == {"tags": "(a JSON array)", "extra": "More. (a JSON object)", "any": "(as JSON)"}
+
+
 def test_invisible_characters_of_descriptions_and_choices_are_shown():
     field = form_fields({"properties": {"x": {"enum": ["a\u202eb"], "description": "c\u200bd"}}})[0]
     assert "\u202e" not in field.choices[0][0]
@@ -127,7 +133,11 @@ def test_an_empty_required_value_is_a_problem_unless_the_schema_has_a_default():
         ({"type": "integer"}, "two", "write a number"),
         ({"type": "integer"}, "1e999", "write a number"),
         ({"type": "number"}, "nan", "write a number"),
-        ({"type": "array"}, "a, b", "this is no JSON: Expecting value, line 1, column 1"),
+        (
+            {"type": "array"},
+            "a, b",
+            'this is no JSON: Expecting value, line 1, column 1. Texts need quotes. Write ["…"].',
+        ),
         ({"type": "object"}, '{"a": NaN}', "NaN is no JSON"),
         ({"type": "array"}, "[" * 100_000, "this is no JSON"),
     ],

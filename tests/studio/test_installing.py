@@ -11,7 +11,7 @@ import pytest
 from utcp_ws_mcp.errors import InstallError
 from utcp_ws_mcp.hosts.hosts import supported_hosts
 from utcp_ws_mcp.hosts.installation import Place
-from utcp_ws_mcp.studio.installing import ShownInstallation, host_titles, preview
+from utcp_ws_mcp.studio.installing import InstallForm, ShownInstallation, host_titles, preview
 
 MANIFEST = {"name": "m", "url": "wss://api.example/x", "tools": [{"name": "t"}]}
 
@@ -96,6 +96,13 @@ def test_a_variable_that_only_the_page_has_is_said_to_be_missing_in_the_host(man
     found = shown(manifest, tmp_path / "c", environ={"API_TOKEN": "a-secret-value"})
     assert any("API_TOKEN" in note and "--env-file" in note for note in found.notes)
     assert "a-secret-value" not in repr(found)
+
+
+def test_what_was_typed_says_where_to_install_and_empty_fields_mean_what_is_usual(tmp_path: Path) -> None:
+    form = InstallForm()
+    assert form.place() == Place("claude-desktop", None, None)
+    form.host, form.name, form.file = "cursor", " mine ", f" {tmp_path / 'mcp.json'} "
+    assert form.place() == Place("cursor", "mine", tmp_path / "mcp.json")
 
 
 def test_files_with_variables_are_passed_to_the_server(manifest: Path, tmp_path: Path) -> None:

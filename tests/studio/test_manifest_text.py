@@ -86,6 +86,13 @@ def test_an_entry_of_the_catalogue_becomes_a_new_manifest() -> None:
     assert '"catalog"' in session.manifest.text
 
 
+def test_the_panel_connect_is_first_for_a_new_file_and_the_manifest_for_one_with_a_text(tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    assert open_session(StudioOptions(file)).panel == "connect"
+    file.write_text("{}\n")
+    assert open_session(StudioOptions(file)).panel == "manifest"
+
+
 def test_a_word_that_is_neither_a_file_nor_in_the_catalogue_is_refused() -> None:
     with pytest.raises(InvalidManifest):
         open_session(StudioOptions(Path("no-such-entry")))

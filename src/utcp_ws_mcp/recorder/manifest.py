@@ -34,6 +34,9 @@ Document = dict[str, Any]
 _OPEN_VARIABLES: Final = frozenset({"WAMP_REALM", "STOMP_HOST", "WAMP_AUTHID", "STOMP_LOGIN"})
 """Variables of presets that are no secrets: their values may stand in the draft."""
 
+HOW_TO_TRY: Final = "Try it with: utcp-ws-mcp call … --trace"
+"""The next step, as a comment of a draft says it."""
+
 LINE_WIDTH: Final = 110
 """The maximum length of a line of formatted JSON in characters."""
 
@@ -201,7 +204,7 @@ def _comment(conversation: Conversation, form: PresetForm | None) -> list[str]:
     count = len(conversation.exchanges)
     return [
         f"Drafted from {count} sent message{'s' * (count != 1)}; {how}",
-        "Names, descriptions and types of arguments are guesses. Try it with: utcp-ws-mcp call … --trace",
+        f"Names, descriptions and types of arguments are guesses. {HOW_TO_TRY}",
         'What a tool changes cannot be known from messages: write "annotations", such as {"readOnlyHint": true}.',
     ]
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ..core.codecs.socketio import SocketIOCodec
 from ..core.codecs.stomp import StompCodec
 from ..core.expressions.paths import Path
-from .messages import RecordedMessage, value_at
+from .messages import Mark, RecordedMessage, value_at
 
 Call = tuple[str, dict[str, Any]]
 """The tool and the arguments of a call."""
@@ -102,7 +102,7 @@ def _has(value: Any, **members: Any) -> bool:
 
 
 def _is_jsonrpc(recorded: Recorded) -> bool:
-    sent = [message.value for message in recorded.messages if message.sent]
+    sent = [message.value for message in recorded.messages if message.sent and message.mark is not Mark.IGNORED]
     requests = [value for value in sent if isinstance(value, dict) and isinstance(value.get("method"), str)]
     return bool(requests) and len(requests) == len(sent) and all(_has(value, jsonrpc="2.0") for value in sent)
 

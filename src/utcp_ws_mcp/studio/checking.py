@@ -75,6 +75,8 @@ class Checked:
 def check_text(session: StudioSession) -> Checked:
     """Check the manifest as it is typed now."""
     text = session.manifest.text
+    if session.manifest.is_new:
+        return Checked([], ())
     try:
         loaded = session.load()
     except InvalidManifest as invalid:

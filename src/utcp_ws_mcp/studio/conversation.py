@@ -96,6 +96,7 @@ class Conversation:
         recording: The messages that a draft is made from.
         endpoint: The fields of the call template of the connection.
         url: Its URL, once it was opened.
+        problem: Why the last connection could not be opened, or broke; empty if nothing went wrong.
         roles_are_stale: Whether messages were added or marked since the recorder said what they are.
         version: Grows with every change.
         labels_version: Grows with every change of a role or a mark.
@@ -106,6 +107,7 @@ class Conversation:
     recording: Recording = field(default_factory=lambda: Recording({}))
     endpoint: dict[str, Any] = field(default_factory=dict)
     url: URL | None = None
+    problem: str = ""
     roles_are_stale: bool = False
     version: int = 0
     labels_version: int = 0
@@ -130,7 +132,8 @@ class Conversation:
                 self.version += 1
                 await self._connection.receive_loop()
         except BridgeError as failed:
-            self._note(self.recording.guard(str(failed)))
+            self.problem = self.recording.guard(str(failed))
+            self._note(self.problem)
         finally:
             if self._connection is not None and self._connection.is_open:
                 self._connection.abort()
@@ -141,7 +144,7 @@ class Conversation:
         for line in self.lines:
             line.is_own, line.recorded = False, None
         self.recording = Recording(environ, self._observe_own, max_messages=MAX_RECORDED, max_bytes=MAX_RECORDED_BYTES)
-        self.state = State.CONNECTING
+        self.state, self.problem = State.CONNECTING, ""
         self.version += 1
 
     def load(

@@ -15,10 +15,11 @@ from ..errors import StudioRefused
 from ..importers.har import longest_conversation
 from ..importers.model import ImportOptions
 from ..observability.redaction import Redactor, redact_strings
-from ..recorder.manifest import format_json
+from ..recorder.manifest import HOW_TO_TRY, format_json
 from .conversation import Conversation, State
 
 IMPORT_SECONDS: Final = 60.0
+_HOW_TO_TRY_HERE: Final = "Use it as the manifest, then call its tools in the panel Tools."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ async def draft_conversation(conversation: Conversation) -> Drafted:
         draft = await anyio.to_thread.run_sync(recording.draft, dict(conversation.endpoint), url)
     except RecursionError:
         raise StudioRefused("nothing can be drafted: a message is nested too deeply.") from None
-    notes = [str(line) for line in draft.document.get("$comment", ())]
+    notes = [str(line).replace(HOW_TO_TRY, _HOW_TO_TRY_HERE) for line in draft.document.get("$comment", ())]
     secrets = dict.fromkeys(draft.missing_variables)
     notes += [f"Set {name}: a secret was typed, and the draft has its name instead." for name in secrets]
     if recording.full.is_set():

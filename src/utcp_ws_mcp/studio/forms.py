@@ -127,7 +127,7 @@ def _field(name: str, schema: Any, required: bool, references: References) -> Fi
     schema = _resolved(schema, references)
     kind, choices = _kind(schema)
     default = json.dumps(schema["default"], ensure_ascii=False)[:MAX_TEXT] if "default" in schema else ""
-    return Field(name, kind, required, _description(schema, default), default, choices, _example(schema, kind))
+    return Field(name, kind, required, _description(schema, kind, default), default, choices, _example(schema, kind))
 
 
 def _resolved(schema: Any, references: References) -> Mapping[str, Any]:
@@ -178,14 +178,16 @@ def _types(schema: Mapping[str, Any]) -> list[Any]:
     return [each for each in types if each != "null"] or types
 
 
-def _description(schema: Mapping[str, Any], default: str) -> str:
+def _description(schema: Mapping[str, Any], kind: FieldKind, default: str) -> str:
     given = schema.get("description") or schema.get("title") or ""
     text = given if isinstance(given, str) else ""
-    facts = [f"default: {default}"] if default else []
+    facts = [_JSON_TYPES.get(str(_types(_without_null(schema))[0]), "as JSON")] if kind is FieldKind.JSON else []
+    facts += [f"default: {default}"] if default else []
     facts += [f"{words} {schema[key]}" for key, words in _BOUNDS if isinstance(schema.get(key), int | float | str)]
     return escape_invisible(" ".join([text.strip(), f"({', '.join(facts)})" if facts else ""]).strip()[:MAX_TEXT])
 
 
+_JSON_TYPES: Final = {"array": "a JSON array", "object": "a JSON object"}
 _BOUNDS: Final = (
     ("minimum", "at least"),
     ("exclusiveMinimum", "more than"),
@@ -224,7 +226,7 @@ def _read(field: Field, value: Any) -> Any:
         case FieldKind.NUMBER:
             return _read_number(str(value))
         case FieldKind.JSON:
-            return _read_json(str(value))
+            return _read_json(str(value), field.example)
 
 
 def _read_integer(text: str) -> int:
@@ -244,11 +246,11 @@ def _read_number(text: str) -> int | float:
     return number
 
 
-def _read_json(text: str) -> Any:
+def _read_json(text: str, example: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as wrong:
-        raise ValueError(_json_problem(wrong)) from None
+        raise ValueError(f"{_json_problem(wrong)} Write {example}.") from None
 
 
 def _refuse_constant(name: str) -> Any:
@@ -258,7 +260,7 @@ def _refuse_constant(name: str) -> Any:
 def _json_problem(wrong: Exception) -> str:
     if isinstance(wrong, json.JSONDecodeError):
         return f"this is no JSON: {wrong.msg}, line {wrong.lineno}, column {wrong.colno}. Texts need quotes."
-    return f"this is no JSON: {str(wrong)[:200]}"
+    return f"this is no JSON: {str(wrong)[:200]}."
 
 
 def _is_empty(value: Any) -> bool:

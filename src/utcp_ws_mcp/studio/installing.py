@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..client.manifest_files import load_manifest
@@ -11,6 +11,20 @@ from ..errors import InstallError, InvalidManifest
 from ..hosts.change import Change
 from ..hosts.hosts import supported_hosts
 from ..hosts.installation import NAME_RULE, SERVER_NAME, Place, plan_server
+
+
+@dataclass(slots=True)
+class InstallForm:
+    """The fields as they were typed: the host, the name of the server, and the file of the host."""
+
+    host: str = field(default_factory=lambda: next(iter(supported_hosts())))
+    name: str = ""
+    file: str = ""
+
+    def place(self) -> Place:
+        """Return where to install; an empty field means what is usual."""
+        file = self.file.strip()
+        return Place(self.host, self.name.strip() or None, Path(file).expanduser() if file else None)
 
 
 @dataclass(frozen=True, slots=True)

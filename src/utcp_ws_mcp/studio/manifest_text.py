@@ -56,6 +56,11 @@ class ManifestText:
         return self.text != (EMPTY if self.known is None else self.known)
 
     @property
+    def is_new(self) -> bool:
+        """Return whether nothing was written yet, neither here nor in the file."""
+        return self.known is None and self.text == EMPTY
+
+    @property
     def name(self) -> str:
         """Return what the manifest is called on the page."""
         return self.path.name if self.path is not None else "new manifest"

@@ -16,6 +16,7 @@ from ..observability.secret_search import SecretGroup
 from .connect_form import ConnectForm
 from .conversation import Conversation
 from .drafting import Drafted
+from .installing import InstallForm
 from .live_bridge import LiveBridge
 from .manifest_text import ManifestText
 
@@ -64,6 +65,7 @@ class StudioSession:
         typed_variables: The values that were typed on the page: never saved, never shown again.
         typed_arguments: What was typed into the form of each tool, by the name of the tool and of the field.
         tool: The tool that was chosen last.
+        installation: What is typed into the panel Install.
         drafted: The draft that the panel Draft shows.
         panel: The panel that is open.
         live: Serves the manifest, for the panels that call tools and watch endpoints.
@@ -76,6 +78,7 @@ class StudioSession:
     typed_variables: dict[str, str] = field(default_factory=dict, repr=False)
     typed_arguments: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     tool: str = ""
+    installation: InstallForm = field(default_factory=InstallForm)
     drafted: Drafted | None = None
     panel: str = "connect"
     live: LiveBridge = field(init=False)
@@ -154,6 +157,8 @@ class StudioSession:
 def open_session(options: StudioOptions) -> StudioSession:
     """Return a session with the manifest of the options; an entry of the catalogue becomes a new manifest.
 
+    A manifest with nothing in it begins with the panel Connect, which a draft of it starts from.
+
     Raises:
         InvalidManifest: if the manifest cannot be read.
     """
@@ -162,7 +167,7 @@ def open_session(options: StudioOptions) -> StudioSession:
     file = find_manifest(options.manifest)
     is_copy = file in catalog_files().values()
     manifest = ManifestText(read_manifest_text(file)) if is_copy else ManifestText.open(file)
-    return StudioSession(options, manifest, panel="manifest")
+    return StudioSession(options, manifest, panel="connect" if manifest.is_new else "manifest")
 
 
 MAX_SESSIONS: Final = 30

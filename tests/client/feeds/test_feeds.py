@@ -281,6 +281,8 @@ async def test_a_feed_is_followed_in_python_with_its_gaps(tmp_path: Path) -> Non
 
                     tasks.start_soon(take)
                     await seen.until(lambda: len(seen.received) == 1)
+                    while not states:
+                        await checkpoint()
                     await server.send(seen.open[0], 1)
                     while not followed:
                         await checkpoint()

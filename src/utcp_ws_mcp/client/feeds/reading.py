@@ -141,7 +141,7 @@ async def follow_feed(
 ) -> AsyncGenerator[FeedItem | FeedGap]:
     """Yield the events of a feed and its gaps as they come, until its manifest is changed.
 
-    `on_state` gets each change of its state.
+    `on_state` gets its state once it is opened, and each change.
 
     Raises:
         The errors of `read_feed`.
@@ -150,9 +150,10 @@ async def follow_feed(
     longest = tool.feed.feed.definition.max_wait_seconds
     instance = manager.get(tool, arguments)
     request = _read_request(tool, {**arguments, "wait_seconds": longest, "max_events": MAX_EVENTS})
-    state = ""
     with instance.being_read():
         await instance.live.wait_opened(OPEN_TIMEOUT)
+        state = instance.live.describe_state()
+        on_state(state)  # now, because the first read waits for an event
         while not instance.removed:
             result = await _read(tool, instance, request)
             if result.state != state:

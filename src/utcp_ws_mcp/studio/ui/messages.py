@@ -104,7 +104,7 @@ class MessageView:
         with ui.row().classes("studio-row").props('role=group aria-label="What the message is"'):
             ui.label("It is:")
             for mark in (*marks, None):
-                label = {None: "let the recorder decide", Mark.IGNORED: "no tool"}.get(mark) or str(mark)
+                label = {None: "automatic", Mark.IGNORED: "no tool"}.get(mark) or str(mark)
                 pressed = "true" if mark is current else "false"
                 button = ui.button(label, on_click=partial(self._mark, line, mark))
                 button.props(f"no-caps dense {'unelevated' if mark is current else 'outline'} aria-pressed={pressed}")

@@ -24,7 +24,7 @@ class Plot:
     def __init__(self, title: str, unit: str) -> None:
         self._title = title
         self._unit = unit
-        self._chart = ui.echart(_options(title)).classes("w-full h-40").props("role=img")
+        self._chart = ui.echart(_options(title)).classes("w-full h-44").props("role=img")
         self._chart.props["aria-label"] = title
 
     def hide(self) -> None:
@@ -55,8 +55,8 @@ def _options(title: str) -> dict[str, Any]:
     return {
         "animation": False,
         "title": {"text": title, "textStyle": {**text, "fontWeight": "normal"}, "left": 0, "top": 0},
-        "legend": {"textStyle": text, "right": 0, "top": 0},
-        "grid": {"left": 44, "right": 8, "top": 28, "bottom": 22},
+        "legend": {"type": "scroll", "textStyle": text, "left": 0, "top": 16, "padding": 5},
+        "grid": {"left": 44, "right": 8, "top": 46, "bottom": 22},
         # Not HTML, which names of endpoints would be a part of.
         "tooltip": {"trigger": "axis", "renderMode": "richText"},
         "xAxis": {"type": "category", "data": [], "axisLabel": text, "boundaryGap": False},

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from nicegui import background_tasks
 
 from ...errors import InvalidManifest
 from .context import PageContext
+
+NOTHING_YET: Final = "The manifest is empty. Draft it from a conversation, or write it, first."
 
 
 async def serve_typed(context: PageContext) -> str:
@@ -15,6 +19,8 @@ async def serve_typed(context: PageContext) -> str:
         Why it cannot be served; empty if it is.
     """
     session = context.session
+    if session.manifest.is_new:
+        return NOTHING_YET
     version = (session.manifest.text, tuple(sorted(session.typed_variables.items())))
     if session.live.served == version:
         return ""

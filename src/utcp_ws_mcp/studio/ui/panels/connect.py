@@ -8,6 +8,7 @@ from typing import Final
 from nicegui import background_tasks, ui
 
 from ....errors import BridgeError
+from ....manifest.invisible import escape_invisible
 from ...connect_form import ConnectForm
 from ...conversation import State
 from ..context import PageContext
@@ -48,6 +49,7 @@ def _draw_endpoint(context: PageContext, changed: Callable[[], None]) -> None:
         url.on("keydown.enter", begin)
         button = ui.button("Connect", on_click=toggle).props("no-caps unelevated")
         state = ui.label().props("role=status")
+    problem = ui.label().props("role=alert").classes("studio-error break-words w-full")
     with ui.expansion("Headers and subprotocol").classes("w-full").props("dense"), ui.row().classes("studio-row"):
         headers = ui.textarea("Headers, one Name: value in each line", value=form.headers)
         headers.props("dense outlined autogrow spellcheck=false").classes("studio-grow")
@@ -58,6 +60,8 @@ def _draw_endpoint(context: PageContext, changed: Callable[[], None]) -> None:
 
     def show_state() -> None:
         state.text = _STATES[conversation.state]
+        problem.text = escape_invisible(conversation.problem)
+        problem.set_visibility(bool(problem.text))
         button.text = "Connect" if conversation.state is State.CLOSED else "Disconnect"
 
     show_state()

@@ -123,6 +123,7 @@ class FeedView:
         self._rates.hide()
         self._events = ui.label().classes("studio-pre")
         self._events.props("tabindex=0 role=log aria-live=off aria-label='Events, the newest first'")
+        self._events.set_visibility(False)
         self._show_buttons()
         context.client.on_delete(self._end)
         ui.timer(EVENTS_REFRESH_SECONDS, self._show_events)
@@ -176,6 +177,7 @@ class FeedView:
             self._shown = followed.count
             newest = list(followed.rows)[: -SHOWN_EVENTS - 1 : -1]
             self._events.text = "\n".join(map(_event_line, newest))
+            self._events.set_visibility(bool(newest))
         self._show_buttons()
 
     def _show_buttons(self) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from nicegui import run, ui
 
 from ....errors import InstallError
-from ....hosts.installation import Place
 from ....hosts.trial_start import compile_byte_code
 from ....manifest.invisible import escape_invisible
 from ...installing import ShownInstallation, host_titles, preview
@@ -28,10 +25,12 @@ class InstallPanel:
         self._shown = ShownInstallation()
         titles = host_titles()
         ui.label("Install the server in a host").classes("studio-heading").props("role=heading aria-level=2")
-        self._host = ui.select(titles, label="Host", value=next(iter(titles)), on_change=self._show)
+        form = context.session.installation
+        self._host = ui.select(titles, label="Host", value=form.host, on_change=self._typed)
         self._host.props("outlined dense").classes("w-full")
-        self._name = ui.input("Name of the server in the host", on_change=self._show)
-        self._file = ui.input("Configuration file of the host", on_change=self._show)
+        self._name = ui.input("Name of the server in the host", value=form.name, on_change=self._typed)
+        self._name.props["hint"] = "if it is empty, the name in the manifest"
+        self._file = ui.input("Configuration file of the host", value=form.file, on_change=self._typed)
         self._file.props["hint"] = "only if it is not in its usual place"
         for element in (self._name, self._file):
             element.props("outlined dense autocomplete=off spellcheck=false debounce=300").classes("w-full")
@@ -51,12 +50,17 @@ class InstallPanel:
         if self._context.session.panel == "install":
             self._show()
 
+    def _typed(self) -> None:
+        form = self._context.session.installation
+        form.host, form.name, form.file = str(self._host.value), self._name.value or "", self._file.value or ""
+        self._show()
+
     def _show(self) -> None:
         """Show what would change now."""
         self._done.text = ""
         session = self._context.session
         shown = self._shown = preview(
-            Place(str(self._host.value), (self._name.value or "").strip() or None, self._given_file()),
+            session.installation.place(),
             session.manifest.path,
             session.options.env_files,
             session.environ,
@@ -71,10 +75,6 @@ class InstallPanel:
         self._apply.set_enabled(shown.change is not None)
         if not shown.diff and not shown.problem:
             self._done.text = escape_invisible(f"Nothing to change: {shown.success}.")
-
-    def _given_file(self) -> Path | None:
-        given = (self._file.value or "").strip()
-        return Path(given).expanduser() if given else None
 
     async def _write(self) -> None:
         change, success = self._shown.change, self._shown.success

@@ -25,6 +25,7 @@ WATCH_SECONDS: Final = 2.0
 """How often the file is compared with what was read."""
 
 _ICONS: Final = {Severity.ERROR: "error", Severity.MISSING: "key_off", Severity.WARNING: "warning"}
+_NOTHING_YET: Final = "Nothing is written yet. Talk to an endpoint in the panel Connect and draft it, or write it here."
 _FIRST_HELP: Final = (
     "Put the cursor on a field to read what it means; Ctrl+Space lists what can be written there. "
     "Escape, then Tab leaves the editor."
@@ -111,7 +112,7 @@ class _Panel:
     def _show_findings(self, findings: Sequence[Finding]) -> None:
         counts = {kind: sum(each.severity is kind for each in findings) for kind in Severity}
         parts = [f"{count} {kind}{'s' * (count != 1)}" for kind, count in counts.items() if count]
-        self._summary.text = ", ".join(parts) or "No problems."
+        self._summary.text = ", ".join(parts) or (_NOTHING_YET if self._session.manifest.is_new else "No problems.")
         if findings == self._shown:
             return
         self._shown = list(findings)

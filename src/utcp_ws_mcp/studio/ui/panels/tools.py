@@ -36,6 +36,7 @@ class ToolsPanel:
                 self._draw_form()
             self._outcome = ui.column().classes("studio-box")
             self._outcome.props("role=region aria-label='Outcome of the call' aria-live=polite")
+        self._clear_outcome()
         self._show_running()
         context.on_open("tools", self._serve)
         context.listen(Topic.TOOLS, self._show_tools)
@@ -81,7 +82,7 @@ class ToolsPanel:
         name = self._tool.value
         self._context.session.tool = name or self._context.session.tool
         self._form_place.clear()
-        self._outcome.clear()
+        self._clear_outcome()
         self._form = None
         live = self._context.session.live
         tool = live.bridge.tools.get(name) if name and live.is_open else None
@@ -99,7 +100,7 @@ class ToolsPanel:
         filled = self._form.read()
         if filled.problems:
             return
-        self._outcome.clear()
+        self._clear_outcome()
         running = self._running = RunningCall(self._context.session.live)
         self._show_running()
         try:
@@ -112,8 +113,14 @@ class ToolsPanel:
             return
         if report.is_error and "code: invalid-arguments" in report.facts:
             self._form.show_problem(report.blocks[0].text)
+        self._outcome.clear()
         with self._outcome:
             draw_report(report)
+
+    def _clear_outcome(self) -> None:
+        self._outcome.clear()
+        with self._outcome:
+            ui.label("What a host gets, and the messages that led to it, appear here.").classes("studio-muted")
 
     def _end(self) -> None:
         if self._running is not None:
