@@ -43,7 +43,7 @@ _BODY: Final = json.dumps(
 
 def measure(size: Size) -> Sequence[Comparison]:
     """Compare with the SDK's server for each number of connections."""
-    rounds, calls = size.of(7, 1), size.of(1500, 40)
+    rounds, calls = size.of(5, 1), size.of(1500, 40)
     comparisons, ours = [], {}
     with benchmark_environment() as environment, servers(environment) as ports:
         for connections, minimum in MINIMUM.items():

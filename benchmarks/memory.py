@@ -20,7 +20,7 @@ def measure(size: Size) -> Sequence[Comparison]:
         return [
             *_idle(environment, rounds),
             *_many_tools(environment, rounds),
-            _growth(environment, size.of(2, 1), calls),
+            _growth(environment, 1, calls),
         ]
 
 

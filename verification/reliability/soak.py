@@ -48,7 +48,7 @@ class ResourceUsage:
 
 async def measure(size: Size) -> Sequence[Figure]:
     """Make calls in parts of equal size and measure after each part."""
-    calls = size.of(96_000, 2_000_000, light=56_000) // PARTS
+    calls = size.of(96_000, 2_000_000) // PARTS
     usages: list[ResourceUsage] = []
     memory: list[float] = []
     wrong = 0

@@ -53,7 +53,7 @@ async def measure(size: Size) -> Sequence[Figure]:
     """Use every URL at every entry point, then the host names whose addresses change."""
     recorder = ConnectRecorder()
     bad, good = list(bad_urls(size.random(), size.of(1, 4))), list(good_urls())
-    cases = [*size.random().sample(bad, size.of(URLS, len(bad))), *good]
+    cases = [*size.random().sample(bad, size.of(URLS, len(bad), light=URLS // 3)), *good]
     forbidden: list[str] = []
     refused: list[str] = []
     count = 0

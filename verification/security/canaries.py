@@ -81,7 +81,7 @@ async def measure(size: Size) -> Sequence[Figure]:
             (folder / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in values.items()))
             environ = {"PATH": os.environ["PATH"], "HOST": by_name["HOST"].value, "UTCP_WS_MCP_STATE_DIR": name}
             calls = await _serve(folder, environ, outputs)
-            await _trace(folder, environ, outputs, size.of(8, len(document)))
+            await _trace(folder, environ, outputs, size.of(8, len(document), light=3))
             await _use(document, values, outputs)
     hidden = [canary for canary in secrets if not is_user_name(canary.name)]  # a user name opens nothing on its own
     figures = [_figure(sink, outputs.leaks(hidden, sink), len(outputs.sinks[sink])) for sink in SINKS]

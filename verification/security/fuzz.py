@@ -18,7 +18,7 @@ from .mutation import Mutator
 from .parsers import Parser, parsers
 
 INPUT_COUNT: Final = 6_000
-"""Inputs per parser in CI; a slow parser gets fewer."""
+"""Inputs per parser; a slow parser gets fewer."""
 
 NIGHTLY_INPUT_COUNT: Final = 1_500_000
 MAX_SECONDS: Final = 2.0
@@ -86,7 +86,7 @@ async def measure(size: Size) -> Sequence[Figure]:
     logging.disable()  # libraries log malformed input, which would flood the output
     figures = []
     for parser in parsers():
-        count = size.of(INPUT_COUNT, NIGHTLY_INPUT_COUNT) // parser.cost
+        count = size.of(INPUT_COUNT, NIGHTLY_INPUT_COUNT, light=INPUT_COUNT // 3) // parser.cost
         verdicts = await asyncio.to_thread(try_many, parser, size.random(), count)  # some parsers start their own loop
         figures.append(figure_of(parser, verdicts))
     return figures

@@ -86,9 +86,9 @@ async def measure(size: Size) -> Sequence[Figure]:
             unauthorized, authorized = unauthorized + len(chosen) - allowed, authorized + allowed
             accepted, rejected = accepted + wrongly_accepted, rejected + wrongly_rejected
     async with service("0", "--max-sessions", "500") as served:
-        crossed, answered = await _equal_ids(served, size.of(10_000, 50_000))
+        crossed, answered = await _equal_ids(served, size.of(10_000, 50_000, light=3_000))
     async with service("0") as served:
-        growth, opened = await _open_sessions(served, size.of(20_000, 100_000))
+        growth, opened = await _open_sessions(served, size.of(20_000, 100_000, light=7_000))
     return [
         Figure("S11", "unauthorized requests accepted", f"{accepted} of {unauthorized}", "0", not accepted),
         Figure("S11", "authorized requests rejected", f"{rejected} of {authorized}", "0", not rejected),
@@ -112,8 +112,8 @@ def _rows(size: Size, bind: str) -> list[Row]:
     near = [row for row in every if _violations(row, bind) == 1]
     rest = [row for row in every if _violations(row, bind) > 1]
     rng = size.random()
-    return [*allowed, *rng.sample(near, min(len(near), size.of(400, len(near)))),
-            *rng.sample(rest, size.of(300, len(rest)))]  # fmt: skip
+    return [*allowed, *rng.sample(near, min(len(near), size.of(400, len(near), light=150))),
+            *rng.sample(rest, size.of(300, len(rest), light=100))]  # fmt: skip
 
 
 def _violations(row: Row, bind: str) -> int:

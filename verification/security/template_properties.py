@@ -47,7 +47,7 @@ def try_law(law: Law, examples: int, seed: int) -> tuple[int, str | None]:
 
 async def measure(size: Size) -> Sequence[Figure]:
     """A figure for each law."""
-    wanted = size.of(EXAMPLES, NIGHTLY)
+    wanted = size.of(EXAMPLES, NIGHTLY, light=EXAMPLES // 4)
     figures = []
     for law in laws():
         tried, broken = try_law(law, wanted, size.seed)
