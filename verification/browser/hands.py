@@ -122,13 +122,19 @@ class Keyboard(Hands):
         raise NotReachable("a line of the list")
 
     async def open_panel(self, name: str) -> None:
-        """Go to the tabs, and with arrows to one of them."""
-        tab = self.page.get_by_role("tab", name=name, exact=True)
-        await self.reach(self.page.get_by_role("tablist"))
-        for key in (*["ArrowLeft"] * MAX_PANELS, *["ArrowRight"] * MAX_PANELS):
+        """Go to the tabs, and with arrows to one of them; again if the focus goes elsewhere meanwhile.
+
+        A button that disappears when a call has ended gives the focus back to the page, which no person is fast enough
+        to notice.
+        """
+        tab, tabs = self.page.get_by_role("tab", name=name, exact=True), self.page.get_by_role("tablist")
+        await self.reach(tabs)
+        for key in (*["ArrowLeft"] * MAX_PANELS, *["ArrowRight"] * 2 * MAX_PANELS):
             if await tab.evaluate(HAS_FOCUS):
                 await self.page.keyboard.press("Enter")
                 return
+            if not await tabs.evaluate(HAS_FOCUS):
+                await self.reach(tabs)
             await self.page.keyboard.press(key)
         raise NotReachable(f"tab {name}")
 
