@@ -87,6 +87,21 @@ async def test_events_whose_data_cannot_be_computed_are_one_gap_with_the_field_t
         assert prices(await read(bridge, cursor=result["cursor"], wait_seconds=9)) == [4]
 
 
+async def test_an_event_that_is_left_out_after_a_read_is_a_gap_of_the_next_read(tmp_path: Path) -> None:
+    server = Exchange()
+    async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen, item="message.cost")) as bridge:
+        start = (await read(bridge))["cursor"]
+        await server.send(seen.open[0], 1)
+        first = await read(bridge, cursor=start, wait_seconds=9)
+        await server.send(seen.open[0], 2)
+        await seen.open[0].send(json.dumps({"symbol": "A", "price": 3, "cost": 4}))
+        second = await read(bridge, cursor=first["cursor"], wait_seconds=9)
+        while not second["events"]:  # the gap may arrive alone
+            assert (len(second["gaps"]), second["missed"]) == (1, None)
+            second = {**second, **await read(bridge, cursor=second["cursor"], wait_seconds=9), "gaps": second["gaps"]}
+        assert (prices(second), len(first["gaps"]), len(second["gaps"])) == ([4], 1, 1)
+
+
 async def test_two_readers_share_one_subscription_and_get_all_events(tmp_path: Path) -> None:
     server = Exchange()
     async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:

@@ -27,6 +27,9 @@ PROVEN_AFTER: Final = 10.0
 REPLAY_SECONDS: Final = 10.0
 """Seconds after which an endpoint has replayed what a new connection has asked for."""
 
+LEFT_OUT_INTERVAL: Final = 1.0
+"""Seconds between two gaps for events that are left out, while no other event comes: a flood of them is one loss."""
+
 MIN_POSITIONS: Final = 10_000
 """Positions that are remembered at least, to recognize what an endpoint repeats."""
 
@@ -81,7 +84,8 @@ class FeedKeeper:
         self._opened_at = 0.0
         self._lost_at: str | None = None
         self._reason = ""
-        self._last_was_invalid = False
+        self._left_out = ""
+        self._next_report = 0.0
 
     def take_over(self, lost_at: float, reason: str) -> None:
         """Note that another keeper had the feed open until a time, in seconds since 1970."""
@@ -148,12 +152,18 @@ class FeedKeeper:
                 self._add(event)
 
     def _note_invalid(self, error: InvalidReply) -> None:
-        """Leave an event out. The first of a run is a gap: without it, a reader would wait and not learn why."""
+        """Leave an event out. It becomes a gap: without it, a reader would wait and not learn why."""
         self.invalid += 1
         self._live.observe(FeedEventInvalid(self._live.name, error.message, error.code))
-        if not self._last_was_invalid:
-            self._live.add_gap(f"one or more events were left out: {error.cause.rstrip('.')}")
-        self._last_was_invalid = True
+        self._left_out = error.cause.rstrip(".")
+        if anyio.current_time() >= self._next_report:
+            self._report_left_out()
+
+    def _report_left_out(self) -> None:
+        """Add a gap for the events that were left out since the last one: a reader may have passed that already."""
+        if self._left_out:
+            self._live.add_gap(f"one or more events were left out: {self._left_out}")
+            self._left_out, self._next_report = "", anyio.current_time() + LEFT_OUT_INTERVAL
 
     def _note_open(self, subscription: FeedSubscription, started: float) -> None:
         self._opened_at = anyio.current_time()
@@ -177,6 +187,7 @@ class FeedKeeper:
 
     def _note_end(self, reason: str) -> None:
         if self._live.state is FeedState.OPEN:
+            self._report_left_out()
             self._end_replay()
             self._lost_at, self._reason = _time_of_day(), reason
 
@@ -185,7 +196,7 @@ class FeedKeeper:
             self.positions.end_replay()
 
     def _add(self, event: FeedEvent) -> None:
-        self._last_was_invalid = False
+        self._report_left_out()
         if self._feed.position is not None:
             self._end_replay()
             verdict = self.positions.note(event.position, event.data)
