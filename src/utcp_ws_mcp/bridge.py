@@ -358,7 +358,7 @@ class Bridge(BridgeStatus, FeedAccess):
             fleet=self.fleet,
             observe=self._observe,
             on_change=self._notify_feeds_changed,
-            **({} if self._max_feed_bytes is None else {"max_total_bytes": self._max_feed_bytes}),
+            max_total_bytes=self._max_feed_bytes,
         )
 
     def _notify_feeds_changed(self) -> None:

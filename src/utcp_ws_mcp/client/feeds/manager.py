@@ -103,7 +103,7 @@ class FeedManager:
         tasks: Runs the keepers.
         pools: The connections.
         ambient: Time and randomness.
-        max_total_bytes: Bytes of the events of all feeds.
+        max_total_bytes: Bytes of the events of all feeds; None: MAX_TOTAL_BYTES.
         fleet: The replicas that share the feeds.
         observe: Gets what happens to the feeds.
         on_change: Called when a set of arguments is followed, no longer followed, or has another state.
@@ -114,8 +114,8 @@ class FeedManager:
         tasks: TaskGroup,
         pools: PoolManager,
         ambient: Ambient,
-        max_total_bytes: int = MAX_TOTAL_BYTES,
         *,
+        max_total_bytes: int | None = None,
         fleet: Fleet | None = None,
         observe: Observer = noop,
         on_change: Callable[[], None] = lambda: None,
@@ -126,9 +126,9 @@ class FeedManager:
         self._tasks = tasks
         self._pools = pools
         self._ambient = ambient
-        self._max_total_bytes = max_total_bytes
+        self._max_total_bytes = MAX_TOTAL_BYTES if max_total_bytes is None else max_total_bytes
         self._instances: dict[tuple[str, str], FeedInstance] = {}
-        self._room = max_total_bytes
+        self._room = self._max_total_bytes
         self._running = 0
         self._ended = Wakeup()
         self._closed = False
