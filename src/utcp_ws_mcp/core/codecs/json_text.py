@@ -19,7 +19,9 @@ from pydantic_core import from_json, to_json
 LARGE_TEXT: Final = 1 << 16
 """Characters of a text from which on short texts in it are shared: in many rows, they are half of the memory."""
 
-_DECODER: Final = json.JSONDecoder(parse_constant=str)
+DECODER: Final = json.JSONDecoder(parse_constant=str)
+"""The decoder of the standard library; NaN and the infinities become their names."""
+
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -33,7 +35,7 @@ def parse(text: str) -> Any:
     try:
         return parse_plain(text)
     except (ValueError, TypeError):
-        return _DECODER.decode(text)
+        return DECODER.decode(text)
 
 
 def parse_plain(text: str | bytes) -> Any:

@@ -147,7 +147,7 @@ def decode_values(raw: str) -> list[Message]:
         if raw[position] not in "{[" or len(parts) == MAX_VALUES:
             return [message]
         try:
-            value, end = _DECODER.raw_decode(raw, position)
+            value, end = json_text.DECODER.raw_decode(raw, position)
         except (ValueError, RecursionError):
             return [message]
         parts.append(Message(raw[position:end], value))
@@ -162,7 +162,6 @@ def _skip(text: str, position: int) -> int:
     return position
 
 
-_DECODER = json.JSONDecoder(parse_constant=str)
 _JSON_STARTS = frozenset('{["-0123456789tfn')
 _AROUND_JSON: Final = " \t\r\n\0\ufeff\x1e"
 """What may stand around a JSON value: white space, NUL (C strings), the byte order mark, the separator of RFC 7464."""
