@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from .plan import Plan, rpc, save, text_input
+from .plan import Plan, from_catalog, rpc, save, text_input
 
 
 def _vite(ref: Any, a: Any, b: Any) -> dict[str, Any]:
@@ -81,11 +81,7 @@ MOPIDY_CATALOG: Final = Plan(
     "Mopidy (catalogue)",
     "mopidy",
     "The music server Mopidy runs at $URL$.",
-    [
-        ("list_catalog", {}),
-        ("list_catalog", {"name": "mopidy"}),
-        save("mopidy", base="catalog:mopidy", manifest={"url": "$URL$"}),
-    ],
+    from_catalog("mopidy", "mopidy"),
     ("mopidy_playback_state", {}),
     '"stopped"',
 )
@@ -94,11 +90,7 @@ NODE_CATALOG: Final = Plan(
     "Node.js inspector (catalogue)",
     "node-inspect",
     "A Node.js process was started with --inspect; its inspector is at $URL$.",
-    [
-        ("list_catalog", {}),
-        ("list_catalog", {"name": "node-inspector"}),
-        save("node", base="catalog:node-inspector", manifest={"url": "$URL$"}),
-    ],
+    from_catalog("node-inspector", "node"),
     ("node_evaluate", {"expression": "total() * 5 + 2"}),
     "42",
 )

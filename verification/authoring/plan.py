@@ -47,6 +47,15 @@ def text_input(*names: str, kind: str = "string") -> dict[str, Any]:
     return {"type": "object", "properties": {name: {"type": kind} for name in names}, "required": list(names)}
 
 
+def from_catalog(entry: str, name: str) -> list[Call]:
+    """Return the calls that find an entry of the catalogue and save it for the server of the plan."""
+    return [
+        ("list_catalog", {}),
+        ("list_catalog", {"name": entry}),
+        save(name, base=f"catalog:{entry}", manifest={"url": "$URL$"}),
+    ]
+
+
 def save(name: str, **arguments: Any) -> Call:
     """Return the call that saves the result."""
     return ("save_manifest", {"name": name, **arguments})

@@ -6,7 +6,7 @@ import json
 from typing import Final
 
 from .event_plans import EVENTS
-from .plan import Plan, rpc, save, text_input
+from .plan import Plan, from_catalog, rpc, save, text_input
 
 DEMO: Final = Plan(
     "demo (announces its tools)",
@@ -147,11 +147,7 @@ ARIA2_CATALOG: Final = Plan(
     "aria2 (catalogue)",
     "aria2",
     "aria2c with --enable-rpc and a secret runs at $URL$.",
-    [
-        ("list_catalog", {}),
-        ("list_catalog", {"name": "aria2"}),
-        save("aria2", base="catalog:aria2", manifest={"url": "$URL$"}),
-    ],
+    from_catalog("aria2", "aria2"),
     ("aria2_version", {}),
     '"version":',
     {"ARIA2_SECRET": "SECRET"},
