@@ -110,6 +110,7 @@ def test_a_call_takes_its_arguments_as_json_too(manifest: Path) -> None:
 def test_the_name_of_the_only_call_template_may_be_left_out(manifest: Path) -> None:
     assert json.loads(run("call", str(manifest), "echo", "n=1").stdout) == {"n": 1}
     assert "Did you mean 'm.echo'? [unknown-tool]" in run("call", str(manifest), "ecko").stderr
+    assert "a.b" in run("call", str(manifest), "echo", "a.b=1").stderr  # an argument that it does not have
 
 
 def test_a_call_finds_the_manifest_that_the_environment_names(manifest: Path) -> None:

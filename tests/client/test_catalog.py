@@ -72,6 +72,7 @@ def test_an_unknown_name_is_reported_with_the_most_similar_entry(folder: Path, w
         ("osb", None, False),
         ("tool", "file=a.txt", False),
         ("a.b", "c.d=e", False),
+        ("tool", "a.b=1", False),
     ],
 )
 def test_a_word_before_the_name_of_a_tool_names_a_manifest(word: str, following: str | None, expected: bool) -> None:

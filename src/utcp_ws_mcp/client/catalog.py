@@ -105,7 +105,9 @@ def find_manifest(word: str | os.PathLike[str]) -> Path:
 
 
 def is_manifest_word(word: str, following: str | None) -> bool:
-    """Return whether a word before the name of a tool names a manifest. A tool is `MANUAL.TOOL`, with a dot.
+    """Return whether a word before the name of a tool names a manifest.
+
+    A tool is `MANUAL.TOOL`, or only `TOOL` where the word before it clearly is a manifest.
 
     Args:
         word: The word.
@@ -113,10 +115,10 @@ def is_manifest_word(word: str, following: str | None) -> bool:
     """
     if word.endswith(".json") or word.startswith(PREFIX) or Path(word).is_file() or word in catalog_files():
         return True
-    if "=" in word or following is None or "." not in following.partition("=")[0]:
+    if "=" in word or following is None or "=" in following or "." not in following:
         return False
     # Two words, of which only the second can be a tool: the first is a name with a mistake in it.
-    return "." not in word or ("=" not in following and _resembles_file(word))
+    return "." not in word or _resembles_file(word)
 
 
 def portable_word(path: Path, file: Path) -> str:
