@@ -211,6 +211,14 @@ def test_a_long_text_may_be_split_into_few_pieces():
     assert Expression("args.t | lines | length", CALL_REPLY_NAMES).evaluate(values) == 8
 
 
+def test_long_lists_and_texts_are_sorted_mapped_and_joined():
+    values = scope(args={"rows": list(range(100_000, 0, -1)), "t": "x" * MAX_VALUE_LENGTH})
+
+    assert Expression("args.rows | sort | first", CALL_REPLY_NAMES).evaluate(values) == 1
+    assert Expression("args.rows | map('string') | join(',') | length", CALL_REPLY_NAMES).evaluate(values) == 588_894
+    assert Expression("args.t | upper | trim | length", CALL_REPLY_NAMES).evaluate(values) == MAX_VALUE_LENGTH
+
+
 def test_a_method_that_splits_needs_a_text():
     for source in ("args.d.split()", "args.none.splitlines()"):
         with pytest.raises(EvaluationError):
