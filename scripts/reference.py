@@ -13,7 +13,6 @@ import sys
 import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
 from logging import Handler
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +26,7 @@ from utcp_ws_mcp.client.catalog import read_catalog
 from utcp_ws_mcp.manifest.json_schema import manifest_schema
 from utcp_ws_mcp.observability import events, feed_events, logging
 from utcp_ws_mcp.observability.metrics import BUCKET_BOUNDS, INSTRUMENTS, Instrument
+from utcp_ws_mcp.records import MutableRecord, Record
 from utcp_ws_mcp.server.resources import RESOURCE_TEMPLATES, RESOURCES
 
 ROOT: Final = Path(__file__).parents[1]
@@ -136,7 +136,7 @@ def render_events(_: str) -> str:
     """Return a table of all events, with the level at which each is logged and its fields in JSON."""
     rows = []
     listed: list[Any] = [*typing.get_args(events.Event), *vars(feed_events).values()]
-    for event in (each for each in listed if hasattr(each, "__dataclass_fields__")):
+    for event in (each for each in listed if isinstance(each, type) and each is not events.FeedEvent):
         level, name, keys = _log(event)
         meaning = _reflow(inspect.getdoc(event) or "").replace("\n\n", " ")
         rows.append((f"`{name}`", level, ", ".join(f"`{key}`" for key in keys), _escape(meaning)))
@@ -146,7 +146,7 @@ def render_events(_: str) -> str:
 def _log(event: type[Any]) -> tuple[str, str, list[str]]:
     """Log an event, and return its level, its name and its fields; one that is not logged has no level."""
     samples = {"str": "x", "float": 1.0, "int": 1, "bool": True, "str | bytes": "x", "tuple[str, ...]": ("x",)}
-    values = [samples.get(str(field.type)) for field in fields(event)]
+    values = [samples.get(event.__annotations__[name]) for name in event.__struct_fields__]
     records: list[Any] = []
     handler = _Collector(records)
     logger, level = logging.logger, logging.logger.level
@@ -158,7 +158,7 @@ def _log(event: type[Any]) -> tuple[str, str, list[str]]:
         logger.removeHandler(handler)
         logger.setLevel(level)
     if not records:
-        return "", event.__name__, [field.name for field in fields(event)]
+        return "", event.__name__, list(event.__struct_fields__)
     line = json.loads(logging._JsonFormatter(str).format(records[0]))
     name, keys = line.pop("event"), [key for key in line if key not in ("time", "level", "message")]
     return records[0].levelname.lower(), name, keys
@@ -238,8 +238,8 @@ class _Annotation:
 
 def write_signature(name: str, value: Any) -> str:
     """Return the signature of a callable, on several lines if it is long."""
-    if inspect.isclass(value) and is_dataclass(value):
-        lines = [f"    {field.name}: {field.type}" for field in fields(value)]
+    if inspect.isclass(value) and issubclass(value, (Record, MutableRecord)):
+        lines = [f"    {name}: {value.__annotations__[name]}" for name in value.__struct_fields__]
         return "\n".join([f"class {name}", *lines])
     function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
     prefix = "class " if inspect.isclass(value) else ""

@@ -12,7 +12,7 @@ PACKAGE = utcp_ws_mcp.__name__
 ROOT = Path(utcp_ws_mcp.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 
-BELOW_MANIFEST = {"errors", "observability.events", "observability.feed_events", "__init__"}
+BELOW_MANIFEST = {"records", "errors", "observability.events", "observability.feed_events", "__init__"}
 LEAVES = {"core.limits", "core.expressions.analysis", "core.value_size"}
 """Modules of the core that import nothing of the layers above it, so that the manifest may use them."""
 
@@ -23,11 +23,12 @@ BELOW_SERVER = BELOW_BRIDGE | {"bridge", "observability"}
 BELOW_CLI = BELOW_SERVER | {"server"}
 
 MAY_IMPORT = {
-    "errors": set(),
+    "records": set(),
+    "errors": {"records"},
     "files": set(),
     "manifest": BELOW_MANIFEST | LEAVES,
     "core": BELOW_CORE,
-    "observability": {"errors", "__init__", "manifest.secret_names", "core.codecs.message", "manifest"},
+    "observability": {"records", "errors", "__init__", "manifest.secret_names", "core.codecs.message", "manifest"},
     "client": BELOW_CLIENT,
     "bridge": BELOW_BRIDGE,
     "server": BELOW_SERVER,
@@ -46,6 +47,7 @@ MAY_IMPORT = {
 
 OWNERS = {
     "websockets": {"client.handshake", "client.websocket", "demo"},
+    "msgspec": {"records"},
     "aiohappyeyeballs": {"client.dial"},
     "minijinja": {f"core.expressions.{name}" for name in ("expression", "analysis", "syntax", "checks", "bounded")},
     "re2": {"core.expressions.patterns"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 from ..client.manifest_files import LoadedManifest
 from ..errors import Problem
@@ -13,10 +12,10 @@ from ..lint.host_limits import host_notes
 from ..lint.placeholders import Load, load_with_placeholders
 from ..manifest.source_map import SourceMap
 from ..manifest.validation import describe_field, join_path
+from ..records import Record, replace
 
 
-@dataclass(frozen=True, slots=True)
-class Examination:
+class Examination(Record):
     """What is to be said of a manifest; problems have the lines of its text.
 
     Attributes:

@@ -6,12 +6,12 @@ import os
 import re
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 from ..errors import AuthoringRefused
 from ..files import reason_of, replace_file
+from ..records import Record
 from .admission import MAX_MANIFEST_BYTES
 
 MAX_MANIFESTS: Final = 200
@@ -22,8 +22,7 @@ _FILE_MODE: Final = 0o600
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestFolder:
+class ManifestFolder(Record):
     """A folder with one file NAME.json for each manifest."""
 
     path: Path

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from ..core.network_policy import URL, classify_address, parse_ip
 from ..errors import AuthoringRefused, HostNotAllowed, VariableNotAllowed
+from ..records import MutableRecord, Record, field
 
 _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._*-]+)(?::(?P<port>[0-9]{1,5}))?\Z")
 _VARIABLE: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)@(?P<host>.+)\Z")
@@ -20,8 +20,7 @@ _LOCAL_NAME: Final = re.compile(r"[^.]+\Z|.*\.(?:local|lan|home|internal|home\.a
 """Names of machines in the own network."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostPattern:
+class HostPattern(Record):
     """`HOST` or `HOST:PORT`, where `*` in HOST stands for any characters. Without a port, every port is meant.
 
     `*` stands for names; an address must be written, or be part of the pattern as in `192.168.1.*`.
@@ -65,8 +64,7 @@ class HostPattern:
         return host if self.port is None else f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class VariableGrant:
+class VariableGrant(Record):
     """`NAME@HOST`: the variable NAME may be sent to the hosts of a pattern."""
 
     name: str
@@ -92,8 +90,7 @@ class VariableGrant:
         return f"{self.name}@{self.host}"
 
 
-@dataclass(slots=True)
-class Grants:
+class Grants(MutableRecord):
     """What is allowed now. A person may add to it while the server runs.
 
     Attributes:
@@ -103,9 +100,10 @@ class Grants:
         allow_private: Whether a host that is no IP address and no local name may have a private address.
     """
 
+    not_in_repr: ClassVar = ("environ",)
     hosts: list[HostPattern] = field(default_factory=list)
     variables: list[VariableGrant] = field(default_factory=list)
-    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environ: Mapping[str, str] = field(default_factory=dict)
     allow_private: bool = False
 
     def check_url(self, url: URL) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
 
 import anyio
@@ -24,6 +23,7 @@ from ..manifest.models.network import Network
 from ..manifest.secret_names import is_secret_name
 from ..manifest.variables import VARIABLE
 from ..observability.redaction import redact_strings
+from ..records import Record, field, replace
 
 FETCH_TIMEOUT: Final = 30.0
 """Seconds in which a document must have been fetched."""
@@ -38,17 +38,17 @@ ANY_ADDRESS: Final = Network(allow=("private", "loopback"), plaintext=True)
 """Where the user may send `import`: the address was typed."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceOptions:
+class SourceOptions(Record):
     """The options that say how a source is read.
 
     `headers` may contain `${NAME}` of `variables`; `resolver` resolves hosts, by default the operating system.
     """
 
+    not_in_repr: ClassVar = ("headers", "variables")
     format: Format | None
     preset: str | None
-    headers: Mapping[str, str] = field(repr=False)
-    variables: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
+    variables: Mapping[str, str]
     remote_references: bool
     resolver: Resolver | None = None
 
@@ -69,8 +69,7 @@ class SourceOptions:
                 yield from self.substitute(value).split()
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Record):
     """What was read.
 
     Attributes:

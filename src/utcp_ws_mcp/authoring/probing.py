@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import anyio
 
@@ -16,6 +15,7 @@ from ..core.network_policy import URL, parse_url
 from ..errors import AuthoringRefused
 from ..manifest.variables import VARIABLE
 from ..recorder.credentials import protocols_without_secrets, url_without_secrets, without_secrets
+from ..records import Record, field
 from .quoting import DATA_NOTICE, ShownConversation, shown_json, without_comment
 from .recording import Recording, endpoint_fields, open_recorded
 
@@ -39,14 +39,14 @@ _IDLE: Final = 0.4
 Redact = Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeRequest:
+class ProbeRequest(Record):
     """What a probe does. `seconds` is how long it listens after the last message; None: until it is quiet."""
 
+    not_in_repr: ClassVar = ("headers", "messages")
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
     protocols: Sequence[str] = ()
-    messages: Sequence[str | bytes] = field(default=(), repr=False)
+    messages: Sequence[str | bytes] = ()
     seconds: float | None = None
 
     def texts(self) -> Iterator[str]:
@@ -61,8 +61,7 @@ class ProbeRequest:
         return [name for text in self.texts() for name in VARIABLE.findall(text) if name]
 
 
-@dataclass(frozen=True, slots=True)
-class Probed:
+class Probed(Record):
     """The text for the agent, and the drafted manifest; None if nothing could be drafted."""
 
     text: str

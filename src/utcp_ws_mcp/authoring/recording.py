@@ -6,10 +6,9 @@ import math
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import anyio
 
@@ -30,6 +29,7 @@ from ..observability.secret_forms import is_word
 from ..observability.secret_search import SecretGroup
 from ..recorder.manifest import Draft, draft_manifest
 from ..recorder.messages import RecordedMessage
+from ..records import MutableRecord, field, replace
 
 MAX_IDLE_PERIODS: Final = 10
 """Idle periods after which the next message is sent although the endpoint is still sending."""
@@ -38,8 +38,7 @@ _ANY_NETWORK: Final = {"allow": ["private", "loopback"], "plaintext": True}
 """Where a recorded connection may lead: the caller decides on the address."""
 
 
-@dataclass(slots=True)
-class Recording:
+class Recording(MutableRecord):
     """The state of a recording: the messages, and the variables that they use.
 
     Attributes:
@@ -49,12 +48,13 @@ class Recording:
         max_bytes: Bytes of received messages that are kept.
     """
 
-    variables: Mapping[str, str] = field(repr=False)
+    not_in_repr: ClassVar = ("variables", "used_variables")
+    variables: Mapping[str, str]
     show: Observer = events.noop
     max_messages: float = math.inf
     max_bytes: float = math.inf
     messages: list[RecordedMessage] = field(default_factory=list)
-    used_variables: dict[str, str] = field(default_factory=dict, repr=False)
+    used_variables: dict[str, str] = field(default_factory=dict)
     arrived: anyio.Event = field(default_factory=anyio.Event)
     full: anyio.Event = field(default_factory=anyio.Event)
     _received_bytes: int = 0

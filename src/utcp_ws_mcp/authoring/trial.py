@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import anyio
@@ -16,6 +15,7 @@ from ..core.tools.tool import CompiledTool
 from ..errors import AuthoringRefused
 from ..manifest.invisible import escape_invisible
 from ..observability.redaction import Redactor
+from ..records import replace
 from .quoting import DATA_NOTICE, ShownConversation
 
 MAX_TRIAL_SECONDS: Final = 60.0

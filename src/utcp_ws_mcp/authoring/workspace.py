@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from ..bridge import Bridge
@@ -16,6 +16,7 @@ from ..observability.redaction import Redactor
 from ..observability.secret_forms import is_word
 from ..observability.secret_search import SecretGroup
 from ..recorder.manifest import format_json
+from ..records import MutableRecord, field
 from .admission import admit
 from .folder import ManifestFolder
 from .grants import Grants
@@ -27,8 +28,7 @@ DRAFT: Final = "draft"
 CATALOG_PREFIX: Final = "catalog:"
 
 
-@dataclass(slots=True)
-class Workspace:
+class Workspace(MutableRecord, dict=True):
     """The manifests of a folder, under the grants of the operator.
 
     Attributes:
@@ -45,9 +45,10 @@ class Workspace:
     draft: dict[str, Any] | None = None
     refused: dict[str, str] = field(default_factory=dict)
     _bridge: Bridge | None = None
-    _resolver: CheckedResolver = field(init=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def resolver(self) -> CheckedResolver:
+        """Return the resolver that every connection has to use: it refuses hosts that are not allowed."""
         lookup = EndpointResolver()
 
         async def resolve(host: str, port: int) -> list[str]:
@@ -55,12 +56,7 @@ class Workspace:
             self.grants.check_addresses(host, addresses)
             return addresses
 
-        self._resolver = CheckedResolver(resolve, self.grants.check_url)
-
-    @property
-    def resolver(self) -> CheckedResolver:
-        """Return the resolver that every connection has to use: it refuses hosts that are not allowed."""
-        return self._resolver
+        return CheckedResolver(resolve, self.grants.check_url)
 
     def redact(self, text: str) -> str:
         """Return a text without the values of variables and the tokens of logins."""

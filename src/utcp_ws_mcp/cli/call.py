@@ -7,7 +7,6 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,14 +21,14 @@ from ..errors import BridgeError, MissingVariable
 from ..observability import events
 from ..observability.logging import Trace
 from ..observability.redaction import Redactor
+from ..records import Record
 from .argument_names import check_argument_names
 from .exit_codes import ExitCode
 from .options import env_file_option, load_manifests, run, split_manifests
 from .terminal import echo, hide_secrets, write_result
 
 
-@dataclass(frozen=True, slots=True)
-class CallOptions:
+class CallOptions(Record):
     """The options of `call`: `pairs` are KEY=VALUE or KEY:=JSON, `input_json` is all arguments as one JSON object."""
 
     tool: str

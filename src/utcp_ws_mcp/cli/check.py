@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +17,13 @@ from ..errors import InvalidManifest
 from ..manifest.caller_variables import ANY_CALLER
 from ..manifest.variables import CallerValues
 from ..observability.redaction import Redactor
+from ..records import Record
 from .exit_codes import ExitCode
 from .options import env_file_option, manifests_argument, run
 from .terminal import echo, hide_secrets
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Record):
     """The result of a check: the valid manifests, and whether there were errors or warnings."""
 
     loaded: Sequence[LoadedManifest]

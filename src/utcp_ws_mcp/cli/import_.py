@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from ..importers.run import Imported, import_document
 from ..manifest.presets import preset_names
 from ..observability.redaction import Redactor, redact_strings
 from ..recorder.manifest import format_json
+from ..records import Record
 from .check import check_manifests
 from .exit_codes import ExitCode
 from .options import combine, env_file_option, read_variables, run
@@ -73,8 +73,7 @@ _asking = combine(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Record):
     """Where the manifest goes, and what is done afterwards."""
 
     file: Path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..hosts.hosts import supported_hosts
 from ..hosts.installation import NAME_RULE, SERVER_NAME, Installation, Place, plan_author, plan_server
 from ..hosts.plan import plan_uninstall
 from ..hosts.trial_start import compile_byte_code
+from ..records import Record
 from .author import grant_options, grant_words
 from .check import check_manifests
 from .exit_codes import ExitCode
@@ -91,8 +91,7 @@ def _make_options(host: str, options: dict[str, Any]) -> InstallOptions:
     return InstallOptions(host, **options)
 
 
-@dataclass(frozen=True, slots=True)
-class InstallOptions:
+class InstallOptions(Record):
     """The options of `install` and `uninstall`. `config` is the host's file, if it is not in its usual place."""
 
     host: str

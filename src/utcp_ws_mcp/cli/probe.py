@@ -6,8 +6,8 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 import anyio
 
@@ -28,6 +28,7 @@ from ..manifest.entries import ManifestEntry
 from ..observability import events
 from ..observability.logging import Trace
 from ..observability.redaction import Redactor
+from ..records import MutableRecord, Record, field, replace
 from .check import CheckResult
 from .exit_codes import ExitCode
 from .terminal import echo, hide_secrets, with_name
@@ -43,20 +44,20 @@ DISCOVERY_TIMEOUT = 15.0
 """Seconds that an endpoint has to return its manual."""
 
 
-@dataclass(slots=True)
-class EndpointProbe:
+class EndpointProbe(MutableRecord, dict=True):
     """The result for one endpoint; `unsolicited` are the messages that belong to no request."""
 
     entry: ManifestEntry
     tools: Sequence[CompiledTool]
     redact: Redactor
-    trace: Trace = field(init=False)
     unsolicited: list[str | bytes] = field(default_factory=list)
     failed: bool = False
     has_warnings: bool = False
 
-    def __post_init__(self) -> None:
-        self.trace = Trace(self.redact, sys.stdout, self.redact.guard)
+    @cached_property
+    def trace(self) -> Trace:
+        """Return the trace that shows the events of this endpoint."""
+        return Trace(self.redact, sys.stdout, self.redact.guard)
 
     def observe(self, event: events.Event) -> None:
         """Show an event, and collect unsolicited messages."""
@@ -87,8 +88,7 @@ async def probe_endpoints(checked: CheckResult, strict: bool, duration: float) -
     return code or (ExitCode.FAILURE if any(probe.failed for probe in probes) else ExitCode.SUCCESS)
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionReport:
+class ConnectionReport(Record):
     """What an attempt to connect and log in came to, in words."""
 
     text: str

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +22,7 @@ from ..errors import BridgeError, ManifestError, MissingVariable
 from ..observability.logging import Trace
 from ..recorder.manifest import Draft, format_json
 from ..recorder.messages import unescape
+from ..records import Record
 from .exit_codes import ExitCode
 from .options import env_file_option, read_variables, run
 from .terminal import echo
@@ -33,8 +33,7 @@ NO_MESSAGES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RecordOptions:
+class RecordOptions(Record):
     """The options of `record`. `idle` is in seconds."""
 
     url: str

@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,14 @@ from ..errors import BridgeError, MissingVariable
 from ..observability import events
 from ..observability.logging import Trace
 from ..observability.redaction import Redactor
+from ..records import Record
 from .call import parse_arguments
 from .exit_codes import ExitCode
 from .options import env_file_option, load_manifests, run, split_manifests
 from .terminal import echo, hide_secrets
 
 
-@dataclass(frozen=True, slots=True)
-class WatchOptions:
+class WatchOptions(Record):
     """The options of `watch`: `count` and `duration` (seconds) end it, None for never."""
 
     feed: str

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 from ..core.tools.catalog import pin_settings
 from ..errors import ApprovalRefused, PinStoreError, Problem
 from ..manifest.entries import ManifestEntry, ResolvedTool
 from ..manifest.models.base import Json
 from ..manifest.pinning import check_pins
+from ..records import Record
 from .pin_store import ManualPins, PinStore
 
 DIGEST_LENGTH: Final = 32
@@ -20,17 +20,16 @@ UNPINNED_RANK: Final = 1 << 31
 """The rank of a tool whose approval is not stored: it never changes the name of another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class WithheldTool:
+class WithheldTool(Record):
     """A tool that is not offered: why, the digest that approves it, and its definition as the endpoint announced it."""
 
+    not_in_repr: ClassVar = ("definition",)
     reason: str
     digest: str
-    definition: Json = field(repr=False)
+    definition: Json
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovedTools:
+class ApprovedTools(Record):
     """The tools of a manual that may be offered, each with its rank (`host_names`), and the warnings about the rest."""
 
     tools: Sequence[tuple[ResolvedTool, int]]

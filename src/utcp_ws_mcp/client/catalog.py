@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from ..manifest.models.catalog import CatalogInfo
 from ..manifest.validation import closest_match
 from ..manifest.variable_forms import expand_defaults
 from ..manifest.variables import find_optional, find_variables
+from ..records import Record
 
 PREFIX: Final = "catalog:"
 """Before the name of an entry, it says that no file is meant."""
@@ -29,8 +29,7 @@ _OTHER_SUFFIXES: Final = frozenset({"yaml", "yml", "toml", "txt", "bak"})
 _PACKAGE: Final = Path(__file__).parents[1]
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogEntry:
+class CatalogEntry(Record):
     """A manifest of the catalogue.
 
     Attributes:

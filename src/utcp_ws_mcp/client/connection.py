@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import anyio
@@ -21,6 +20,7 @@ from ..core.expressions.scope import Scope
 from ..errors import end_sentence, quote_endpoint
 from ..observability import events
 from ..observability.events import Observer
+from ..records import replace
 from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets, refuses_pings
 from .heartbeat import HeartbeatTask
 from .http_steps import HttpStepRunner

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from ..errors import ConnectError, HandshakeRejected, InvalidTemplate, end_sente
 from ..manifest.models.auth import OAuth2Auth
 from ..observability import events
 from ..observability.events import Observer
+from ..records import replace
 from .connection import Connection
 from .dial import Resolver, open_socket, open_through_proxy, resolve
 from .handshake import open_websocket

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import ClassVar
 
 from ..errors import InvalidManifest, Problem
+from ..records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class DotenvFile:
+class DotenvFile(Record):
     """The variables of a dotenv file, which are secrets, and a warning for each line that is none."""
 
-    variables: Mapping[str, str] = field(repr=False)
+    not_in_repr: ClassVar = ("variables",)
+    variables: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 
 

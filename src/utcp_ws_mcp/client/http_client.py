@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import anyio
 
@@ -21,6 +20,7 @@ from .. import USER_AGENT
 from ..core.network_policy import URL, check_plain_http
 from ..errors import ConnectError
 from ..manifest.models.network import Network
+from ..records import Record, field
 from .dial import Resolver, resolve
 from .tls import tls_reason
 
@@ -28,40 +28,39 @@ MAX_BODY_BYTES: Final = 1 << 16
 """Bytes of a response that are read, unless the request says otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(Record):
     """An HTTP request with a form or other bytes as its body.
 
     `repr` leaves out what may hold secrets.
     """
 
+    not_in_repr: ClassVar = ("headers", "form", "body")
     method: str
     url: URL
-    headers: Mapping[str, str] = field(repr=False)
-    form: Mapping[str, str] = field(repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str]
+    form: Mapping[str, str]
+    body: bytes | None = None
     max_response_bytes: int = MAX_BODY_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class TlsSettings:
+class TlsSettings(Record):
     """The TLS settings of an endpoint, and the name that its certificate has, where that is another than the URL's."""
 
     context: ssl.SSLContext
     server_name: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
+class HttpResponse(Record):
     """An HTTP response: `headers` by their names in lower case, `cookies` as it sets them.
 
     `repr` leaves out what may hold secrets.
     """
 
+    not_in_repr: ClassVar = ("body", "headers", "cookies")
     status: int
-    body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict)
 
 
 async def send_request(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ..core.backoff import parse_retry_after
@@ -25,6 +24,7 @@ from ..manifest.models.network import Network
 from ..manifest.secret_names import secrets_in
 from ..observability import events
 from ..observability.events import Observer
+from ..records import Record
 from .dial import Resolver
 from .http_client import HttpRequest, HttpResponse, TlsSettings, send_request
 
@@ -158,8 +158,7 @@ class HttpStepRunner:
         self._on_tokens(credentials)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Record):
     """Where a response came from, for errors: the address, the step, its codes, and the owner of its values."""
 
     address: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
+from typing import ClassVar
 
 from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
 from ..core.tools.catalog import compile_entry
@@ -17,14 +17,14 @@ from ..manifest.loader import inline_variables, load_document, variable_files
 from ..manifest.models.base import Json
 from ..manifest.validation import join_path
 from ..manifest.variables import CallerValues, VariableResolver
+from ..records import Record, replace
 from .dotenv_files import error_reason, read_dotenv
 
 MAX_MANIFEST_BYTES = 16 << 20
 """The maximum size of a manifest in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedManifest:
+class ParsedManifest(Record):
     """A manifest before its variables are bound: what `load_parsed` takes."""
 
     text: str
@@ -34,8 +34,7 @@ class ParsedManifest:
     folder: Path
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedManifest:
+class LoadedManifest(Record):
     """A valid manifest.
 
     Attributes:
@@ -45,10 +44,11 @@ class LoadedManifest:
         parsed: What it is loaded from for each caller; None if no variable comes from callers.
     """
 
+    not_in_repr: ClassVar = ("parsed",)
     manifest: Manifest
     tools: Mapping[str, Sequence[CompiledTool]]
     files: tuple[Path, ...] = ()
-    parsed: ParsedManifest | None = field(default=None, repr=False)
+    parsed: ParsedManifest | None = None
 
     def for_caller(self, name: str, values: Mapping[str, str]) -> LoadedManifest:
         """Return one call template with the values of a caller, and everything else as it was when it was loaded.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import anyio
 
@@ -16,6 +15,7 @@ from ..manifest.manual_outline import outline_manual
 from ..manifest.models.base import Json
 from ..manifest.remote_manual import read_manual_in_steps, skipped_tool_warning
 from ..manifest.steps import Steps
+from ..records import MutableRecord, replace
 from .approvals import Approvals, ApprovedTools, WithheldTool
 from .pin_store import PinStore
 
@@ -54,18 +54,18 @@ class SlicedWork:
             return result
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(MutableRecord):
     """A manual that was read for an entry, and what was compiled of it for the tools that may be offered."""
 
-    entry: ManifestEntry = field(repr=False)
+    not_in_repr: ClassVar = ("entry", "tools", "warnings", "definitions", "compiled", "skipped")
+    entry: ManifestEntry
     digest: str
-    tools: Sequence[ResolvedTool] = field(repr=False)
-    warnings: Sequence[str] = field(repr=False)
-    definitions: Mapping[str, Json] = field(repr=False)
+    tools: Sequence[ResolvedTool]
+    warnings: Sequence[str]
+    definitions: Mapping[str, Json]
     offered: frozenset[str] = frozenset()
-    compiled: Sequence[CompiledTool] = field(default=(), repr=False)
-    skipped: Sequence[str] = field(default=(), repr=False)
+    compiled: Sequence[CompiledTool] = ()
+    skipped: Sequence[str] = ()
 
 
 class ManualReader:

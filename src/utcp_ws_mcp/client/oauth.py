@@ -11,10 +11,9 @@ import json
 import math
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 from urllib.parse import quote_plus
 
 import anyio
@@ -24,6 +23,7 @@ from ..core.network_policy import URL, parse_http_url
 from ..errors import BridgeError, RetryAfter, TokenRequestError
 from ..manifest.models.auth import OAuth2Auth
 from ..manifest.models.network import Network
+from ..records import MutableRecord, Record
 from .dial import Resolver
 from .http_client import HttpRequest, HttpResponse, send_request
 
@@ -39,19 +39,19 @@ _KNOWN_ERROR_CODES: Final = frozenset(
 """Error codes that are shown (RFC 6749 §5.2, RFC 8707 §2); any other text of the server may repeat the secret."""
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedToken:
+class IssuedToken(Record):
     """A token, and the seconds after which it is refreshed."""
 
-    token: str = field(repr=False)
+    not_in_repr: ClassVar = ("token",)
+    token: str
     seconds: float
 
 
-@dataclass(slots=True)
-class _CachedToken:
+class _CachedToken(MutableRecord):
     """A token, and the time of the clock from which it is refreshed."""
 
-    token: str = field(repr=False)
+    not_in_repr: ClassVar = ("token",)
+    token: str
     refresh_at: float
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -17,6 +16,7 @@ from anyio import to_thread
 
 from ..errors import PinStoreError
 from ..files import reason_of
+from ..records import MutableRecord, Record, field
 from .state_files import UnreadableFile, read_state_file, replace_state_file, state_folder
 
 MAX_BYTES: Final = 16 << 20
@@ -28,16 +28,14 @@ FIRST_NUMBER: Final = 1
 """The number of approvals in files of the first format, which had none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
+class Approval(Record):
     """The approved definition of a tool: its digest, and a number that grows with each approval in the store."""
 
     digest: str
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class ManualPins:
+class ManualPins(Record):
     """The approved tools of a manual at an origin, by name.
 
     `trusts_first_use` is False if the store was damaged. `damage` is why it cannot be read now.
@@ -139,8 +137,7 @@ class PinStore:
         return _Document({}) if text is None else _Document.parse(text)
 
 
-@dataclass(slots=True)
-class _Document:
+class _Document(MutableRecord):
     """The content of the file: the approvals by manual and origin, then by tool."""
 
     manuals: dict[str, dict[str, Approval]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.tools.mcp_names import host_names, may_belong
@@ -12,6 +11,7 @@ from ..errors import ApprovalRefused, BridgeError, Problem, UnknownTool
 from ..manifest.entries import DisabledEntry, ManifestEntry
 from ..manifest.sanitize import ascii_tool_name
 from ..manifest.validation import closest_match
+from ..records import Record
 from .manifest_files import LoadedManifest, check_unique_names
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ MAX_WARNINGS: Final = 20
 """Warnings about one manual that are reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class SavedManual:
+class SavedManual(Record):
     """What saving a manual did.
 
     Attributes:

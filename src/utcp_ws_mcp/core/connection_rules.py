@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from ..errors import InvalidTemplate
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.models.connection import AutoReply, Heartbeat, Step
 from ..manifest.models.framing import Framing, ProtobufSettings
 from ..manifest.variables import MESSAGE_KEYS, find_variables
+from ..records import Record, field, replace
 from .captures import Captures, compile_captures
 from .diagnostics import Diagnostics
 from .exchange.reply_rules import AutoReplies, compile_auto_replies
@@ -32,8 +32,7 @@ _RULE_FIELDS: Final = {
 """The fields of a call template that this module compiles."""
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledLoginStep:
+class CompiledLoginStep(Record):
     """A compiled step of `on_connect`: `send` or `expect`. `timeout` in seconds.
 
     `optional` holds the names of captured values that may be missing.
@@ -50,16 +49,14 @@ class CompiledLoginStep:
     allocates_request_id: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledDisconnectMessage:
+class CompiledDisconnectMessage(Record):
     """A compiled message of `on_disconnect`."""
 
     send: Node
     when: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledHeartbeat:
+class CompiledHeartbeat(Record):
     """A compiled heartbeat; `every` is an expression that gives seconds."""
 
     every: Expression
@@ -68,14 +65,14 @@ class CompiledHeartbeat:
     timeout: float
 
 
-@dataclass(frozen=True, eq=False)
-class ConnectionRules:
+class ConnectionRules(Record, eq=False):
     """The compiled rules of a connection. Two are equal if they are written equally, with the same variables.
 
     `login` is what is written in `before_connect` and `on_connect`, `login_arguments` are the arguments in it, and
     `unset_variables` the optional variables in it that have no value.
     """
 
+    not_in_repr: ClassVar = ("variables",)
     fingerprint: str
     before_connect: tuple[CompiledHttpStep, ...] = ()
     on_connect: tuple[CompiledLoginStep | CompiledHttpStep, ...] = ()
@@ -94,7 +91,7 @@ class ConnectionRules:
     login: str = ""
     login_arguments: frozenset[str] = frozenset()
     unset_variables: tuple[str, ...] = ()
-    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ConnectionRules):

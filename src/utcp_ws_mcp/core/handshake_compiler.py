@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import PurePath
+from typing import ClassVar
 
 from ..errors import InvalidTemplate
 from ..manifest.models.auth import OAuth2Auth
 from ..manifest.models.call_template import CallTemplate
+from ..records import Record, replace
 from .connection_rules import ConnectionRules
 from .diagnostics import Diagnostics
 from .expressions.scope import URL_NAMES
@@ -20,8 +21,7 @@ from .templates.nodes import ExpressionValue
 from .url_template import Parts, UrlTemplate, check_no_placeholders, compile_url, session_values_from_arguments
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(Record):
     """Where each field of a call template came from.
 
     Args:
@@ -29,7 +29,8 @@ class Provenance:
         remote: The names of the fields that came over the network.
     """
 
-    values: Mapping[str, str] = field(repr=False)
+    not_in_repr: ClassVar = ("values",)
+    values: Mapping[str, str]
     remote: frozenset[str] = frozenset()
 
     def is_local(self, key: str) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePath
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from ..manifest.models.auth import credentials_for
 from ..manifest.models.call_template import CONNECTION_SETTINGS, CallTemplate
+from ..records import Record
 from .codecs.message import encode_json
 from .connection_rules import ConnectionRules
 from .expressions.analysis import ALL_MEMBERS
@@ -22,8 +22,7 @@ from .templates.nodes import ExpressionValue, Placeholder, render_text, to_text
 from .url_template import Parts, UrlTemplate
 
 
-@dataclass(frozen=True)
-class ConnectionKey:
+class ConnectionKey(Record, dict=True):
     """What requests must agree on to share a connection, and nothing else.
 
     Args:
@@ -38,18 +37,17 @@ class ConnectionKey:
         login_arguments: The arguments that the login depends on, as JSON text.
     """
 
-    # Not slots=True: cached_property needs the instance's __dict__.
-
+    not_in_repr: ClassVar = ("headers", "rules", "arguments", "settings", "login_arguments")
     manual: str
     url: URL | None
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    headers: tuple[tuple[str, str], ...]
     subprotocols: tuple[str, ...]
-    rules: ConnectionRules = field(repr=False)
+    rules: ConnectionRules
     # Text, not values: arguments can be unhashable, and 1, 1.0 and True, which are equal in Python, differ for an API.
-    arguments: str = field(repr=False)
-    settings: tuple[object, ...] = field(repr=False)
+    arguments: str
+    settings: tuple[object, ...]
     folder: PurePath
-    login_arguments: str = field(repr=False, default="")
+    login_arguments: str = ""
 
     @cached_property
     def endpoint(self) -> tuple[object, ...]:
@@ -70,20 +68,20 @@ class ConnectionKey:
         return hash((self.manual, self.url, self.headers, self.subprotocols, self.rules, self.arguments))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HandshakeRequest:
+class HandshakeRequest(Record, eq=False):
     """A rendered opening handshake: all that opening a connection needs. Equal to those with the same key.
 
     Where the URL, a header or a subprotocol needs what only `before_connect` brings, `deferred` is the template that is
     rendered then, and `url` is None until it is.
     """
 
+    not_in_repr: ClassVar = ("headers", "template", "deferred")
     key: ConnectionKey
     url: URL | None
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    headers: tuple[tuple[str, str], ...]
     subprotocols: tuple[str, ...]
-    template: CallTemplate = field(repr=False)
-    deferred: HandshakeTemplate | None = field(default=None, repr=False)
+    template: CallTemplate
+    deferred: HandshakeTemplate | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HandshakeRequest) and self.key == other.key
@@ -144,17 +142,17 @@ class HandshakeRequest:
         return (*self.headers, *credentials)  # the others were checked when they were rendered
 
 
-@dataclass(frozen=True, slots=True)
-class HandshakeTemplate:
+class HandshakeTemplate(Record):
     """The compiled `url`, `headers` and `protocol` of a call template. `constant` is set where no call changes them."""
 
+    not_in_repr: ClassVar = ("url", "headers", "subprotocols")
     manual: str
     template: CallTemplate
     folder: PurePath
     connection_rules: ConnectionRules
-    url: UrlTemplate = field(repr=False)
-    headers: tuple[tuple[str, Parts], ...] = field(repr=False)
-    subprotocols: tuple[Parts, ...] = field(repr=False)
+    url: UrlTemplate
+    headers: tuple[tuple[str, Parts], ...]
+    subprotocols: tuple[Parts, ...]
     constant: HandshakeRequest | None = None
 
     @property

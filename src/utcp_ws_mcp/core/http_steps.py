@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import ClassVar, Final
 
 from ..errors import ForbiddenURL
 from ..manifest.models.auth import OAuth2Auth
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.models.connection import HttpStep, Step
 from ..manifest.models.network import Network
+from ..records import Record, replace
 from .captures import Captures, compile_captures, optional_values
 from .diagnostics import Diagnostics
 from .expressions.expression import Expression, compile_expression
@@ -30,8 +30,7 @@ Server = tuple[str, int]
 """A host and its port."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepCodes:
+class StepCodes(Record):
     """The codes of a failed step, and of a captured value that is missing."""
 
     failed: str
@@ -41,8 +40,7 @@ class StepCodes:
 STEP_CODES: Final = StepCodes("http-step-failed", "capture-found-nothing")
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledHttpStep:
+class CompiledHttpStep(Record):
     """A compiled step that sends an HTTP request. `timeout` in seconds.
 
     Args:
@@ -52,11 +50,12 @@ class CompiledHttpStep:
         optional: The names of captured values that may be missing.
     """
 
+    not_in_repr: ClassVar = ("headers", "json", "form")
     method: str
     url: UrlTemplate
-    headers: tuple[tuple[str, tuple[str | Placeholder, ...]], ...] = field(repr=False)
-    json: Node | None = field(repr=False)
-    form: Node | None = field(repr=False)
+    headers: tuple[tuple[str, tuple[str | Placeholder, ...]], ...]
+    json: Node | None
+    form: Node | None
     when: Expression | None
     captures: Captures
     optional: frozenset[str]

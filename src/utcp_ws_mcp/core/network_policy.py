@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final, Literal
 
 from ..errors import ForbiddenAddress, ForbiddenURL, InvalidTemplate
 from ..manifest.models.network import Network
+from ..records import Record
 from .limits import MAX_URL_LENGTH
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -27,8 +27,7 @@ _FORBIDDEN_CHARACTERS = re.compile(r"[^\x21-\x7e]|[\\\"<>^`{|}]")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class URL:
+class URL(Record):
     """A URL, parsed once: the client connects to this, not to the text. `host` is lower case and without brackets."""
 
     scheme: str

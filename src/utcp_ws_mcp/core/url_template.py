@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from ..errors import ForbiddenURL, InvalidTemplate
 from ..manifest.models.call_template import CallTemplate
+from ..records import Record
 from .expressions.analysis import ALL_MEMBERS, find_members, uses_name
 from .expressions.expression import compile_expression
 from .expressions.paths import parse_path
@@ -38,13 +38,11 @@ _BEHIND_HOST: Final = re.compile(r"[a-z]+://[^/?#]+[/?#]")
 _URLENCODE: Final = re.compile(r"\s*\|\s*urlencode\s*\Z")
 
 
-@dataclass(frozen=True)
-class UrlTemplate:
+class UrlTemplate(Record, dict=True):
     """A compiled URL: its parts, and the indexes of the placeholders whose text is filled in as it is."""
 
-    # Not slots=True: cached_property needs the instance's __dict__.
-
-    parts: Parts = field(default=(), repr=False)
+    not_in_repr: ClassVar = ("parts",)
+    parts: Parts = ()
     verbatim: frozenset[int] = frozenset()
 
     @property

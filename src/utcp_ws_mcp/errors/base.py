@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Final
+
+from ..records import Record
 
 
 class Outcome(Enum):
@@ -32,8 +33,7 @@ Position = tuple[int, int]
 """Line and column in a file, from 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Record):
     """One problem of a document: its JSON path (empty for the whole document) and a message that says what to write.
 
     `position` is the line and column in the file, if known; `code` is one of `errors.codes`.
@@ -42,7 +42,7 @@ class Problem:
     path: str
     message: str
     position: Position | None = None
-    code: str = field(default="invalid-value", kw_only=True)
+    code: str = "invalid-value"
 
     def __str__(self) -> str:
         place = f"{self.path}: " if self.path else ""
@@ -74,8 +74,7 @@ def sentence(text: str) -> str:
     return end_sentence(text[:1].upper() + text[1:])
 
 
-@dataclass(frozen=True, slots=True)
-class RetryAfter:
+class RetryAfter(Record):
     """When a server asks to come back: in how many seconds, and the time of that (UTC)."""
 
     seconds: float

@@ -6,10 +6,10 @@ import difflib
 import shlex
 import subprocess  # the host's own command is the one way to change Claude Code
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from ..errors import InstallError, end_sentence
+from ..records import Record
 from .config_file import ConfigFile, replace_config_file
 
 COMMAND_TIMEOUT: Final = 60
@@ -33,13 +33,13 @@ class Change(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class FileChange:
+class FileChange(Record):
     """A new text for a file. `secrets` are values of the text that the diff hides."""
 
+    not_in_repr: ClassVar = ("secrets",)
     file: ConfigFile
     new_text: str
-    secrets: Iterable[str] = field(default=(), repr=False)
+    secrets: Iterable[str] = ()
 
     @property
     def diff(self) -> str:
@@ -61,8 +61,7 @@ class FileChange:
         return text.splitlines()
 
 
-@dataclass(frozen=True, slots=True)
-class CommandChange:
+class CommandChange(Record):
     """Commands of the host itself, for a file that the host writes while it runs."""
 
     commands: Sequence[Sequence[str]]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ..errors import InstallError
 from ..files import NEW_FILE_MODE, reason_of, replace_file
+from ..records import Record
 
 MAX_BYTES: Final = 16 << 20
 """The maximum size of a configuration file in bytes."""
@@ -16,8 +16,7 @@ MAX_BYTES: Final = 16 << 20
 BACKUP_SUFFIX: Final = ".before-utcp-ws-mcp"
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFile:
+class ConfigFile(Record):
     """A configuration file: its path with all links resolved, and its content, None if it does not exist yet."""
 
     path: Path

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from ..records import Record, field
 from . import jsonc, toml_config, yaml_config
 
 
@@ -37,8 +37,7 @@ FORMATS: Final[Mapping[str, ConfigFormat]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class HostApp:
+class HostApp(Record):
     """An MCP host application.
 
     Attributes:

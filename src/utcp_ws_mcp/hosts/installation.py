@@ -7,13 +7,13 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ..client.catalog import find_manifest, portable_word
 from ..client.manifest_files import LoadedManifest, load_manifest
 from ..core.tools.mcp_names import has_server_name
+from ..records import Record
 from .change import Change
 from .hosts import supported_hosts
 from .plan import Target, plan_install
@@ -35,8 +35,7 @@ INHERITED_ENV_WINDOWS: Final = ("APPDATA", "LOCALAPPDATA", "USERPROFILE", "USERN
 """Variables that hosts pass to every server; the MCP SDK calls them DEFAULT_INHERITED_ENV_VARS."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Record):
     """Where a server is installed.
 
     Attributes:
@@ -67,8 +66,7 @@ class Place:
         return Target(host, self.config or host.config_path(sys.platform, os.environ, Path.cwd()))
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
+class Installation(Record):
     """An installation that can be shown before it is applied.
 
     Attributes:

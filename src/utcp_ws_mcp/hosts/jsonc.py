@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..errors import InstallError
+from ..records import Record, field
 
 _WHITESPACE_AND_COMMENTS: Final = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _SCALAR: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|[^\s{}\[\],:"/]+')
@@ -20,8 +20,7 @@ _REST_OF_LINE: Final = re.compile(r"[ \t]*(?://[^\r\n]*|/\*[^\n]*?\*/[ \t]*(?=\r
 _INDENT: Final = re.compile(r'^([ \t]+)["}]', re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class JsonNode:
+class JsonNode(Record):
     """A value of a text at `text[start:end]`. An object has members, each with the position where its key begins."""
 
     value: Any

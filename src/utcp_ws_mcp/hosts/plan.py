@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ..errors import InstallError
+from ..records import Record
 from .change import Change, CommandChange, FileChange
 from .config_file import ConfigFile, read_config_file
 from .hosts import HostApp
@@ -16,8 +16,7 @@ from .hosts import HostApp
 _OUR_COMMAND: Final = re.compile(r"utcp[-_]ws[-_]mcp")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Record):
     """A host and its file. If `command` is set (Claude Code), the host changes the file itself."""
 
     host: HostApp

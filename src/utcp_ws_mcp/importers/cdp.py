@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from ..errors import ImportFailed
+from ..records import MutableRecord, field
 from .failures import Inexpressible
 from .model import Description, Document, Event, Format, ImportOptions, Operation, Skipped, Status
 from .naming import hints, is_reading, summarize, tool_name
@@ -67,24 +68,26 @@ def import_cdp(document: Mapping[str, Any], options: ImportOptions, source: str)
     )
 
 
-@dataclass(slots=True)
-class _Importer:
+class _Importer(MutableRecord, dict=True):
     domains: Sequence[Mapping[str, Any]]
     options: ImportOptions
     names: set[str] = field(default_factory=set)
     skipped: list[Skipped] = field(default_factory=list)
-    known: frozenset[str] = field(init=False)
-    schemas: Schemas = field(init=False)
 
-    def __post_init__(self) -> None:
-        listed = {
+    @cached_property
+    def types(self) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
+        """Return the domain and the definition of each type, by its full name."""
+        return {
             f"{domain['domain']}.{each.get('id')}": (domain["domain"], each)
             for domain in self.domains
             for each in objects(domain.get("types"))
         }
-        self.known = frozenset(listed)
-        types = {name: self._schema(each, domain) for name, (domain, each) in listed.items()}
-        self.schemas = Schemas(References({"types": types}))
+
+    @cached_property
+    def schemas(self) -> Schemas:
+        """Return the schemas of all types."""
+        types = {name: self._schema(each, domain) for name, (domain, each) in self.types.items()}
+        return Schemas(References({"types": types}))
 
     @property
     def is_single_target(self) -> bool:
@@ -136,7 +139,7 @@ class _Importer:
         schema: Document = {}
         if isinstance(each.get("$ref"), str):
             name = each["$ref"] if "." in each["$ref"] else f"{domain}.{each['$ref']}"
-            schema = {"$ref": f"#/types/{name}"} if name in self.known else {"description": name}
+            schema = {"$ref": f"#/types/{name}"} if name in self.types else {"description": name}
         elif each.get("type") not in (None, "any", "binary"):
             schema = {"type": each["type"]}
         elif each.get("type") == "binary":

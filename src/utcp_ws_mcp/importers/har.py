@@ -10,7 +10,6 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ..core.codecs.message import decode
@@ -19,6 +18,7 @@ from ..errors import BridgeError, ImportFailed
 from ..manifest.secret_names import is_secret_name
 from ..recorder.manifest import draft_manifest
 from ..recorder.messages import RecordedMessage
+from ..records import Record
 from .model import Description, Document, Format, ImportOptions, Operation, Skipped
 from .naming import is_reading
 from .shapes import mapping, objects
@@ -79,8 +79,7 @@ def import_har(document: Mapping[str, Any], options: ImportOptions, source: str)
     )
 
 
-@dataclass(frozen=True, slots=True)
-class HarConversation:
+class HarConversation(Record):
     """What a HAR file has of one endpoint, with variables in place of its secrets.
 
     Attributes:

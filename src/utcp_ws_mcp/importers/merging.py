@@ -10,17 +10,16 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..records import MutableRecord, field
 from .model import Document
 
 _LISTS: Final = ("tools", "feeds")
 _MARK: Final = re.compile(r"imported as ([0-9a-f]{12})")
 
 
-@dataclass(slots=True)
-class Difference:
+class Difference(MutableRecord):
     """What a second import changes: names of tools and feeds, and of fields of the endpoint."""
 
     added: list[str] = field(default_factory=list)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
+
+from ..records import Record, field
 
 Document = dict[str, Any]
 
@@ -47,8 +48,7 @@ class Status(StrEnum):
     EXPERIMENTAL = "experimental"
 
 
-@dataclass(frozen=True, slots=True)
-class ImportOptions:
+class ImportOptions(Record):
     """The options of `import` that decide what comes out.
 
     Attributes:
@@ -78,8 +78,7 @@ class ImportOptions:
     preset: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Record):
     """One kind of event. All events of a feed are read together.
 
     Attributes:
@@ -95,8 +94,7 @@ class Event:
     fields: Document = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Record):
     """One operation of a description: a tool, a feed of its own, or an event of a feed.
 
     Attributes:
@@ -129,16 +127,14 @@ class Operation:
         return tuple(self.sources) or (self.name,)
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(Record):
     """An operation that cannot be expressed or is no use, and why."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(Record):
     """A description that was read.
 
     Attributes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from ..records import Record
 from .model import TITLES, Description
 from .selection import ONLY_IF_ASKED, Selection
 
@@ -25,8 +25,7 @@ def report_lines(description: Description, selection: Selection) -> list[str]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Record):
     """How many operations of the document were imported, left out for each reason, and skipped.
 
     An operation with several messages counts once, as imported if one of them is.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import ImportFailed
+from ..records import Record, replace
 from .assembly import assemble
 from .detection import detect
 from .failures import Inexpressible
@@ -20,8 +20,7 @@ COMMENT_LINES = 12
 """Lines of the report that the comment of the manifest has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(Record):
     """What an import gives: the manifest, the report, and what they were made of."""
 
     manifest: Document

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
+from ..records import Record
 from .model import ImportOptions, Operation, Status
 
 MAX_DEFAULT_TOOLS: Final = 60
@@ -19,16 +19,14 @@ Rule = Callable[[Operation], str | None]
 """Returns why an operation is left out, or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(Record):
     """An operation that could be imported, and why it is not."""
 
     operation: Operation
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Record):
     """The operations that are imported, and those that are not; `by_default`: also because there are so many."""
 
     kept: Sequence[Operation]

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ..core.network_policy import parse_url
 from ..errors import BridgeError, ImportFailed
 from ..recorder.manifest import network_fields
+from ..records import Record
 from .model import Document
 
 _VARIABLE: Final = re.compile(r"\{([^{}]+)\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Record):
     """A server of a description: its URL, with variables filled in where they have a default."""
 
     url: str

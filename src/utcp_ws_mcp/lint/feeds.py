@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ..core.exchange.reply_rules import Concurrency
@@ -24,6 +23,7 @@ from ..manifest.inheritance import apply_preset
 from ..manifest.models.feed import Feed
 from ..manifest.validation import join_path
 from ..manifest.variables import MESSAGE_KEYS
+from ..records import Record
 from .input_schemas import arguments_outside_properties, check_inputs
 from .values import find_captures, suggestion
 
@@ -34,8 +34,7 @@ _UNKNOWN_VALUES: Final = frozenset({"reply", "request", "let", "vars"})
 """Names whose values say what belongs to the subscription; they are known only while it runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class _FeedPlace:
+class _FeedPlace(Record):
     """A feed of an entry, its compiled `match`, and its JSON path."""
 
     feed: Feed

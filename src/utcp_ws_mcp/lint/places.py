@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from ..errors import Problem
@@ -12,6 +11,7 @@ from ..manifest.entries import ManifestEntry
 from ..manifest.inheritance import CALL_TEMPLATE_KEYS, apply_preset
 from ..manifest.models.base import Json
 from ..manifest.validation import join_path
+from ..records import replace
 
 _STEP = re.compile(r"[^.\[\]]+")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import ClassVar
 
 from ..errors import MissingVariable
+from ..records import Record
 from .models.base import Json
 from .models.call_template import CallTemplate
 from .models.manual import ManualOptions, Tool
@@ -15,8 +16,7 @@ ReadFile = Callable[[PurePath, str], bytes]
 """Reads a file that a manifest names: takes the folder of the manifest and the name, raises InvalidTemplate."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedTool:
+class ResolvedTool(Record):
     """A tool with its complete call template, after everything inherited is merged.
 
     Attributes:
@@ -38,8 +38,7 @@ class ResolvedTool:
     is_template: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestEntry:
+class ManifestEntry(Record):
     """One call template of a manifest, with the tools and options of its manual.
 
     Attributes:
@@ -57,16 +56,17 @@ class ManifestEntry:
         awaits_caller: Whether stand-ins are in their place: then nothing may be sent for the entry itself.
     """
 
+    not_in_repr: ClassVar = ("raw", "template", "variables", "own_variables", "read_file")
     name: str
     path: str
-    raw: Mapping[str, Json] = field(repr=False)
-    template: CallTemplate | None = field(repr=False)
+    raw: Mapping[str, Json]
+    template: CallTemplate | None
     options: ManualOptions
     tools: tuple[ResolvedTool, ...]
-    variables: Mapping[str, str] = field(repr=False)
-    own_variables: Mapping[str, str] = field(repr=False)
+    variables: Mapping[str, str]
+    own_variables: Mapping[str, str]
     folder: PurePath
-    read_file: ReadFile | None = field(default=None, repr=False)
+    read_file: ReadFile | None = None
     caller_variables: frozenset[str] = frozenset()
     awaits_caller: bool = False
 
@@ -96,8 +96,7 @@ class ManifestEntry:
         return not lists_something or self.options.discovery is not None
 
 
-@dataclass(frozen=True, slots=True)
-class DisabledEntry:
+class DisabledEntry(Record):
     """An entry that cannot run, because these variables are not set.
 
     Attributes:
@@ -117,8 +116,7 @@ class DisabledEntry:
         return MissingVariable(self.missing, self.name, self.similar)
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Record):
     """A loaded manifest: its entries, those that are disabled, and a warning (one line) for each skipped part."""
 
     source: str

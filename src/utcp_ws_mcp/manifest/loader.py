@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePath
 from typing import Final
 
 from ..errors import InvalidManifest, Problem
+from ..records import MutableRecord, field, replace
 from .bound_variables import bind_variables
 from .caller_variables import caller_names, discovery_problem, without_header
 from .entries import DisabledEntry, Manifest, ManifestEntry, ReadFile, ResolvedTool
@@ -51,8 +51,7 @@ _PLACEHOLDER_TEMPLATE: Final = {"url": "wss://localhost/"}
 """What tools inherit if their entry is invalid, so that the problems of the tools are found in the same run."""
 
 
-@dataclass(slots=True)
-class LoadReport:
+class LoadReport(MutableRecord):
     """Everything that is reported while a document is loaded."""
 
     problems: list[Problem] = field(default_factory=list)

@@ -7,14 +7,14 @@ that the caller can serve others in between.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ..core.expressions.analysis import find_expressions
 from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
 from ..core.value_size import is_too_large
 from ..errors import Problem
+from ..records import Record
 from .entries import ManifestEntry
 from .models.base import Json
 from .pinning import canonical_json
@@ -39,17 +39,16 @@ MANUAL_BUDGET: Final = {"bytes": 32 << 10, "values": 400, "patterns": 8, "charac
 OVERTIME_REASON: Final = "it takes too long to read"
 
 
-@dataclass(frozen=True, slots=True)
-class ToolOutline:
+class ToolOutline(Record):
     """A tool as it arrived, its digest, and why it cannot be read."""
 
-    raw: Json = field(repr=False)
+    not_in_repr: ClassVar = ("raw",)
+    raw: Json
     digest: str
     problem: Problem | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ManualOutline:
+class ManualOutline(Record):
     """The tools of a manual that may be read, warnings about the others, and a digest of all of it."""
 
     tools: tuple[ToolOutline, ...]

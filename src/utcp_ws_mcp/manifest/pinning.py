@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from ..errors import Problem
+from ..records import Record
 from .models.base import Json
 from .sanitize import ascii_tool_name
 
@@ -20,8 +20,7 @@ ApprovedDigests = Mapping[str, str]
 """The digest of each approved tool, by the name of the tool."""
 
 
-@dataclass(frozen=True, slots=True)
-class PinCheck:
+class PinCheck(Record):
     """The result of a check of a manual.
 
     Attributes:

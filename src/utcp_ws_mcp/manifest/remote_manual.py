@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import ClassVar, Final
 
 from ..errors import Problem
+from ..records import Record, replace
 from .entries import ManifestEntry, ResolvedTool
 from .inheritance import CALL_TEMPLATE_KEYS, apply_preset, extends, normalize
 from .loader import WEBSOCKET, check_tool
@@ -100,15 +100,15 @@ def _add_consequence(problem: Problem) -> Problem:
     return replace(problem, message=f"{problem.message} Tool skipped.")
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteTool:
+class RemoteTool(Record):
     """A tool of a manual, with its call template split into the fields that are used and those that are ignored."""
 
-    raw: Mapping[str, Json] = field(repr=False)
+    not_in_repr: ClassVar = ("raw", "template", "redact")
+    raw: Mapping[str, Json]
     entry: ManifestEntry
-    template: Mapping[str, Json] = field(repr=False)
+    template: Mapping[str, Json]
     ignored_keys: tuple[str, ...]
-    redact: Callable[[str], str] = field(repr=False)
+    redact: Callable[[str], str]
 
     @classmethod
     def parse(cls, raw: Mapping[str, Json], entry: ManifestEntry, redact: Callable[[str], str]) -> RemoteTool:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from typing import Final
 
 from ..errors import Position, Problem
+from ..records import MutableRecord, field
 from .validation import join_path
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 _LAST_PATH_STEP = re.compile(r"(?:\.[^.\[\]]+|\[\d+\]|^[^.\[\]]+)\Z")
 
 
-@dataclass(slots=True)
-class _OpenContainer:
+class _OpenContainer(MutableRecord):
     """An object or array that is being read; `step` is the key or the index of the next value."""
 
     path: str

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
 from typing import Final
 
 from ..errors import Problem
+from ..records import replace
 from .caller_variables import bind_caller_names, caller_names
 from .models.base import Json
 from .validation import COMMENT_KEY, join_path

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 from ..core.expressions.analysis import (
     ALL_MEMBERS,
@@ -18,6 +17,7 @@ from ..core.expressions.analysis import (
     find_members,
     find_optional_members,
 )
+from ..records import Record, field
 from .models.base import Json
 
 VARIABLE = re.compile(r"\$\$\{|\$\{(?:caller:)?([A-Za-z_][A-Za-z0-9_]*)(?::-[^}]*)?\}")
@@ -47,8 +47,7 @@ _PLACEHOLDER_KEYS: Final = MESSAGE_KEYS | {DEFAULTS_KEY, "name", "$comment"}
 """Keys whose strings are no expressions, but may contain some in `{{ }}`."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallerValues:
+class CallerValues(Record):
     """Where the values of `${caller:NAME}` come from.
 
     Attributes:
@@ -56,7 +55,8 @@ class CallerValues:
         are_stand_ins: Whether the values only make the manifest loadable: then nothing may be sent.
     """
 
-    get: Callable[[str], str | None] = field(repr=False)
+    not_in_repr: ClassVar = ("get",)
+    get: Callable[[str], str | None]
     are_stand_ins: bool = False
 
 
@@ -66,8 +66,7 @@ NO_CALLERS: Final = CallerValues(lambda _: None, are_stand_ins=True)
 _UNEXPANDED_VARIABLE = re.compile(r"\$\{[^}]*\}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class VariableResolver:
+class VariableResolver(Record):
     """Resolves variables in several sources, in order of precedence. Values are secrets and are not part of `repr`.
 
     Attributes:
@@ -77,9 +76,10 @@ class VariableResolver:
         caller_names: The variables of the call template whose values come from there, and from nowhere else.
     """
 
-    sources: Sequence[Mapping[str, str]] = field(repr=False)
+    not_in_repr: ClassVar = ("sources", "callers")
+    sources: Sequence[Mapping[str, str]]
     files: Mapping[str, str] = field(default_factory=dict)
-    callers: CallerValues | None = field(default=None, repr=False)
+    callers: CallerValues | None = None
     caller_names: frozenset[str] = frozenset()
 
     def resolve(self, manual: str, name: str) -> str | None:

@@ -6,11 +6,11 @@ Events contain no header values and no credentials. `manual` is the name of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from ..records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionOpened:
+class ConnectionOpened(Record):
     """A connection was opened; `address` is its URL without the query."""
 
     manual: str
@@ -18,8 +18,7 @@ class ConnectionOpened:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequestFinished:
+class HttpRequestFinished(Record):
     """A request of an HTTP step was answered with an HTTP status; `address` is its URL without the query."""
 
     manual: str
@@ -28,8 +27,7 @@ class HttpRequestFinished:
     status: int
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionClosed:
+class ConnectionClosed(Record):
     """A connection ended; `reason` is its close code and reason, or the error of the network.
 
     `remote` is false if the bridge itself closed it.
@@ -41,8 +39,7 @@ class ConnectionClosed:
     remote: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MessageSent:
+class MessageSent(Record):
     """A message was sent; `purpose` is empty for the request of a call, otherwise `heartbeat`, `on_connect[0]` …"""
 
     manual: str
@@ -50,8 +47,7 @@ class MessageSent:
     purpose: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MessageReceived:
+class MessageReceived(Record):
     """A message was received; `role` is how it was classified (the values of `core.exchange.reply_rules.Role`)."""
 
     manual: str
@@ -59,16 +55,14 @@ class MessageReceived:
     role: str
 
 
-@dataclass(frozen=True, slots=True)
-class MatchExplained:
+class MatchExplained(Record):
     """Why the last message got its role, one line for each rule. Only issued with `trace_rules`."""
 
     manual: str
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MessageSendFailed:
+class MessageSendFailed(Record):
     """A message of the connection lifecycle could not be encoded; `purpose` names its field."""
 
     manual: str
@@ -76,8 +70,7 @@ class MessageSendFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class PredicateFailed:
+class PredicateFailed(Record):
     """A predicate of the connection could not be evaluated and counts as false; reported once for each field."""
 
     manual: str
@@ -85,8 +78,7 @@ class PredicateFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RequestSent:
+class RequestSent(Record):
     """The request of a call was sent on the connection to `address`, after waiting `seconds` for the connection."""
 
     tool: str
@@ -94,8 +86,7 @@ class RequestSent:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class CallFinished:
+class CallFinished(Record):
     """A call ended. `error` is the message of its error, with the class and the code; all are None if it succeeded."""
 
     tool: str
@@ -105,8 +96,7 @@ class CallFinished:
     error_code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectCalled:
+class SubjectCalled(Record):
     """A call over HTTP with an access token ended: `subject` and `client` are of the token, `error_code` of its error.
 
     These lines are the audit of a server with `--issuer`; they are written whatever `--log-level` is.
@@ -119,16 +109,14 @@ class SubjectCalled:
     error_code: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class DiscoverySucceeded:
+class DiscoverySucceeded(Record):
     """An endpoint returned its manual, and `tools` of its tools are offered."""
 
     manual: str
     tools: int
 
 
-@dataclass(frozen=True, slots=True)
-class DiscoveryFailed:
+class DiscoveryFailed(Record):
     """Discovery failed; it is retried after about `retry_in` seconds."""
 
     manual: str
@@ -136,15 +124,13 @@ class DiscoveryFailed:
     retry_in: float
 
 
-@dataclass(frozen=True, slots=True)
-class WarningIssued:
+class WarningIssued(Record):
     """A warning for the operator."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class SharedStoreLost:
+class SharedStoreLost(Record):
     """The store that replicas share does not do what it should; this replica goes on without it."""
 
     address: str
@@ -152,18 +138,15 @@ class SharedStoreLost:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class SharedStoreBack:
+class SharedStoreBack(Record):
     """The store that replicas share answers again, after `seconds`."""
 
     address: str
     seconds: float
 
 
-class FeedEvent:
+class FeedEvent(Record):
     """The base of the events of feeds, which are in `feed_events`: most programs have no feeds."""
-
-    __slots__ = ()
 
 
 Event = (

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .events import FeedEvent
 
 
-@dataclass(frozen=True, slots=True)
 class FeedOpened(FeedEvent):
     """A feed can receive events, `seconds` after the attempt to open it began; `arguments` is a JSON object.
 
@@ -20,7 +17,6 @@ class FeedOpened(FeedEvent):
     reconnected: bool
 
 
-@dataclass(frozen=True, slots=True)
 class FeedOwned(FeedEvent):
     """From now on, this replica keeps a feed open for all. `taken_over`: another one did before."""
 
@@ -29,7 +25,6 @@ class FeedOwned(FeedEvent):
     taken_over: bool
 
 
-@dataclass(frozen=True, slots=True)
 class FeedInterrupted(FeedEvent):
     """A feed receives no events, and is opened again after `retry_in` seconds. `seconds` is how long it was open."""
 
@@ -41,7 +36,6 @@ class FeedInterrupted(FeedEvent):
     retry_in: float
 
 
-@dataclass(frozen=True, slots=True)
 class FeedClosed(FeedEvent):
     """A feed was closed, because it is no longer read, or because its manifest was changed."""
 
@@ -50,7 +44,6 @@ class FeedClosed(FeedEvent):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class FeedEventAdded(FeedEvent):
     """A feed received its event number `offset`."""
 
@@ -58,7 +51,6 @@ class FeedEventAdded(FeedEvent):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
 class FeedEventInvalid(FeedEvent):
     """A message matched a feed, but its data, key or position could not be computed. It is not kept."""
 
@@ -67,7 +59,6 @@ class FeedEventInvalid(FeedEvent):
     error_code: str
 
 
-@dataclass(frozen=True, slots=True)
 class FeedEventsEvicted(FeedEvent):
     """A feed removed its `count` oldest events, because its size, memory or age is limited."""
 
@@ -75,7 +66,6 @@ class FeedEventsEvicted(FeedEvent):
     count: int
 
 
-@dataclass(frozen=True, slots=True)
 class FeedGapFound(FeedEvent):
     """Events of a feed may be missing behind event number `after`."""
 
@@ -85,7 +75,6 @@ class FeedGapFound(FeedEvent):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class FeedRead(FeedEvent):
     """A read returned `count` events of a feed; the oldest of them had arrived `lag` seconds before."""
 

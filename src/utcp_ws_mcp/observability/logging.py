@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
@@ -158,7 +157,7 @@ def event_name(event: events.Event) -> str:
 
 def _event_fields(event: Any) -> dict[str, object]:
     """Return the fields of an event, except the text of a message, which is already in the line, and cut there."""
-    named = {field.name: getattr(event, field.name) for field in fields(event)}
+    named = {name: getattr(event, name) for name in event.__struct_fields__}
     return {name: value for name, value in named.items() if name != "message"}
 
 

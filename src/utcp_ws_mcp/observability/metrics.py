@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from ..records import MutableRecord, Record
 from . import events
 
 InstrumentKind = Literal["counter", "gauge", "histogram"]
@@ -20,8 +20,7 @@ UNMATCHED: Final = "dropped"
 """The role of a message that belongs to no call (`core.exchange.reply_rules.Role.DROPPED`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Instrument:
+class Instrument(Record):
     """A counter, gauge or histogram with its labels. A gauge is read from the bridge when it is exported."""
 
     name: str
@@ -233,8 +232,7 @@ def pool_measurements(manual: str, connections: int, used: int, pending: int) ->
     yield PENDING_REQUESTS, (manual,), pending
 
 
-@dataclass(slots=True)
-class GaugeSource:
+class GaugeSource(MutableRecord):
     """Where exporters read the gauges.
 
     `read` is set when the bridge exists; a bridge is created with its observers, so the exporters exist before it.

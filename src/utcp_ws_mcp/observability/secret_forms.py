@@ -12,12 +12,12 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Final
 
 from ..manifest.secret_names import MIN_SECRET_LENGTH
+from ..records import Record
 
 MIN_ANCHOR: Final = 5
 """Letters and digits in a row that are enough to look for."""
@@ -46,16 +46,14 @@ _NUMBER_SIGN: Final = f"(?:#|{_PERCENT}23)"
 _NAMED_ENTITIES: Final = {"<": "lt", ">": "gt", "&": "amp", '"': "quot"}
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(Record):
     """A part of a form that every text with the form has: literal text, or a pattern that begins with literal text."""
 
     text: str
     pattern: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Record):
     """A form of a secret: its units, whether their case may be another one, and whether it may be escaped."""
 
     units: tuple[str, ...]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
 from ..core.expressions.paths import Path
+from ..records import MutableRecord, Record, field
 from .messages import Mark, RecordedMessage, alike, kind_predicate, leaves, message_kind, value_at
 
 ID_KEYS: Final = (
@@ -26,8 +26,7 @@ _ID_POSITIONS: Final = 3
 """How many of the first elements of an array can be a correlation ID."""
 
 
-@dataclass(slots=True)
-class RecordedExchange:
+class RecordedExchange(MutableRecord):
     """A sent message, and the received messages that probably answer it.
 
     Attributes:
@@ -47,8 +46,7 @@ class RecordedExchange:
     order_matters: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CorrelationIds:
+class CorrelationIds(Record):
     """The paths of the correlation IDs in sent and in received messages, and how they are created."""
 
     sent: Path
@@ -57,8 +55,7 @@ class CorrelationIds:
     also_received: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(Record):
     """An analyzed conversation: the message before the first request, the exchanges, and unsolicited messages."""
 
     greeting: RecordedMessage | None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..core.expressions.paths import UNDEFINED
 from ..core.network_policy import URL
 from ..manifest.variables import VARIABLE
+from ..records import MutableRecord, Record, field
 from .correlation import Conversation, CorrelationIds, RecordedExchange, analyze
 from .credentials import is_login, protocols_without_secrets, url_without_secrets, without_secrets
 from .feeds import draft_feeds, is_event
@@ -41,16 +41,14 @@ LINE_WIDTH: Final = 110
 """The maximum length of a line of formatted JSON in characters."""
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(MutableRecord):
     """A drafted manifest, and the variables that replace the secrets that were typed in plain text."""
 
     document: Document
     missing_variables: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Understood:
+class Understood(Record):
     """What a conversation is classified as.
 
     Attributes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from ..core.expressions.paths import UNDEFINED, Path
+from ..records import Record
 
 KIND_KEYS: Final = ("type", "method", "action", "cmd", "command", "event", "op", "kind", "request", "name", "msg")
 """Keys whose value can be the kind of a message, the most usual first."""
@@ -29,8 +29,7 @@ class Mark(StrEnum):
     IGNORED = "ignored"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedMessage:
+class RecordedMessage(Record):
     """One message.
 
     Attributes:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ..core.codecs.socketio import SocketIOCodec
 from ..core.codecs.stomp import StompCodec
 from ..core.expressions.paths import Path
+from ..records import Record, replace
 from .messages import Mark, RecordedMessage, value_at
 
 Call = tuple[str, dict[str, Any]]
 """The tool and the arguments of a call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Record):
     """What was recorded: the URL, the subprotocols that were offered, and the messages."""
 
     url: str
@@ -45,8 +44,7 @@ def _no_event(_: Any) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class PresetForm:
+class PresetForm(Record):
     """How a conversation in the protocol of a preset looks.
 
     Attributes:
@@ -68,10 +66,10 @@ class PresetForm:
     reply_paths: Sequence[Path]
     is_own: Callable[[Any], bool] = _never
     call: Callable[[Any], Call | None] = _no_call
-    is_stream: Callable[[Sequence[Any]], bool] = field(default=_never)
+    is_stream: Callable[[Sequence[Any]], bool] = _never
     event: Callable[[Any], str | None] = _no_event
     codec: Callable[[], Any] | None = None
-    login: Callable[[Any], Mapping[str, Any]] = field(default=lambda _: {})
+    login: Callable[[Any], Mapping[str, Any]] = lambda _: {}
 
     def decoded(self, messages: Sequence[RecordedMessage]) -> list[RecordedMessage]:
         """Return the messages as the codec of the preset decodes them."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from ..core.expressions.paths import Path
+from ..records import replace
 from .correlation import Conversation, CorrelationIds, RecordedExchange
 from .messages import message_kind
 from .preset_forms import PresetForm

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..core.tools.mcp_inputs import HostInputs, host_inputs, restore_arguments
@@ -12,6 +11,7 @@ from ..core.tools.mcp_names import host_names
 from ..core.tools.mcp_schema import host_schema
 from ..core.tools.tool import CompiledTool
 from ..observability.redaction import redact_strings
+from ..records import Record, field
 from .content import META_PREFIX, json_text
 from .outputs import promised_schema
 from .result import DEFAULT_OPTIONS, ENVELOPE_BYTES, MessageOptions, byte_size
@@ -34,8 +34,7 @@ _HINTS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ToolListing:
+class ToolListing(Record):
     """A list of tools.
 
     Attributes:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final, Literal
 
 from ..core.codecs.message import encode_json
 from ..errors import BridgeError, Outcome, ResultTooLarge, ToolError
+from ..records import Record, replace
 from .content import META_PREFIX, SERVER_INFO_META, ContentBlock, text_block, without_audio_blocks
 from .stdio.protocol_versions import VERSION_WITHOUT_AUDIO
 
@@ -59,8 +59,7 @@ _STRUCTURED_ONLY: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class MessageOptions:
+class MessageOptions(Record):
     """The options of `serve` for the messages that go to the host."""
 
     json_form: JsonForm = "auto"
@@ -78,8 +77,7 @@ class Promise(Enum):
     WRAPPED = "an object with the value under `result`"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Record):
     """The result of a call: content blocks, the JSON of the structured content, outcome and code of an error."""
 
     content: Sequence[ContentBlock]

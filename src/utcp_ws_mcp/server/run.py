@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from ..manifest.variables import NO_CALLERS
 from ..observability.events import Observer, broadcast
 from ..observability.logging import configure_logging, log_observer
 from ..observability.redaction import Redactor, SinkRedactor
+from ..records import Record
 from .reload import watch_manifests
 from .result import DEFAULT_OPTIONS, MessageOptions
 from .stdio.transport import serve_tools
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from .http.config import HttpOptions
 
 
-@dataclass(frozen=True, slots=True)
-class ServeOptions:
+class ServeOptions(Record):
     """The options of `serve` that do not depend on the transport."""
 
     log_level: str = "warning"

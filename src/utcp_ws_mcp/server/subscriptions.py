@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..records import MutableRecord, field
 from .resources import EndpointResources, MayUse, ResourceNotWatched, everything, unknown_resource
 
 logger = logging.getLogger(__name__)
@@ -51,8 +51,7 @@ class Throttle:
             self.trigger()
 
 
-@dataclass(eq=False)
-class _Watch:
+class _Watch(MutableRecord, eq=False):
     """A resource that is watched: by whom, what announces its changes, and what ends it."""
 
     throttle: Throttle

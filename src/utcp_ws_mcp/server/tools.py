@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -15,6 +14,7 @@ from ..core.codecs.message import encode_json, to_json_safe
 from ..core.exchange.result import collect_stream, partial_stream_text
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
+from ..records import Record
 from .content import ContentBlock, json_text, result_blocks, text_block
 from .outputs import has_structured_output, promise_of
 from .progress import Progress, ProgressCallback, current_time
@@ -51,8 +51,7 @@ logger = logging.getLogger(__name__)
 Redact = Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
-class ListOptions:
+class ListOptions(Record):
     """How the tools are listed.
 
     Args:

@@ -6,7 +6,6 @@ import io
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import anyio
@@ -14,6 +13,7 @@ import anyio
 from ..manifest.invisible import escape_invisible
 from ..observability import events
 from ..observability.logging import Trace
+from ..records import MutableRecord, Record, field
 from ..server.result import Result
 from .live_bridge import LiveBridge
 from .timeline import Stage, TimedEvent, time_line
@@ -36,8 +36,7 @@ SHOWN_PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "imag
 _TIMED: Final = (events.ConnectionOpened, events.RequestSent, events.MessageSent, events.MessageReceived)
 
 
-@dataclass(frozen=True, slots=True)
-class ShownBlock:
+class ShownBlock(Record):
     """A content block of a result: its type and text, and for a picture the `data:` URL."""
 
     kind: str
@@ -45,8 +44,7 @@ class ShownBlock:
     picture: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CallReport:
+class CallReport(Record):
     """What a call was.
 
     Attributes:
@@ -70,8 +68,7 @@ class CallReport:
     trace: str
 
 
-@dataclass(slots=True)
-class RunningCall:
+class RunningCall(MutableRecord):
     """A call that can be cancelled. `items` are the newest items of its stream, `count` is how many there were."""
 
     live: LiveBridge

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from ..authoring.admission import missing_variables
 from ..authoring.examination import examine, field_description
 from ..errors import InvalidManifest, Problem
+from ..records import Record
 from .session import StudioSession
 
 MAX_FINDINGS: Final = 200
@@ -28,8 +28,7 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Record):
     """What is to be said of a place in the text.
 
     Attributes:
@@ -64,8 +63,7 @@ class Finding:
         return (start, found.end()) if found else (start, start)
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Record):
     """What is to be said of a manifest: the findings in the order of its text, and the variables that are missing."""
 
     findings: list[Finding]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
 from ..manifest.json_schema import manifest_schema
+from ..records import MutableRecord, Record, field
 
 Schema = Mapping[str, Any]
 Step = str | int
@@ -28,8 +28,7 @@ _BRANCHES: Final = ("anyOf", "oneOf", "allOf")
 _CONDITIONS: Final = ("then", "else")
 
 
-@dataclass(slots=True)
-class _Container:
+class _Container(MutableRecord):
     """An object or an array that is open at the place; `key` is that of the value that is written."""
 
     is_object: bool
@@ -39,8 +38,7 @@ class _Container:
     keys: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Record):
     """A place in the text of a manifest.
 
     Attributes:
@@ -60,8 +58,7 @@ class Place:
     next: str
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Record):
     """What can be written at a place: `label` is shown, `text` is written, and the cursor is put at `caret` in it."""
 
     label: str

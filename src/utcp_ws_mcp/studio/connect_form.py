@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..authoring.recording import endpoint_fields
 from ..errors import StudioRefused
 from ..manifest.variables import VARIABLE
+from ..records import MutableRecord, field
 
 MAX_HISTORY: Final = 100
 """Messages that the box remembers."""
 
 
-@dataclass(slots=True)
-class ConnectForm:
+class ConnectForm(MutableRecord):
     """The fields as they were typed. `headers` has one `Name: value` in each line, `protocols` commas."""
 
     url: str = ""

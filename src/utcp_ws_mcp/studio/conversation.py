@@ -7,9 +7,8 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import anyio
 
@@ -21,6 +20,7 @@ from ..errors import BridgeError, StudioRefused
 from ..observability import events
 from ..recorder.messages import Mark, RecordedMessage, message_kind
 from ..recorder.roles import MessageRole, message_roles
+from ..records import MutableRecord, field, replace
 from .connect_form import ConnectForm
 from .shown import Redact, plain, size_of
 
@@ -57,8 +57,7 @@ class Direction(StrEnum):
     NOTE = "note"
 
 
-@dataclass(slots=True)
-class Line:
+class Line(MutableRecord):
     """One line.
 
     Attributes:
@@ -74,20 +73,20 @@ class Line:
         recorded: Its place among the messages for a draft, or None.
     """
 
+    not_in_repr: ClassVar = ("redact",)
     number: int
     seconds: float
     direction: Direction
     message: str | bytes
     size: int
-    redact: Redact = field(repr=False)
+    redact: Redact
     role: str = ""
     reasons: tuple[str, ...] = ()
     is_own: bool = False
     recorded: int | None = None
 
 
-@dataclass(slots=True)
-class Conversation:
+class Conversation(MutableRecord):
     """The lines of all connections of a session, and the recording of the last one.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -16,14 +15,14 @@ from ..importers.har import longest_conversation
 from ..importers.model import ImportOptions
 from ..observability.redaction import Redactor, redact_strings
 from ..recorder.manifest import HOW_TO_TRY, format_json
+from ..records import Record, replace
 from .conversation import Conversation, State
 
 IMPORT_SECONDS: Final = 60.0
 _HOW_TO_TRY_HERE: Final = "Use it as the manifest, then call its tools in the panel Tools."
 
 
-@dataclass(frozen=True, slots=True)
-class Drafted:
+class Drafted(Record):
     """A draft.
 
     Attributes:

@@ -6,7 +6,6 @@ import json
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import anyio
@@ -14,6 +13,7 @@ import anyio
 from ..client.feeds.reading import FeedGap, FeedItem
 from ..errors import BridgeError
 from ..manifest.invisible import escape_invisible
+from ..records import MutableRecord, Record, field
 from .live_bridge import LiveBridge
 
 MAX_EVENTS: Final = 500
@@ -23,8 +23,7 @@ MAX_SHOWN_EVENT: Final = 2_000
 """Characters of an event that are shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class FeedRow:
+class FeedRow(Record):
     """An event or a gap of a feed: its number, when it came (text), and what it is."""
 
     number: int
@@ -33,8 +32,7 @@ class FeedRow:
     is_gap: bool = False
 
 
-@dataclass(slots=True)
-class FollowedFeed:
+class FollowedFeed(MutableRecord):
     """Follows one feed until it is stopped.
 
     Attributes:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
 from ..core.tools.schema_references import References
 from ..manifest.invisible import escape_invisible
+from ..records import Record
 
 MAX_FIELDS: Final = 100
 """Fields of one form; the other arguments can be written as JSON."""
@@ -36,8 +36,7 @@ class FieldKind(Enum):
     JSON = "json"
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Record):
     """One argument of a tool.
 
     Attributes:
@@ -59,8 +58,7 @@ class Field:
     example: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FilledForm:
+class FilledForm(Record):
     """What a person entered: the arguments, or what is wrong, by the name of the field."""
 
     arguments: dict[str, Any]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from ..records import Record
 from ..server.http.security import HttpAccessPolicy, Rejection
 
 Message = MutableMapping[str, Any]
@@ -41,8 +41,7 @@ _HEADERS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StudioGate:
+class StudioGate(Record):
     """The ASGI application around that of the page.
 
     Attributes:

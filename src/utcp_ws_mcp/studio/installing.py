@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..client.manifest_files import load_manifest
@@ -11,10 +10,10 @@ from ..errors import InstallError, InvalidManifest
 from ..hosts.change import Change
 from ..hosts.hosts import supported_hosts
 from ..hosts.installation import NAME_RULE, SERVER_NAME, Place, plan_server
+from ..records import MutableRecord, Record, field
 
 
-@dataclass(slots=True)
-class InstallForm:
+class InstallForm(MutableRecord):
     """The fields as they were typed: the host, the name of the server, and the file of the host."""
 
     host: str = field(default_factory=lambda: next(iter(supported_hosts())))
@@ -27,8 +26,7 @@ class InstallForm:
         return Place(self.host, self.name.strip() or None, Path(file).expanduser() if file else None)
 
 
-@dataclass(frozen=True, slots=True)
-class ShownInstallation:
+class ShownInstallation(Record):
     """What the page shows before anything is written.
 
     Attributes:

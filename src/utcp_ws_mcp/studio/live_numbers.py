@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from ..observability import metrics
 from ..observability.metrics import Instrument
+from ..records import MutableRecord, Record, field
 
 SECONDS: Final = 120
 """Seconds of the past that are kept, one value for each."""
@@ -34,8 +34,7 @@ COUNTED: Final[Mapping[Instrument, str]] = {
 """The counters that are kept, by the names of their series."""
 
 
-@dataclass(slots=True)
-class Series:
+class Series(MutableRecord):
     """A counter: its total, and its growth in each of the last seconds, the newest last."""
 
     total: float = 0.0
@@ -48,8 +47,7 @@ class Series:
         self._last = self.total
 
 
-@dataclass(frozen=True, slots=True)
-class Latency:
+class Latency(Record):
     """Durations of the calls of a tool, in seconds, the newest last."""
 
     values: tuple[float, ...]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Final, Self
@@ -11,6 +10,7 @@ from ..authoring.admission import MAX_MANIFEST_BYTES
 from ..client.manifest_files import read_manifest_text
 from ..errors import AuthoringRefused, InvalidManifest
 from ..files import NEW_FILE_MODE, reason_of, replace_file
+from ..records import MutableRecord
 
 EMPTY: Final = "{}\n"
 """What a new manifest begins with."""
@@ -24,8 +24,7 @@ class OnDisk(Enum):
     GONE = "gone"
 
 
-@dataclass(slots=True)
-class ManifestText:
+class ManifestText(MutableRecord):
     """A text with its file.
 
     Attributes:

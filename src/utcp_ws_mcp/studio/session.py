@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ..client.catalog import catalog_files, find_manifest
 from ..client.manifest_files import LoadedManifest, load_text, read_manifest_text
 from ..errors import AuthoringRefused
 from ..observability.secret_search import SecretGroup
+from ..records import MutableRecord, Record, field
 from .connect_form import ConnectForm
 from .conversation import Conversation
 from .drafting import Drafted
@@ -38,8 +39,7 @@ class Topic(Enum):
 Listener = Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class StudioOptions:
+class StudioOptions(Record):
     """The options of the command.
 
     Attributes:
@@ -48,13 +48,13 @@ class StudioOptions:
         env_files: The files of `--env-file`, which a host has to read as well.
     """
 
+    not_in_repr: ClassVar = ("environ",)
     manifest: Path | None = None
-    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environ: Mapping[str, str] = field(default_factory=dict)
     env_files: Sequence[Path] = ()
 
 
-@dataclass(slots=True)
-class StudioSession:
+class StudioSession(MutableRecord, dict=True):
     """The state of one tab. Every change is announced to the listeners of its topic.
 
     Attributes:
@@ -68,25 +68,27 @@ class StudioSession:
         installation: What is typed into the panel Install.
         drafted: The draft that the panel Draft shows.
         panel: The panel that is open.
-        live: Serves the manifest, for the panels that call tools and watch endpoints.
     """
 
+    not_in_repr: ClassVar = ("typed_variables", "typed_arguments", "_listeners")
     options: StudioOptions
     manifest: ManifestText = field(default_factory=ManifestText)
     form: ConnectForm = field(default_factory=ConnectForm)
     conversation: Conversation = field(default_factory=Conversation)
-    typed_variables: dict[str, str] = field(default_factory=dict, repr=False)
-    typed_arguments: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    typed_variables: dict[str, str] = field(default_factory=dict)
+    typed_arguments: dict[str, dict[str, Any]] = field(default_factory=dict)
     tool: str = ""
     installation: InstallForm = field(default_factory=InstallForm)
     drafted: Drafted | None = None
     panel: str = "connect"
-    live: LiveBridge = field(init=False)
-    _listeners: dict[Topic, list[Listener]] = field(default_factory=dict, repr=False)
+    _listeners: dict[Topic, list[Listener]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.live = LiveBridge(lambda: self.announce(Topic.TOOLS))
-        self.live.observe(self.conversation.observer(self.live.redactor))
+    @cached_property
+    def live(self) -> LiveBridge:
+        """Return what serves the manifest, for the panels that call tools and watch endpoints."""
+        live = LiveBridge(lambda: self.announce(Topic.TOOLS))
+        live.observe(self.conversation.observer(live.redactor))
+        return live
 
     @property
     def environ(self) -> dict[str, str]:
@@ -174,8 +176,7 @@ MAX_SESSIONS: Final = 30
 """Tabs that are remembered; the one that was left first is forgotten when there are more."""
 
 
-@dataclass(slots=True)
-class Sessions:
+class Sessions(MutableRecord):
     """The sessions of all tabs, by the identifier that the browser gives a tab. A tab that is left can come back."""
 
     options: StudioOptions

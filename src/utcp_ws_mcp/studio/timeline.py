@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from ..observability import events
+from ..records import Record
 
 LOGIN: Final = "on_connect"
 ANSWERS: Final = frozenset({"reply", "item", "end", "error", "session failed"})
 """Roles of messages that are an answer to a call (`core.exchange.reply_rules.Role`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimedEvent:
+class TimedEvent(Record):
     """An event, and when it happened, in seconds of a monotonic clock."""
 
     at: float
     event: events.Event
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Record):
     """One part of a call.
 
     Attributes:

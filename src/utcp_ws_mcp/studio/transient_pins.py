@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from ..client.pin_store import FIRST_NUMBER, Approval, ManualPins, PinStore
+from ..records import replace
 
 
 class TransientPinStore(PinStore):

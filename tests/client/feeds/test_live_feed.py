@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
@@ -23,6 +22,7 @@ from utcp_ws_mcp.client.feeds.live_feed import (
 from utcp_ws_mcp.client.feeds.manager import FeedManager
 from utcp_ws_mcp.core.feeds.buffer import BufferLimits, EventBuffer
 from utcp_ws_mcp.core.feeds.cursor import Cursor
+from utcp_ws_mcp.records import replace
 
 LONG = 60.0
 REQUEST = ReadRequest(None, LONG, 50, 1 << 20)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any
@@ -25,6 +24,7 @@ from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.core.tools.tool import CompiledTool
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import VariableResolver
+from utcp_ws_mcp.records import replace
 
 AMBIENT = Ambient(lambda: datetime(2030, 1, 1, tzinfo=UTC), bytes)
 BY_ID = {"match": "message.id == request_id"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.feeds.buffer import EVENT_OVERHEAD, MAX_GAPS, BufferLimits, EventBuffer
 from utcp_ws_mcp.core.feeds.cursor import Cursor, InvalidCursor
+from utcp_ws_mcp.records import replace
 
 LARGE = 1 << 20
 

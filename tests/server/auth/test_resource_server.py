@@ -6,7 +6,6 @@ import json
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -24,6 +23,7 @@ from tests.server.auth.issuer import AUDIENCE, EC_KEY, RSA_KEY, Issuer, issuer, 
 from tests.server.http.test_app import ERAS, POST, initialize
 from tests.server.stdio.test_transport import MODERN
 from utcp_ws_mcp.observability import events
+from utcp_ws_mcp.records import replace
 from utcp_ws_mcp.server.auth.access import AccessControl
 from utcp_ws_mcp.server.auth.issuer import IssuerKeys
 from utcp_ws_mcp.server.auth.options import OAuthOptions, OAuthSettings, check_oauth_options, make_resource_server

@@ -6,7 +6,6 @@ import json
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.observability import events
 from utcp_ws_mcp.observability.redaction import Redactor, SinkRedactor
+from utcp_ws_mcp.records import replace
 from utcp_ws_mcp.server import callers as server_callers
 from utcp_ws_mcp.server.auth.caller_variables import parse_caller_variables
 from utcp_ws_mcp.server.auth.options import OAuthOptions, check_oauth_options, make_resource_server

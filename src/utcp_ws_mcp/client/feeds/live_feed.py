@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from ...core.feeds.buffer import Event, EventBuffer, Gap, Page
 from ...core.feeds.cursor import Cursor
 from ...observability.events import Observer, noop
 from ...observability.feed_events import FeedEventAdded, FeedEventsEvicted, FeedGapFound, FeedRead
+from ...records import Record, replace
 from ..wakeup import Wakeup
 
 BURST_SECONDS: Final = 0.05
@@ -31,8 +31,7 @@ class FeedState(Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRequest:
+class ReadRequest(Record):
     """What a reader wants.
 
     Attributes:
@@ -50,8 +49,7 @@ class ReadRequest:
     accepts: Callable[[Event], bool] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReadResult:
+class ReadResult(Record):
     """What a read returns: as a page of the buffer, with the feed's state and whether the time has run out."""
 
     events: tuple[Event, ...]

@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from ...core.feeds.feed import CompiledFeed
 from ...core.tools.tool import CompiledTool
 from ...errors import CallError
 from ...observability.events import Observer, noop
+from ...records import MutableRecord, field
 from ..cancel import CANCEL_TIMEOUT
 from ..pool.manager import PoolManager
 from ..pool.status import shutdown_error
@@ -42,8 +42,7 @@ REPLACED: Final = "the manifest was changed"
 ENDED: Final = "the program ends"
 
 
-@dataclass(eq=False)
-class FeedInstance:
+class FeedInstance(MutableRecord, eq=False):
     """A feed with one set of arguments.
 
     Attributes:

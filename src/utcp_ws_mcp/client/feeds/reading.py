@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -20,6 +19,7 @@ from ...core.feeds.tool_texts import DEFAULT_EVENTS, DEFAULT_WAIT_SECONDS, MAX_E
 from ...core.tools.tool import CompiledTool
 from ...errors import CallError, InvalidArguments, InvalidTemplate
 from ...manifest.models.feed import required_arguments
+from ...records import Record, replace
 from .live_feed import MAX_WAITING_READS, LiveFeed, ReadRequest, ReadResult, TooManyReads
 from .manager import FeedInstance, FeedManager
 
@@ -104,8 +104,7 @@ def read_page(manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any
     )
 
 
-@dataclass(frozen=True, slots=True)
-class FeedItem:
+class FeedItem(Record):
     """An event of a feed that is followed.
 
     Attributes:
@@ -121,8 +120,7 @@ class FeedItem:
     cursor: str
 
 
-@dataclass(frozen=True, slots=True)
-class FeedGap:
+class FeedGap(Record):
     """A place where events of a feed are missing.
 
     Attributes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from ...core.handshake_request import ConnectionKey, HandshakeRequest
 from ...errors import BridgeError
+from ...records import MutableRecord, Record
 
 if TYPE_CHECKING:
     from ..connection import Connection
@@ -38,8 +38,7 @@ class LeaseMode(Enum):
         return self is not LeaseMode.SHARED and self is not LeaseMode.PASSIVE
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseRequest:
+class LeaseRequest(Record):
     """What a call asks of the pool: a connection opened with this handshake.
 
     `arguments` are those of the call (JSON object); the login of a new connection may use them.
@@ -55,8 +54,7 @@ class LeaseRequest:
         return self.handshake.key
 
 
-@dataclass(slots=True, eq=False)
-class Waiter:
+class Waiter(MutableRecord, eq=False):
     """A call that waits for a connection. It gets `pooled` or `error`, exactly once, and `notify` wakes it.
 
     `sequence` is the order of arrival in the pool. `cancelled` is set for a call that left while a connection was
@@ -154,8 +152,7 @@ def next_state(state: State, trigger: Trigger) -> State:
         raise ValueError(f"a connection that is {state.value} cannot be {trigger.value}") from None
 
 
-@dataclass(slots=True, eq=False)
-class PooledConnection:
+class PooledConnection(MutableRecord, eq=False):
     """A place in the pool: a connection, or one that is being opened (then `connection` is None).
 
     `in_flight` counts leases, `passive_in_flight` those of calls that send nothing, `leases_started` all leases ever.

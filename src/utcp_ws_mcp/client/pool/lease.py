@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
 
 from ...core.handshake_request import HandshakeRequest
+from ...records import Record
 
 if TYPE_CHECKING:
     from ..connection import Connection
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Record):
     """The right to use `connection`, until `release` is called, exactly once.
 
     `start_reading` is set for a fresh connection: the call invokes it when it is ready for the first message.

@@ -8,45 +8,39 @@ decision and action, and each rule can be tested with a table. The pattern is th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...core.handshake_request import ConnectionKey
+from ...records import Record
 from .entry import LeaseMode, PooledConnection, State, Waiter
 from .state import ConnectionGroup, PoolState
 
 
-@dataclass(frozen=True, slots=True)
-class Assign:
+class Assign(Record):
     """Lease an open connection to a waiting call."""
 
     waiter: Waiter
     pooled: PooledConnection
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(Record):
     """Open a connection with the arguments of a waiting call, when the circuit breaker allows it."""
 
     waiter: Waiter
 
 
-@dataclass(frozen=True, slots=True)
-class Sync:
+class Sync(Record):
     """Start the barrier after which a connection may be used exclusively."""
 
     pooled: PooledConnection
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Record):
     """Close a connection that no call uses. `reason` is for observers."""
 
     pooled: PooledConnection
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AwaitCapacity:
+class AwaitCapacity(Record):
     """Ask again when a connection of another key becomes idle or is closed: no place is left.
 
     `endpoint`: the places that `limits.max_connections` allows there are taken; None: those of the manual.

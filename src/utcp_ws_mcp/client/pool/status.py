@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...errors import BridgeError, ConnectionLost, Outcome
+from ...records import Record
 
 
-@dataclass(frozen=True, slots=True)
-class PoolStats:
+class PoolStats(Record):
     """The status of a manual: open connections, waiting calls, and the last error if no connection opened since.
 
     `used` is the number of the open connections on which calls are running.

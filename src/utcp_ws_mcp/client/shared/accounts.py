@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +13,7 @@ from anyio.abc import TaskGroup
 from ...core.fleet_keys import connection_digest
 from ...core.handshake_request import HandshakeRequest
 from ...errors import ConnectError
+from ...records import MutableRecord, field
 from .store import Script, StoreAway
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0
 _DROP: Final = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0")
 
 
-@dataclass(eq=False)
-class Hold:
+class Hold(MutableRecord, eq=False):
     """The right of this replica to connect with an account.
 
     Attributes:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import unquote, urlsplit
 
 from ...errors import ServeOptionsError
+from ...records import Record
 
 DEFAULT_PORT: Final = 6379
 _EXAMPLE: Final = "redis://HOST[:PORT][/DATABASE], or rediss:// for TLS, such as rediss://replica@redis.example.com"
 
 
-@dataclass(frozen=True, slots=True)
-class StoreAddress:
+class StoreAddress(Record):
     """Where the store is, and how to log in there."""
 
+    not_in_repr: ClassVar = ("password",)
     host: str
     port: int
     database: int
     tls: bool
     username: str | None
-    password: str | None = field(repr=False)
+    password: str | None
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

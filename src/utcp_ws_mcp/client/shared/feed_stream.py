@@ -8,10 +8,10 @@ knows which entries it lacks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from secrets import token_hex
 from typing import Final
 
+from ...records import Record
 from .fleet import Fleet
 from .store import Script, StreamEntry
 
@@ -71,8 +71,7 @@ class LeaseLost(Exception):
     """Another replica owns the feed, or may own it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Record):
     """What an attempt to own a feed has found.
 
     Attributes:
@@ -94,8 +93,7 @@ class Claim:
     since: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(Record):
     """What is true behind the last entry of a write.
 
     Attributes:

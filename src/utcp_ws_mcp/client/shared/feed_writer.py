@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ import anyio
 
 from ...core.feeds.shared_entry import SharedEvent, SharedGap, SharedState, encode_entry, encode_state
 from ...observability.events import Observer
+from ...records import Record
 from ..feeds.live_feed import FeedState
 from ..feeds.subscription import FOREVER
 from ..wakeup import Wakeup
@@ -24,8 +24,7 @@ RETRY_SECONDS: Final = 0.1
 """Seconds between two attempts to write while the store is away."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Record):
     """An entry that is not written yet, with the last offset and the last gap behind it."""
 
     number: int

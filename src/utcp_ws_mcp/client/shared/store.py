@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
@@ -21,6 +20,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from ...errors import ServeOptionsError
 from ...observability.events import Observer, SharedStoreBack, SharedStoreLost
+from ...records import Record
 from .address import StoreAddress
 
 STORE_TIMEOUT: Final = 0.25
@@ -49,8 +49,7 @@ class StoreAway(Exception):
         super().__init__(reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Record):
     """A script of the server in Lua."""
 
     source: str

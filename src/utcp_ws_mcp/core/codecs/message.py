@@ -6,10 +6,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ...errors import quote_endpoint
+from ...records import Record
 from ..limits import MAX_MESSAGE_DEPTH
 from . import json_text
 
@@ -36,8 +36,7 @@ class MessageTooLarge(Exception):
     """An incoming message that inflates to, or announces, more bytes than `limits.max_message_bytes`."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnframedMessage:
+class UnframedMessage(Record):
     """A value to send as it is, without the codec and the framing of the connection (`$raw`)."""
 
     content: str | bytes
@@ -47,8 +46,7 @@ class MessageList(list[Any]):
     """Several messages to send, which one template gives (`$each`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Record):
     """One incoming message.
 
     Attributes:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import base64
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ...errors import InvalidTemplate, end_sentence
 from ...manifest.extras import needs_extra
+from ...records import Record
 from .message import Message, RejectedValue, decode_values
 from .values import JsonCodec, Payload
 
@@ -27,8 +27,7 @@ MAX_REASON_LENGTH: Final = 200
 _WELL_KNOWN: Final = "google.protobuf."
 
 
-@dataclass(frozen=True, slots=True)
-class ProtobufSchema:
+class ProtobufSchema(Record):
     """The types of the messages of an endpoint; `send` is None where it is sent JSON. `digest` is that of the files."""
 
     pool: Any
@@ -37,8 +36,7 @@ class ProtobufSchema:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaTypes:
+class SchemaTypes(Record):
     """All message types of a schema; `digest` is that of its files."""
 
     file: str
@@ -87,8 +85,7 @@ def load_types(file: str, read: Callable[[str], bytes]) -> SchemaTypes:
     return SchemaTypes(file, *load_pool(file, read))
 
 
-@dataclass(frozen=True, slots=True)
-class ProtobufCodec:
+class ProtobufCodec(Record):
     """Protobuf messages in binary messages; text messages are JSON."""
 
     schema: ProtobufSchema

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from ...errors import InvalidTemplate
 from ...manifest.models.framing import Framing, MessageLength
+from ...records import Record
 from ..expressions.patterns import Pattern, compile_pattern
 from .message import MessageTooLarge, RejectedValue, UndecodableStream
 
@@ -28,8 +28,7 @@ MAX_VARINT_BYTES: Final = 5
 """Bytes of a length of variable size: 35 bits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Record):
     """A message before its codec: the header in front of it, and the body.
 
     `header` is None where messages have none; `body` is None where the header announces none. A frame that is not

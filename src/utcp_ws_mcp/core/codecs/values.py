@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
+from ...records import Record
 from .message import Message, RejectedValue, decode, decode_values, encode, text_or_bytes
 
 Payload = str | bytes
@@ -27,8 +27,7 @@ class Codec(Protocol):
         """Return the values in a message; what cannot be decoded is returned unchanged."""
 
 
-@dataclass(frozen=True, slots=True)
-class JsonCodec:
+class JsonCodec(Record):
     """JSON where a message is JSON, else text or bytes; bytes are sent as a binary message.
 
     `binary` says what incoming bytes are: "bytes", "json" (JSON if they hold an object or an array, else bytes) or
@@ -71,8 +70,7 @@ class BinaryCodec:
         return [Message(data, data)]
 
 
-@dataclass(frozen=True, slots=True)
-class PackedCodec:
+class PackedCodec(Record):
     """A binary encoding of whole values (MessagePack, CBOR)."""
 
     pack: Callable[[Any], bytes]

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ...records import replace
 from ..codecs.message import MessageList, to_json_safe
 from ..expressions.scope import Scope
 from ..templates.nodes import Node, RenderError

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
+from ...records import MutableRecord, Record, field
 from ..codecs.message import Message
 from ..expressions.expression import Expression
 from ..expressions.paths import UNDEFINED, Path, value_at
@@ -29,8 +29,7 @@ NORMAL_CLOSE_CODES: Final = (1000, 1001)
 """Close codes with which a server ends a stream properly (RFC 6455 §7.4.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class CloseInfo:
+class CloseInfo(Record):
     """How a connection ended: the close code (1006 if there was none), and the reason for people."""
 
     code: int
@@ -49,8 +48,7 @@ def correlation_id_at(message: Message, path: Path) -> int | str | None:
     return found if isinstance(found, str | int) and not isinstance(found, bool) else None
 
 
-@dataclass(slots=True, eq=False)
-class EarlyMessages:
+class EarlyMessages(MutableRecord, eq=False):
     """What came before the reply that opens a stream: the newest messages, within a number and bytes.
 
     `dropped` counts those that the bounds removed; one message is always kept.
@@ -79,8 +77,7 @@ class EarlyMessages:
             yield self._messages.popleft()
 
 
-@dataclass(slots=True, eq=False)
-class Exchange:
+class Exchange(MutableRecord, eq=False):
     """One request and everything that answers it.
 
     `received` holds what has arrived and was not taken: one reply or error reply, or the items of a stream. Once
@@ -113,6 +110,7 @@ class Exchange:
         wake: Called when something has arrived, or the exchange has finished.
     """
 
+    not_in_repr: ClassVar = ("wake",)
     rules: ReplyRules
     scope: Scope
     request_id: int | str
@@ -137,7 +135,7 @@ class Exchange:
     early_messages: EarlyMessages = field(default_factory=EarlyMessages)
     request: Any = UNDEFINED
     until_seen: set[int] = field(default_factory=set)
-    wake: Callable[[], None] = field(default=lambda: None, repr=False)
+    wake: Callable[[], None] = lambda: None
 
     @property
     def awaits_subscription(self) -> bool:

@@ -10,11 +10,11 @@ part of the message are asked; an exchange without such a term always is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from typing import Any, Final
 
+from ...records import Record
 from ..codecs.message import Message
 from ..expressions.direct import MAX_INTEGER, compile_lookup, compile_predicate
 from ..expressions.expression import Expression
@@ -32,8 +32,7 @@ Lookup = Callable[[Mapping[str, Any]], Any]
 Key = str | int
 
 
-@dataclass(frozen=True, slots=True)
-class EqualTerm:
+class EqualTerm(Record):
     """A term of a predicate without which it is false: the part of a message at `path` has a certain value."""
 
     path: Path

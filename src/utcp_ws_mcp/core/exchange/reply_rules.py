@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final
@@ -12,6 +11,7 @@ from typing import Any, Final
 from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.reply import Reply, Stream
 from ...manifest.presets import read_bare_reply
+from ...records import Record, field, force_setattr, replace
 from ..codecs.message import Message
 from ..diagnostics import Diagnostics
 from ..expressions.expression import EvaluationError, Expression, compile_expression
@@ -54,8 +54,7 @@ COMPUTABLE_BOUNDS: Final = ("max_items", "max_seconds", "idle_seconds")
 """Bounds of a stream that may be expressions."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
+class StreamLimits(Record):
     """The bounds of one stream.
 
     Args:
@@ -69,8 +68,7 @@ class StreamLimits:
     idle_seconds: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class StreamRules:
+class StreamRules(Record):
     """Which messages are items of a stream, which end it, and its bounds.
 
     The stream ends when each predicate of `until` has been true for a message. With `match`, the items are the messages
@@ -103,8 +101,7 @@ class StreamRules:
         return StreamLimits(int(values["max_items"]), values["max_seconds"], values["idle_seconds"])
 
 
-@dataclass(frozen=True, slots=True)
-class AutoReplyRule:
+class AutoReplyRule(Record):
     """A message that is answered automatically, and its answer; with `keep` it is a reply or an item as well."""
 
     match: Expression
@@ -115,8 +112,7 @@ class AutoReplyRule:
 AutoReplies = tuple[AutoReplyRule, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyRules:
+class ReplyRules(Record):
     """The compiled `let`, `reply`, `ignore`, `stream` and own `auto_reply` of one tool.
 
     Args:
@@ -155,9 +151,9 @@ class ReplyRules:
     cancel_reply: Node | None = None
     cancel_stream: Node | None = None
     opened: ReplyRules | None = None
-    has_subscribe_reply: bool = field(init=False, repr=False, compare=False)
-    takes_first_message: bool = field(init=False, repr=False, compare=False)
-    is_unproven_reply: bool = field(init=False, repr=False, compare=False)
+    has_subscribe_reply: bool = False
+    takes_first_message: bool = False
+    is_unproven_reply: bool = False
 
     @property
     def late_replies_are_recognized(self) -> bool:
@@ -170,9 +166,9 @@ class ReplyRules:
         watches = self.stream is not None and self.stream.match is not None
         first = self.match is None and not (self.listen_only or self.no_reply or watches)
         subscribes = watches and self.match is not None and not self.listen_only
-        object.__setattr__(self, "has_subscribe_reply", subscribes)
-        object.__setattr__(self, "takes_first_message", first)
-        object.__setattr__(self, "is_unproven_reply", first and not self.ignore)
+        force_setattr(self, "has_subscribe_reply", subscribes)
+        force_setattr(self, "takes_first_message", first)
+        force_setattr(self, "is_unproven_reply", first and not self.ignore)
 
     @property
     def never_sends(self) -> bool:
@@ -307,8 +303,7 @@ def compile_auto_replies(template: CallTemplate, compiler: Compiler, diagnostics
     return tuple(rules)
 
 
-@dataclass(frozen=True, slots=True)
-class _FieldCompiler:
+class _FieldCompiler(Record):
     """Compiles the expressions of a call template, each as trusted as the source of its field."""
 
     is_local: Callable[[str], bool]

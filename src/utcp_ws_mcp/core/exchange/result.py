@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidReply, ToolError
+from ...records import Record
 from ..codecs.message import Message, encode_json, excerpt, parse_json, to_json_safe
 from ..expressions.expression import EvaluationError
 
@@ -30,8 +30,7 @@ _BEYOND_LIMITS: Final = (
 _EVALUABLE_FIX: Final = "Check the kind of the value first, as in 'message is string and …'."
 
 
-@dataclass(frozen=True, slots=True)
-class StreamResult:
+class StreamResult(Record):
     """The result of a stream: `value` as `collect` defines it, `items` in order, and what ended the stream.
 
     `complete`: it ended by itself. A bound ended it otherwise, and more may have followed.

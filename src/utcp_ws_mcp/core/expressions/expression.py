@@ -24,7 +24,6 @@ from .filters import FILTERS, Binary, check_text
 from .paths import UNDEFINED, NotDirect, Path, look_up, parse_path
 from .rewrite import may_grow, rewrite
 from .scope import OMIT_NAME, Scope
-from .suggestions import clear_reason, suggest_name, suggest_syntax
 from .syntax import Node, parse_expression
 from .vocabulary import FUNCTIONS
 
@@ -99,6 +98,8 @@ class Expression:
         self.names = tuple(sorted({str(path[0]) for path in find_references(self.source)}))
         for name in self.names:
             if name not in allowed:
+                from .suggestions import suggest_name
+
                 hint = suggest_name(name, allowed)
                 raise InvalidTemplate(
                     f"unknown name {name!r} in the expression {self.source!r}. {hint}", code="unknown-name"
@@ -278,6 +279,8 @@ class Expression:
         try:
             return parse_expression(self.source)
         except TemplateError as error:
+            from .suggestions import suggest_syntax
+
             cause = f"{end_sentence(_error_reason(error))}{suggest_syntax(self.source)}"
             raise InvalidTemplate(f"invalid expression {self.source!r}: {cause}", code="invalid-expression") from None
         except ValueError:
@@ -302,6 +305,8 @@ def _python_reason(error: Exception) -> str:
 
 
 def _error_reason(error: TemplateError) -> str:
+    from .suggestions import clear_reason
+
     return clear_reason(str(error).split(" (in <")[0])
 
 

@@ -8,10 +8,10 @@ feed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
+from ...records import Record
 from ..codecs.message import RejectedValue
 from ..limits import MAX_PATTERN_LENGTH
 
@@ -30,8 +30,7 @@ class Match(Protocol):
         """Return where a group begins and ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Record):
     """A compiled pattern.
 
     Args:

@@ -16,9 +16,9 @@ r"""Rewrite what MiniJinja evaluates, where it would give something else than is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
+from ...records import MutableRecord, field
 from ..limits import MAX_VALUE_LENGTH
 from .paths import Path, find_paths
 from .syntax import Node
@@ -48,8 +48,7 @@ _MAY_BE_LARGER: Final = frozenset({"let", "session"})
 """Names whose values may be larger than a message."""
 
 
-@dataclass(slots=True)
-class _Edits:
+class _Edits(MutableRecord):
     """Texts around parts of the source, and instead of them. Where several begin, the outer one comes first."""
 
     opened: dict[int, list[str]] = field(default_factory=dict)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ...records import Record
 from ..codecs.message import RejectedValue
 from ..limits import MAX_RANDOM_BYTES
 from .paths import UNDEFINED
@@ -46,8 +46,7 @@ CALL_REPLY_NAMES: Final = MESSAGE_NAMES | {"let"}
 """Names in those of a call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ambient:
+class Ambient(Record):
     """Where time and randomness come from; tests and simulations pass their own.
 
     Args:

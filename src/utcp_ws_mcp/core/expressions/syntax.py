@@ -9,11 +9,12 @@ that MiniJinja refuses is refused here with its words; one that only this parser
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 from minijinja import Environment, TemplateError
+
+from ...records import Record
 
 MAX_EXPRESSION_DEPTH: Final = 40
 """Levels of brackets and operators in an expression; the parser recurses over them."""
@@ -45,8 +46,7 @@ _NOT_BINDING: Final = 4
 _NO_TEST_ARGUMENT: Final = frozenset({"and", "or", "else", "is", "if", "in", "not"})
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Record):
     """A part of an expression.
 
     Attributes:

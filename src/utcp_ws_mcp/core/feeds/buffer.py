@@ -9,9 +9,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from ...records import Record
 from .cursor import Cursor, InvalidCursor
 
 MAX_GAPS: Final = 64
@@ -22,8 +22,7 @@ EVENT_OVERHEAD: Final = 128
 """Bytes that an event counts for beside its data: the objects that hold it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Record):
     """An event of a feed.
 
     Attributes:
@@ -41,8 +40,7 @@ class Event:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Record):
     """A place where events may be missing.
 
     Attributes:
@@ -58,8 +56,7 @@ class Gap:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Record):
     """What a read returns.
 
     Attributes:
@@ -78,8 +75,7 @@ class Page:
     has_more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BufferLimits:
+class BufferLimits(Record):
     """The bounds of a buffer: a number of events, bytes, and seconds."""
 
     size: int

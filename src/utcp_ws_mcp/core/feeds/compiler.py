@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -13,6 +12,7 @@ from ...manifest.models.feed import Feed, FeedStep
 from ...manifest.models.manual import Annotations, Tool
 from ...manifest.models.reply import Stream
 from ...manifest.validation import join_path
+from ...records import replace
 from ..diagnostics import Diagnostics
 from ..exchange.reply_rules import Concurrency, ReplyRules, StreamRules, with_correlation
 from ..expressions.expression import Expression, compile_expression

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from ...records import Record
 
 MAX_CURSOR_LENGTH: Final = 64
 """Characters of a cursor; longer texts are not parsed."""
@@ -22,8 +23,7 @@ class InvalidCursor(ValueError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(Record):
     """Everything that a reader has seen.
 
     Attributes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from ...errors import InvalidReply
 from ...manifest.models.feed import Feed
+from ...records import Record
 from ..codecs.message import Message, encode_json, to_json_safe
 from ..exchange.exchange import Exchange
 from ..exchange.reply_rules import ReplyRules
@@ -19,8 +19,7 @@ from ..templates.nodes import Node
 FeedToolKind = Literal["events", "latest"]
 
 
-@dataclass(frozen=True, slots=True)
-class FeedRequest:
+class FeedRequest(Record):
     """Messages that are sent together, and the reply to them, if `rules.match` expects one.
 
     `timeout` is in seconds.
@@ -31,8 +30,7 @@ class FeedRequest:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledFeed:
+class CompiledFeed(Record):
     """One feed of one manual.
 
     Attributes:
@@ -94,8 +92,7 @@ class CompiledFeed:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class FeedEvent:
+class FeedEvent(Record):
     """What a message contributes to a feed: its data and key as JSON texts, and its position."""
 
     data: str
@@ -103,8 +100,7 @@ class FeedEvent:
     position: Any
 
 
-@dataclass(frozen=True, slots=True)
-class FeedTool:
+class FeedTool(Record):
     """What a tool does that belongs to a feed."""
 
     feed: CompiledFeed

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, Final
 
+from ...records import Record
 from ..codecs.message import encode_json, to_json_safe
 from ..limits import MAX_MESSAGE_DEPTH, json_text_is_deeper
 
@@ -15,8 +15,7 @@ MAX_REASON_LENGTH: Final = 2_000
 """Characters of the reason of a gap, and of a detail of a state."""
 
 
-@dataclass(frozen=True, slots=True)
-class SharedEvent:
+class SharedEvent(Record):
     """An event: its offset, the number of the last gap before it, when it arrived, and its texts.
 
     `data` is None if the event is larger than the feed may be. `position` is that of the endpoint.
@@ -30,8 +29,7 @@ class SharedEvent:
     position: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class SharedGap:
+class SharedGap(Record):
     """A gap: the offset of the last event before it, its number, when it ended, and its reason."""
 
     offset: int
@@ -40,8 +38,7 @@ class SharedGap:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SharedState:
+class SharedState(Record):
     """The state of a feed, with the epoch, the last offset and the last gap at that time."""
 
     state: str

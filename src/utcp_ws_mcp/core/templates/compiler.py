@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ...errors import InvalidTemplate
 from ...manifest.variables import WHOLE_STRING_VARIABLE
+from ...records import Record, replace
 from ..expressions.expression import compile_expression
 from ..expressions.rewrite import MAX_HELD_PARTS
 from ..expressions.scope import EACH_NAMES, REQUEST_NAMES
@@ -48,8 +48,7 @@ PLACEHOLDER_KEY_HINT: Final = (
 """What to write where a key is to be an argument."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compiler:
+class Compiler(Record):
     """Compiles the templates of one field of a call template.
 
     Args:

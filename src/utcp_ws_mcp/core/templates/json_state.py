@@ -7,8 +7,9 @@ value, or for characters inside a JSON string; which of the two it is depends on
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Final
+
+from ...records import MutableRecord, field
 
 _WHITE_SPACE: Final = " \t\n\r"
 _RECORD_SEPARATOR: Final = "\x1e"
@@ -20,8 +21,7 @@ _SCALAR: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+
 # NaN and the infinities are none of JSON's, but Python's parser reads them.
 
 
-@dataclass(slots=True)
-class JsonState:
+class JsonState(MutableRecord):
     """The state of JSON text that is fed in pieces: documents (objects or arrays) in a row.
 
     `expected` is what may come next: a "value" (or "]" of an empty array), a "key" (or "}" of an empty object), ":" or

@@ -10,9 +10,9 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
+from ...records import Record
 from ..codecs.message import MessageList, RejectedValue, UnframedMessage, encode
 from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED, look_up
@@ -62,18 +62,17 @@ class Node(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(Record):
     """A part without placeholders."""
 
-    value: Any = field(repr=False)
+    not_in_repr: ClassVar = ("value",)
+    value: Any
 
     def render(self, scope: Mapping[str, Any]) -> Any:
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Record):
     """A UTCP placeholder. Not `typed`, it gives text: a string as it is, anything else as its JSON text."""
 
     name: str
@@ -102,8 +101,7 @@ class Argument:
         return _missing_argument(self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class ExpressionValue:
+class ExpressionValue(Record):
     """An expression; its value keeps its type."""
 
     expression: Expression
@@ -162,8 +160,7 @@ def _missing_value(expression: Expression) -> RenderError:
 Placeholder = Argument | ExpressionValue
 
 
-@dataclass(frozen=True, slots=True)
-class JsonText:
+class JsonText(Record):
     """Text that is JSON once filled: literal parts, and (placeholder, whether it is inside a JSON string).
 
     `separator` is that of the framing: it would end the message where a value holds it.
@@ -191,8 +188,7 @@ class JsonText:
         return text
 
 
-@dataclass(frozen=True, slots=True)
-class Bounded:
+class Bounded(Record):
     """A message of many placeholders: each may be as large as a message, so the size is measured first."""
 
     message: Node
@@ -204,8 +200,7 @@ class Bounded:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(Record):
     """A JSON object; keys whose value is a missing argument are left out."""
 
     items: tuple[tuple[str, Node], ...]
@@ -214,8 +209,7 @@ class Object:
         return {key: value for key, node in self.items if (value := node.render(scope)) is not OMIT}
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(Record):
     """A JSON array; elements that are a missing argument are left out. `$each` gives as many elements as its list."""
 
     items: tuple[Node, ...]
@@ -229,8 +223,7 @@ class Array:
         return elements
 
 
-@dataclass(frozen=True, slots=True)
-class Each:
+class Each(Record):
     """A template for each element of a list: `item` is the element, `index` its number from 0, `count` how many."""
 
     items: Node
@@ -260,8 +253,7 @@ class Each:
         return values
 
 
-@dataclass(frozen=True, slots=True)
-class EachMessage:
+class EachMessage(Record):
     """A message for each element of a list."""
 
     each: Each
@@ -274,8 +266,7 @@ class EachMessage:
         return messages
 
 
-@dataclass(frozen=True, slots=True)
-class Unframed:
+class Unframed(Record):
     """A message that is sent as it is: text or bytes, past the codec and the framing."""
 
     message: Node
@@ -285,8 +276,7 @@ class Unframed:
         return UnframedMessage(value if isinstance(value, bytes) else encode(value))
 
 
-@dataclass(frozen=True, slots=True)
-class Base64:
+class Base64(Record):
     """The bytes that base64 text encodes."""
 
     text: Node
@@ -301,8 +291,7 @@ class Base64:
             raise RenderError('the value of "$base64" is not base64.', code="invalid-base64") from None
 
 
-@dataclass(frozen=True, slots=True)
-class AllArguments:
+class AllArguments(Record):
     """The template of a call template without `message`: the arguments as one JSON object, less `without`."""
 
     excluded: frozenset[str] = frozenset()

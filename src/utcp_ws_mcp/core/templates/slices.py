@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from ...records import Record
 from ..expressions.analysis import find_expressions
 from ..expressions.expression import EvaluationError, Expression, compile_expression
 from .nodes import Node, RenderError
@@ -21,16 +21,14 @@ _Slice = tuple[int, int | None]
 """Where a slice starts and stops; None for the end of the value."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlicedValue:
+class SlicedValue(Record):
     """A value of which slices that follow one another are sent: from the beginning to `end`."""
 
     value: Expression
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class CompleteSlices:
+class CompleteSlices(Record):
     """The first message of a request whose slices must hold the whole of some values."""
 
     message: Node

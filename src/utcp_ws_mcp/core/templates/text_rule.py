@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from ...records import Record
 from ..codecs.message import RejectedValue
 from ..expressions.bounded import text_of
 from ..expressions.filters import check_text
@@ -53,8 +53,7 @@ NO_BREAKS: Final = re.compile(r"(?!)")
 _NAMES: Final = {" ": "a blank", "\n": "a line feed", "\r": "a carriage return", "\0": "NUL", "\t": "a tab"}
 
 
-@dataclass(frozen=True, slots=True)
-class TextRule:
+class TextRule(Record):
     """Which characters the text of one placeholder may not hold.
 
     Args:
@@ -210,8 +209,7 @@ def _name(char: str) -> str:
     return repr(char) if char.isprintable() else f"the control character U+{ord(char[0]):04X}"
 
 
-@dataclass(frozen=True, slots=True)
-class TextNode:
+class TextNode(Record):
     """Literal text with placeholders, which must all have a value and keep the structure of the text.
 
     Where an expression gives `omit`, a text that `can_be_left_out` is: the value of a key, or an element.
@@ -230,8 +228,7 @@ class TextNode:
         raise RenderError("omit cannot leave out a whole message. Write a default.", code="value-missing")
 
 
-@dataclass(frozen=True, slots=True)
-class JoinedText:
+class JoinedText(Record):
     """A message that is one expression `a ~ b ~ …`: its operands are checked as those of a text."""
 
     whole: ExpressionValue
@@ -259,8 +256,7 @@ class JoinedText:
             raise RenderError(str(error), code=error.code) from None
 
 
-@dataclass(frozen=True, slots=True)
-class WholeMessage:
+class WholeMessage(Record):
     """A message that is one expression: its value with its type, which must be there."""
 
     placeholder: ExpressionValue

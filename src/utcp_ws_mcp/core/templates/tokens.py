@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from ...errors import InvalidTemplate
+from ...records import Record
 from ..expressions.analysis import expression_end
 
 _TOKEN: Final = re.compile(
@@ -17,29 +17,25 @@ _TOKEN: Final = re.compile(
 # The length of an argument's name is bounded because its end is searched from every beginning.
 
 
-@dataclass(frozen=True, slots=True)
-class LiteralToken:
+class LiteralToken(Record):
     """Text that is sent as it is."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class VariableToken:
+class VariableToken(Record):
     """`${NAME}`: its value is known when the template is compiled."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceholderToken:
+class PlaceholderToken(Record):
     """`UTCP_ARG_name_UTCP_ARG`: the argument of a call."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExpressionToken:
+class ExpressionToken(Record):
     """`{{ source }}`."""
 
     source: str

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
+from ...records import MutableRecord, Record
 from ..codecs.message import RejectedValue
 from ..expressions.patterns import compile_pattern
 from ..limits import MAX_MESSAGE_DEPTH, json_text_is_deeper
@@ -34,8 +34,7 @@ _K = TypeVar("_K", str, int)
 OnText = Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(Record):
     """What several schemas say together about one value: the schemas, references replaced, and the types they allow.
 
     `kept` are the schemas before that; they stay alive, because plans are found by their ids.
@@ -145,8 +144,7 @@ class ArgumentForms:
         return validator
 
 
-@dataclass(slots=True)
-class _Fitted:
+class _Fitted(MutableRecord):
     """A value that was fitted to a plan. `given` stays alive, because it is found by its id."""
 
     given: Any

@@ -10,9 +10,9 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from ...records import Record
 from .mcp_schema import host_schema
 from .schema_dialects import Schema
 
@@ -24,8 +24,7 @@ _USES_NAMES: Final = ("patternProperties", "propertyNames", "dependentSchemas", 
 """Keywords that compare names; they are left out if a host sees other names."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostInputs:
+class HostInputs(Record):
     """An input schema for hosts.
 
     Attributes:

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from ...records import MutableRecord, Record
 from .schema_dialects import Schema, dialect_of, modernized, references_stand_alone
 from .schema_references import REFERENCES, References
 
@@ -57,8 +57,7 @@ _PORTABLE_FORMAT: Final = "date-time"
 """The one format of texts that Gemini's API accepts."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostSchema:
+class HostSchema(Record):
     """A rewritten schema, and what could not be said exactly: RECURSIVE, UNPORTABLE_PATTERN, TOO_LARGE."""
 
     schema: Schema
@@ -78,8 +77,7 @@ def host_schema(schema: Mapping[str, Any], *, for_outputs: bool = False) -> Host
     return HostSchema(rewritten, frozenset(rewriter.changes))
 
 
-@dataclass(slots=True)
-class _Part:
+class _Part(MutableRecord):
     """A schema object while it is rewritten. `exact`: it accepts the same values as the original."""
 
     schema: Schema

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 
 from ...manifest.entries import ManifestEntry, ResolvedTool
 from ...manifest.models.base import Json
 from ...manifest.models.call_template import CONNECTION_FIELDS, CallTemplate
+from ...records import Record, replace
 from ..connection_rules import compile_connection_rules
 from ..diagnostics import Diagnostics
 from ..exchange.reply_rules import ReplyRules, compile_reply_rules
@@ -21,8 +21,7 @@ from ..templates.nodes import AllArguments, Node
 from ..templates.slices import CompleteSlices, find_sliced_values
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledTemplate:
+class CompiledTemplate(Record):
     """A compiled call template.
 
     Args:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial, reduce
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ...errors import InvalidArguments, InvalidTemplate, end_sentence
 from ...manifest.entries import ManifestEntry, ResolvedTool
@@ -13,6 +12,7 @@ from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.manual import Annotations, ToolOverride
 from ...manifest.stream_framing import as_utcp_stream
 from ...manifest.validation import join_path
+from ...records import Record, replace
 from ..diagnostics import Diagnostics
 from ..exchange.reply_rules import ReplyRules, with_stream
 from .argument_forms import ArgumentForms, has_float
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from ..feeds.feed import FeedTool
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledTool:
+class CompiledTool(Record):
     """One tool of one manual, ready to be called.
 
     Args:
@@ -40,6 +39,16 @@ class CompiledTool:
         feed: What the tool reads, if it belongs to a feed; then nothing is sent for a call.
     """
 
+    not_in_repr: ClassVar = (
+        "template",
+        "compiled_template",
+        "defaults",
+        "variables",
+        "argument_schema",
+        "argument_forms",
+        "result_schema",
+        "feed",
+    )
     manual: str
     name: str
     original_name: str
@@ -49,16 +58,16 @@ class CompiledTool:
     tags: tuple[str, ...]
     annotations: Annotations
     idempotent: bool
-    template: CallTemplate = field(repr=False)
-    compiled_template: CompiledTemplate = field(repr=False)
-    defaults: Mapping[str, Any] = field(repr=False)
+    template: CallTemplate
+    compiled_template: CompiledTemplate
+    defaults: Mapping[str, Any]
     hidden: frozenset[str]
-    variables: Mapping[str, str] = field(repr=False)
-    argument_schema: SchemaValidator = field(repr=False)
-    argument_forms: ArgumentForms = field(repr=False)
-    result_schema: SchemaValidator | None = field(repr=False)
+    variables: Mapping[str, str]
+    argument_schema: SchemaValidator
+    argument_forms: ArgumentForms
+    result_schema: SchemaValidator | None
     rank: int = 0
-    feed: FeedTool | None = field(default=None, repr=False)
+    feed: FeedTool | None = None
 
     @property
     def rules(self) -> ReplyRules:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ...core.feeds.tool_texts import RESERVED_ARGUMENTS
 from ...manifest.secret_names import is_secret_name
 from ...recorder.messages import literal
+from ...records import Record, field, replace
 from ..model import Document
 from ..naming import argument_name, manual_name
 from ..urls import Server, choose_server, endpoint_fields, variable_name
@@ -20,8 +20,7 @@ from .model import Api, Channel
 _PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Record):
     """What the channels of one URL share.
 
     Attributes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ...core.expressions.paths import Path
+from ...records import Record
 from ..schemas import Schemas
 from ..shapes import texts
 from .payloads import Payload
@@ -37,8 +37,7 @@ _NAMES: Final = (
 """Names of properties that repeat the ID of a request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Correlation:
+class Correlation(Record):
     """Where the ID of a request is, in the request and in its replies. `declared`: the document says so."""
 
     sent: Path

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ...recorder.messages import path_expression
 from ...recorder.templates import escape_template
+from ...records import MutableRecord, Record, field
 from ..failures import Inexpressible
 from ..model import Description, Document, Event, Format, ImportOptions, Operation, Skipped, Status
 from ..naming import hints, is_reading, summarize, tool_name
@@ -42,8 +42,7 @@ def import_asyncapi(
     return _Importer(api, Schemas(references), options, Connections(api, options.url, source)).run()
 
 
-@dataclass(slots=True)
-class _Importer:
+class _Importer(MutableRecord):
     api: Api
     schemas: Schemas
     options: ImportOptions
@@ -330,8 +329,7 @@ class _Importer:
             yield f"Replies that the document does not name were found by the names of messages: {names}."
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
+class _Context(Record):
     """One message that clients send. `is_only`: whether its operation has no other."""
 
     operation: ApiOperation

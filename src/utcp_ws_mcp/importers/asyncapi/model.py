@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from ...records import Record, field
 
-@dataclass(frozen=True, slots=True)
-class Message:
+
+class Message(Record):
     """A message.
 
     Attributes:
@@ -32,8 +32,7 @@ class Message:
     responses: Sequence[Message] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(Record):
     """A channel: `servers` are the keys of the servers that it is restricted to; `parameters` those of its address."""
 
     key: str
@@ -45,8 +44,7 @@ class Channel:
     texts: Sequence[Any] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ApiOperation:
+class ApiOperation(Record):
     """An operation. `receives`: whether the application that is described receives its messages.
 
     `replies` are the messages that answer; None if the document does not say that there is a reply.
@@ -62,8 +60,7 @@ class ApiOperation:
     deprecated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ApiServer:
+class ApiServer(Record):
     """A server: its URL with defaults filled in, its protocol, and the security schemes of which one is needed."""
 
     key: str
@@ -72,8 +69,7 @@ class ApiServer:
     security: Sequence[Mapping[str, Any]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Api:
+class Api(Record):
     """A whole document. `problems` are operations that cannot be read, with the reason."""
 
     title: str

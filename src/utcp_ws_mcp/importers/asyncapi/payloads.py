@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ...core.expressions.paths import Path
 from ...recorder.messages import literal, path_expression
+from ...records import Record, replace
 from ..model import Document
 from ..schemas import Schemas, flat_object
 from ..shapes import mapping, texts
@@ -48,8 +48,7 @@ _TEXT_NAMES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(Record):
     """One form of the payload of a message.
 
     Attributes:

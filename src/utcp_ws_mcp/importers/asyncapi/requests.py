@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ...core.expressions.paths import Path
 from ...recorder.templates import REQUEST_ID, escape_template
+from ...records import Record
 from ..failures import Inexpressible
 from ..model import Document
 from ..naming import argument_name, message_key
@@ -22,8 +22,7 @@ _WRAPPERS: Final = frozenset({"payload", "data", "params", "args", "arguments", 
 """Names of an object that has all the arguments of a message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Record):
     """A message with arguments: its template, and the schema of the arguments."""
 
     template: Any

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from ...records import Record
 from .model import Api, ApiOperation
 
 _NOT_TARGET: Final = r"(?<!to )(?<!to-)(?<!→ )(?<!> )"
@@ -30,8 +30,7 @@ _ANSWER: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Viewpoint:
+class Viewpoint(Record):
     """Whose view a document has, and why. `server`: what the application receives is what clients send."""
 
     is_server: bool

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from ...core.feeds.tool_texts import RESERVED_ARGUMENTS
 from ...errors import ImportFailed
 from ...recorder.templates import REQUEST_ID, escape_template
+from ...records import MutableRecord, Record, field
 from ..assembly import MAX_ITEMS, MAX_SECONDS
 from ..failures import Inexpressible
 from ..model import Description, Document, Format, ImportOptions, Operation, Skipped, Status
@@ -54,18 +55,18 @@ def _host(url: str) -> str:
     return own[-1] if own and not labels[-1].isdigit() else "graphql"
 
 
-@dataclass(slots=True)
-class _Importer:
+class _Importer(MutableRecord, dict=True):
     schema: Any
     options: ImportOptions
     skipped: list[Skipped] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
-    schemas: Schemas = field(init=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def schemas(self) -> Schemas:
+        """Return the schemas of the types that arguments have."""
         from .arguments import type_schemas
 
-        self.schemas = Schemas(References({"types": type_schemas(self.schema)}))
+        return Schemas(References({"types": type_schemas(self.schema)}))
 
     def operations(self) -> Iterator[Operation]:
         """Yield the operations: queries, mutations, subscriptions."""
@@ -143,8 +144,7 @@ class _Importer:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Record):
     """The message of an operation, and the schema of its arguments."""
 
     message: Document

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from ...core.feeds.tool_texts import RESERVED_ARGUMENTS
 from ...errors import ImportFailed
+from ...records import MutableRecord, field
 from ..failures import Inexpressible
 from ..model import Description, Document, Format, ImportOptions, Operation, Skipped, Status
 from ..naming import hints, is_reading, summarize, tool_name
@@ -35,13 +36,11 @@ def import_openrpc(
     return _Importer(document, references, options, source).run()
 
 
-@dataclass(slots=True)
-class _Importer:
+class _Importer(MutableRecord, dict=True):
     document: Mapping[str, Any]
     references: References
     options: ImportOptions
     source: str
-    schemas: Schemas = field(init=False)
     names: set[str] = field(default_factory=set)
     roles: dict[str, subscriptions.Role] = field(default_factory=dict)
     methods: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -49,8 +48,10 @@ class _Importer:
     by_position: bool = False
     assumed: list[str] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.schemas = Schemas(self.references)
+    @cached_property
+    def schemas(self) -> Schemas:
+        """Return the schemas that the document defines."""
+        return Schemas(self.references)
 
     def run(self) -> Description:
         server = choose_server(list(self._servers()), self.options.url, self.source)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ...recorder.messages import literal
+from ...records import Record
 from ..model import Document
 from ..naming import argument_name, message_key
 from ..schemas import Schemas
@@ -16,8 +16,7 @@ _ETHEREUM: Final = re.compile(r"[A-Za-z0-9]+_[A-Za-z0-9_]+\Z")
 """Names of methods in the style of Ethereum, such as `eth_getBalance`: such endpoints read parameters by position."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(Record):
     """The parameters of a method. `names` are the arguments, by the name of the parameter."""
 
     inputs: Document

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ...recorder.templates import escape_template
+from ...records import Record
 from ..model import Document, Event, Operation
 from ..naming import message_key, summarize, words
 from ..shapes import objects
@@ -19,8 +19,7 @@ _ITEM: Final = "message.params.result | default(message.params.payload) | defaul
 _EVENT_WORDS: Final = frozenset({"event", "events", "notification", "notify", "subscription", "changed", "changes"})
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(Record):
     """What a method is for subscriptions: `kind` is listen, subscribe, unsubscribe or notification.
 
     `partner` is the method that ends a subscription.

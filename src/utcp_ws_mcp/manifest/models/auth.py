@@ -1,11 +1,11 @@
 """Credentials of a call template (manifest language, section 8)."""
 
 import base64
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
+from ...records import Record
 from .base import FieldError, Model
 
 
@@ -68,12 +68,12 @@ class OAuth2Auth(Model):
 Auth = Annotated[ApiKeyAuth | BasicAuth | OAuth2Auth, Field(discriminator="auth_type")]
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Record):
     """What authentication adds to a handshake request. The values are secrets and are not part of `repr`."""
 
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    not_in_repr: ClassVar = ("headers", "query")
+    headers: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = ()
 
 
 def credentials_for(auth: ApiKeyAuth | BasicAuth | OAuth2Auth | None, token: str | None = None) -> Credentials:

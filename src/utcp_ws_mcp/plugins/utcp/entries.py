@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +20,7 @@ from ...manifest.inheritance import referenced_presets
 from ...manifest.models.base import Json
 from ...manifest.remote_manual import FORBIDDEN_KEYS, read_manual
 from ...manifest.variables import VariableResolver, find_optional, find_variables, namespaced_variable
+from ...records import replace
 from .template import DOLLAR, WebSocketCallTemplateSerializer, escape_dollars, to_manifest
 
 _FORBIDDEN_TOOL_KEYS: Final = FORBIDDEN_KEYS - {"name", "pin"}
@@ -30,19 +30,19 @@ _MANUAL_KEYS: Final = ("name", "call_template_type", "allowed_communication_prot
 """Fields of a tool's call template that belong to its manual."""
 
 
-@dataclass(frozen=True, slots=True)
 class ClientVariables(Mapping[str, str]):
     """The variables of one manual in UTCP's namespace, by their names without it.
 
     They can be looked up, but not listed: the substitutor of the client has no such function.
     """
 
-    config: UtcpClientConfig = field(repr=False)
-    manual: str
+    def __init__(self, config: UtcpClientConfig, manual: str) -> None:
+        self._config = config
+        self.manual = manual
 
     def __getitem__(self, name: str) -> str:
         try:
-            return str(DefaultVariableSubstitutor().substitute(f"${{{name}}}", self.config, self.manual))
+            return str(DefaultVariableSubstitutor().substitute(f"${{{name}}}", self._config, self.manual))
         except UtcpVariableNotFound:
             raise KeyError(name) from None
 

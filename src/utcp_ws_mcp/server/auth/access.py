@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 from ...core.tools.tool import CompiledTool
 from ...errors import ScopeRequired, SubjectRateExceeded
 from ...observability import events
 from ...observability.events import Observer
+from ...records import Record, field
 from .caller_variables import GivenValues
 from .identity import Identity
 from .scopes import ToolScopes
@@ -19,8 +19,7 @@ CALLER_KEY: Final = "utcp_ws_mcp.caller"
 """In the ASGI scope of a request with an access token: its caller."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccessControl:
+class AccessControl(Record):
     """The rules for all callers.
 
     Attributes:
@@ -34,8 +33,7 @@ class AccessControl:
     observe: Observer
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Record):
     """Who sent a request, the rules for it, and what its headers bring.
 
     Attributes:
@@ -44,9 +42,10 @@ class Caller:
         given: The values that its headers bring for variables of the manifest.
     """
 
+    not_in_repr: ClassVar = ("given",)
     identity: Identity | None
     access: AccessControl | None
-    given: GivenValues = field(default_factory=dict, repr=False)
+    given: GivenValues = field(default_factory=dict)
 
     @property
     def rights(self) -> frozenset[str] | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from ...errors import CallerValueMissing, CallerValueRefused, ServeOptionsError
 from ...manifest.caller_variables import MAX_VALUE_LENGTH, MIN_VALUE_LENGTH, USABLE_VALUE, stand_in
 from ...manifest.variables import CallerValues
+from ...records import Record
 from ..http.security import Headers
 
 MAX_VARIABLES: Final = 16
@@ -32,8 +33,7 @@ GivenValues = Mapping[str, Sequence[bytes]]
 """What the headers of a request bring, by the names of the variables: unchecked."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallerVariables:
+class CallerVariables(Record, dict=True):
     """The variables of callers.
 
     Attributes:
@@ -41,13 +41,13 @@ class CallerVariables:
     """
 
     headers: Mapping[str, str]
-    _names: Mapping[bytes, Sequence[str]] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _names(self) -> Mapping[bytes, Sequence[str]]:
         names: dict[bytes, list[str]] = {}
         for name, header in self.headers.items():
             names.setdefault(header.lower().encode(), []).append(name)
-        object.__setattr__(self, "_names", names)
+        return names
 
     @property
     def stand_ins(self) -> CallerValues:

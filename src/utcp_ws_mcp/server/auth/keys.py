@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from ...records import Record
 
 MAX_KEYS: Final = 100
 MIN_RSA_BITS: Final = 2048
@@ -29,8 +30,7 @@ class UnusableDocument(Exception):  # not an error of this program: IssuerKeys h
     """A document of the authorization server that cannot be used. The message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class SigningKey:
+class SigningKey(Record):
     """A public key; `key_id` is None if it has none. `key` is what the JWT library takes."""
 
     key_id: str | None
@@ -38,8 +38,7 @@ class SigningKey:
     key: Any
 
 
-@dataclass(frozen=True, slots=True)
-class KeySet:
+class KeySet(Record):
     """The keys of an authorization server that can verify signatures."""
 
     keys: tuple[SigningKey, ...]

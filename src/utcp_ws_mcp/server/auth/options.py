@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ...client.resolver import EndpointResolver
 from ...errors import ServeOptionsError
 from ...observability.events import Observer
+from ...records import Record
 from .access import AccessControl
 from .issuer import HttpFetcher, IssuerKeys, check_audience, check_issuer
 from .resource_server import ResourceServer
@@ -17,8 +17,7 @@ from .subject_limits import SubjectLimits
 from .tokens import TokenRules
 
 
-@dataclass(frozen=True, slots=True)
-class OAuthOptions:
+class OAuthOptions(Record):
     """The options of the command line; `requests_per_subject` are calls a second."""
 
     issuer: str
@@ -27,8 +26,7 @@ class OAuthOptions:
     requests_per_subject: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OAuthSettings:
+class OAuthSettings(Record):
     """The options, checked."""
 
     issuer: str

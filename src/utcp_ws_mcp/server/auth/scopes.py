@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from ...core.tools.tool import CompiledTool
 from ...errors import ServeOptionsError
+from ...records import Record
 from .identity import Identity
 
 
-@dataclass(frozen=True, slots=True)
-class ToolScopes:
+class ToolScopes(Record):
     """Which tools a scope allows (`--scope-tools SCOPE=GLOB`): patterns of `manual.tool` by scope.
 
     Without any, every caller may use every tool. A caller none of whose scopes has patterns may use the tools that

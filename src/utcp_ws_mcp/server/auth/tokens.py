@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
+from ...records import Record
 from .identity import Identity
 from .keys import ALGORITHMS, KeySet, SigningKey
 
@@ -27,16 +27,14 @@ class TokenRejected(Exception):
     """An access token that is not accepted. The message says why; it contains nothing of the token."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenHeader:
+class TokenHeader(Record):
     """What the header of a token says about its signature. Both are foreign, until the signature has been checked."""
 
     key_id: str | None
     algorithm: str
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedToken:
+class VerifiedToken(Record):
     """Whose token it is, the time (seconds since 1970) from which it is expired, and the key that signed it."""
 
     identity: Identity
@@ -73,8 +71,7 @@ def read_header(token: str) -> TokenHeader:
     return TokenHeader(key_id, algorithm)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRules:
+class TokenRules(Record):
     """What tokens must say: who issued them, and for whom (RFC 8707). `now` returns the seconds since 1970."""
 
     issuer: str

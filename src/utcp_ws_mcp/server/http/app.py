@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ...records import Record, replace
 from ..auth.access import CALLER_KEY, Caller
 from ..auth.caller_variables import CallerVariables
 from ..auth.identity import Identity
@@ -79,8 +79,7 @@ CheckCalls = Callable[[Iterable[str], Caller], Rejection | None]
 """Returns why a caller may not call one of these tools, or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextRoute:
+class TextRoute(Record):
     """A page of text, rendered for each request. Its status is 503 as long as it is not available."""
 
     render: Callable[[], str]

@@ -6,12 +6,12 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
 from ...errors import ServeOptionsError
+from ...records import Record
 from ..auth.caller_variables import CallerVariables
 from ..auth.options import OAuthOptions, OAuthSettings, check_oauth_options
 from .defaults import DEFAULT_HOST, DEFAULT_MAX_SESSIONS, TOKEN_VARIABLE
@@ -20,19 +20,18 @@ from .security import Authority, HttpAccessPolicy, Origin, parse_authority, pars
 LISTEN_BACKLOG: Final = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class SharedOptions:
+class SharedOptions(Record):
     """The options of the shared store: URL, name of the fleet, key of the tokens, and where URL and key were given."""
 
-    url: str = field(repr=False)
+    not_in_repr: ClassVar = ("url", "key")
+    url: str
     source: str
     fleet: str
-    key: str | None = field(default=None, repr=False)
+    key: str | None = None
     key_source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpOptions:
+class HttpOptions(Record):
     """The options of the command line. `address` is `[HOST:]PORT`; `token` is None if none was given."""
 
     address: str
@@ -47,8 +46,7 @@ class HttpOptions:
     caller_variables: CallerVariables | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ListenAddress:
+class ListenAddress(Record):
     """An IP address and a port to listen on; port 0 is any free one."""
 
     host: str
@@ -173,8 +171,7 @@ def _parse_allowed_origin(text: str) -> Origin:
     return origin
 
 
-@dataclass(frozen=True, slots=True)
-class HttpListener:
+class HttpListener(Record):
     """A listening socket with the rules for requests; `url` has no path."""
 
     sock: socket.socket

@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from starlette.types import Receive, Send
 
 from ...core.codecs.message import encode_json
+from ...records import Record
 from ..auth.access import Caller
 from ..content import SERVER_INFO_META
 from ..stdio.protocol_versions import INVALID_PARAMS, VERSION_KEY, is_modern
@@ -52,8 +52,7 @@ _LIST_SUFFIX: Final = encode_json(
 )[1:]
 
 
-@dataclass(frozen=True, slots=True)
-class FastRequest:
+class FastRequest(Record):
     """A request that is answered here; its parameters have been checked."""
 
     request_id: int | str
@@ -72,8 +71,7 @@ class FastRequest:
         return (self.params["name"],) if self.method == "tools/call" else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Record):
     """A response: an HTTP status, and a JSON-RPC message."""
 
     status: int

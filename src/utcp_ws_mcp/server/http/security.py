@@ -11,8 +11,9 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from ...records import Record
 
 Headers = Sequence[tuple[bytes, bytes]]
 Authority = tuple[str, int | None]
@@ -27,8 +28,7 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 _JSON_CONTENT_TYPE: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset="?utf-8"?)?[ \t]*', re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(Record):
     """Why a request is rejected: an HTTP status, and a message for the client.
 
     `challenge` is the header WWW-Authenticate of a rejected token; `retry_after` are the seconds of a 503.
@@ -40,8 +40,7 @@ class Rejection:
     retry_after: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAccessPolicy:
+class HttpAccessPolicy(Record):
     """The values that requests must have. `token` is None if no token is required."""
 
     hosts: frozenset[Authority]

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from nicegui import Client, background_tasks, ui
 
 from ...errors import BridgeError
 from ...manifest.invisible import escape_invisible
+from ...records import Record
 from ..session import StudioSession, Topic
 
 Kind = Literal["positive", "negative", "warning", "info"]
 
 
-@dataclass(frozen=True, slots=True)
-class PageContext:
+class PageContext(Record):
     """One page in one browser, with the session that it shows."""
 
     session: StudioSession

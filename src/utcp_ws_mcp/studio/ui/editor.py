@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 from fastapi import Request
@@ -12,6 +11,7 @@ from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 from ...authoring.admission import MAX_MANIFEST_BYTES
+from ...records import asdict
 from ..checking import Finding, Severity
 from ..completion import describe, options_at, place_at
 
