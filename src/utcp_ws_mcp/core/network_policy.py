@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import cache, lru_cache
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from ..errors import ForbiddenAddress, ForbiddenURL, InvalidTemplate
 from ..manifest.models.network import Network
@@ -30,6 +30,7 @@ _HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 class URL(Record):
     """A URL, parsed once: the client connects to this, not to the text. `host` is lower case and without brackets."""
 
+    not_in_repr: ClassVar = ("query",)
     scheme: str
     host: str
     port: int
