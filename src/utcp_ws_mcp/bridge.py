@@ -222,7 +222,12 @@ class Bridge(BridgeStatus, FeedAccess):
         return self._redact
 
     async def call_tool(
-        self, name: str, arguments: Mapping[str, Any] | None = None, on_item: ItemCallback | None = None
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        on_item: ItemCallback | None = None,
+        *,
+        timeout: float | None = None,
     ) -> Any:
         """Call a tool and return its result: JSON, text, bytes, or StreamResult for a streaming tool.
 
@@ -230,6 +235,7 @@ class Bridge(BridgeStatus, FeedAccess):
             name: `manual.tool`, or the name that hosts see.
             arguments: They are validated against the tool's input schema, which also provides defaults.
             on_item: Awaited with each item of a stream; the stream waits for it.
+            timeout: Seconds, in place of the `timeout` of the call template. A read of a feed has `wait_seconds`.
 
         Raises:
             CallError: if the tool failed (ToolError), the arguments are invalid, the reply timed out, …
@@ -246,6 +252,8 @@ class Bridge(BridgeStatus, FeedAccess):
             valid = self._valid_arguments(tool, arguments)
             if tool.feed is not None:
                 return await self._feeds.read(tool, valid)
+            if timeout is not None:
+                tool = tool.with_timeout(timeout)
             pool = self._pool_manager.pool(tool.manual)
             await self._feeds.open_for_call(tool, valid)
             return await self._call_runner.call(pool, tool, valid, on_item, started_at)
