@@ -71,6 +71,11 @@ def test_a_reply_of_phoenix_belongs_to_the_message_with_its_reference_and_not_to
     assert [(each.request.value[1], [reply.value[1] for reply in each.replies]) for each in exchanges] == [("2", ["2"])]
 
 
+def test_a_text_that_is_no_message_of_the_protocol_is_something_else() -> None:
+    request, reply = '{"jsonrpc": "2.0", "id": 1, "method": "get"}', '{"jsonrpc": "2.0", "id": 1, "result": 1}'
+    assert roles("> hello", f"> {request}", f"< {reply}") == ["other", "request", "reply"]
+
+
 def test_an_empty_conversation_has_no_roles() -> None:
     assert roles() == []
 

@@ -148,7 +148,8 @@ class FeedKeeper:
     def _note_failure(self, error: BridgeError, delay: float) -> None:
         live = self._live
         seconds = anyio.current_time() - self._opened_at if live.state is FeedState.OPEN else 0.0
-        live.observe(FeedInterrupted(live.name, live.arguments, error.cause, error.code, seconds, delay))
+        about, manual = (live.name, live.arguments, error.cause, error.code), self._feed.manual
+        live.observe(FeedInterrupted(*about, seconds, delay, manual, is_unreachable(error)))
         self._note_end(error.cause)
         live.set_state(FeedState.WAITING, f"{delay:.1f} s after: {error.cause}")
 
