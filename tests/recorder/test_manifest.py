@@ -208,6 +208,30 @@ def test_what_differs_is_an_argument_also_where_its_key_often_says_the_kind() ->
     assert sent_by(plans["read"]) == {"action": "read", "name": "r1"}
 
 
+def test_arguments_whose_keys_give_the_same_name_are_numbered() -> None:
+    first, second = ({"op": "set", "at": {"b c": n, "b-c": n + 1, "b.c": n + 2, "b/c": n + 3}} for n in (10, 20))
+    draft = drafted(f"> {json.dumps(first)}", '< {"ok": 1}', f"> {json.dumps(second)}", '< {"ok": 2}')
+    assert sent_by(plans_of(draft)["set"], b_c=1, at_b_c=2, b_c_2=3, b_c_3=4) == {
+        "op": "set",
+        "at": {"b c": 1, "b-c": 2, "b.c": 3, "b/c": 4},
+    }
+
+
+HELLO = [1, "realm7", {"roles": {"caller": {}}, "authmethods": ["ticket"], "authid": "ada"}]
+WAMP = (
+    f"> {json.dumps(HELLO)}", '< [4, "ticket", {}]', '> [5, "s3cret", {}]', '< [2, 99, {"roles": {}}]',
+    '> [48, 1, {}, "com.sum", [], {"a": 1}]', "< [50, 1, {}, [3]]", '> [6, {}, "bye"]',
+)  # fmt: skip
+
+
+def test_the_login_of_wamp_becomes_the_variables_of_its_preset_without_the_ticket() -> None:
+    draft = drafted(*WAMP, protocol=["wamp.2.json"])
+    assert draft.document["variables"] == {"WAMP_REALM": "realm7", "WAMP_AUTHID": "ada"}
+    assert draft.missing_variables == ["WAMP_TICKET"]
+    assert "s3cret" not in json.dumps(draft.document)
+    assert list(plans_of(draft)) == ["com.sum"]
+
+
 def test_several_answers_to_one_request_are_a_stream() -> None:
     draft = drafted(
         '> {"id": 1, "op": "watch"}', '< {"id": 1, "type": "item"}', '< {"id": 1, "type": "item"}',
@@ -422,6 +446,40 @@ def test_a_message_that_is_to_be_no_tool_does_not_hide_the_protocol_of_the_other
     document = draft_manifest({"url": URL}, parse_url(URL), seen, ()).document
     assert (document["preset"], [tool["name"] for tool in document["tools"]]) == ("jsonrpc2", ["get"])
     assert "feeds" not in document
+
+
+RPC_LINES = (
+    '> {"jsonrpc": "2.0", "id": 1, "method": "get", "params": {"n": 1}}',
+    '< {"jsonrpc": "2.0", "id": 1, "result": 1}',
+    '> {"jsonrpc": "2.0", "id": 2, "method": "put", "params": {"n": 2}}',
+    '< {"jsonrpc": "2.0", "id": 2, "result": 2}',
+)
+PARSE_ERROR = '< {"jsonrpc": "2.0", "id": null, "error": {"code": -32700, "message": "Parse error"}}'
+
+
+@pytest.mark.parametrize("answer", [PARSE_ERROR, "< what?"])
+@pytest.mark.parametrize("at", [0, 2, 4])
+def test_one_text_by_mistake_does_not_hide_the_protocol_of_the_others(at: int, answer: str) -> None:
+    document = drafted(*RPC_LINES[:at], "> hello", answer, *RPC_LINES[at:]).document
+    assert (document["preset"], [tool["name"] for tool in document["tools"]]) == ("jsonrpc2", ["get", "put"])
+    assert "feeds" not in document
+    assert document["$comment"][0].startswith("Drafted from 2 sent messages; in the protocol of the preset jsonrpc2")
+    assert document["$comment"][-1] == "A sent message is left out: it is a text, and no message of this protocol."
+
+
+@pytest.mark.parametrize(
+    "others",
+    [("> hello", "> again"), ('> {"type": "auth"}',), ("> AUTH ${KEY}",), ("> [1]",)],
+    ids=["two texts", "an object of another kind", "a text with a variable", "a list"],
+)
+def test_what_may_be_part_of_another_protocol_costs_the_preset(others: tuple[str, ...]) -> None:
+    assert "preset" not in drafted(*RPC_LINES, *others, variables=("KEY",)).document
+
+
+def test_a_text_that_is_marked_as_a_request_is_not_left_out() -> None:
+    seen = [RecordedMessage(line[0] == ">", json.loads(line[2:])) for line in RPC_LINES]
+    document = draft_manifest({"url": URL}, parse_url(URL), [RecordedMessage(True, "hi", Mark.REQUEST), *seen], ())
+    assert "preset" not in document.document
 
 
 def test_a_draft_says_nothing_about_what_a_tool_changes() -> None:
