@@ -71,6 +71,11 @@ class PresetForm(Record):
     codec: Callable[[], Any] | None = None
     login: Callable[[Any], Mapping[str, Any]] = lambda _: {}
 
+    @property
+    def opens_session(self) -> bool:
+        """Return whether the preset opens a session by itself."""
+        return self.is_own is not _never
+
     def decoded(self, messages: Sequence[RecordedMessage]) -> list[RecordedMessage]:
         """Return the messages as the codec of the preset decodes them."""
         return [each for parts in self.parts(messages) for each in parts]
