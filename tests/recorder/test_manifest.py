@@ -508,7 +508,8 @@ def test_a_client_of_a_preset_without_a_login_introduces_itself_too() -> None:
 @pytest.mark.parametrize(
     "lines",
     {
-        "it is refused": ('> {"id": 1, "op": "hello"}', '< {"id": 1, "error": "no"}'),
+        "it is refused": ('> {"id": 1, "op": "hello"}', '< {"id": 1, "error": "no"}', '> {"op": "get"}'),
+        "there is nothing else": ('> {"id": 1, "op": "hello"}', '< {"id": 1}'),
         "it comes again": ('> {"id": 1, "op": "hello"}', '< {"id": 1}', '> {"id": 2, "op": "hello"}', '< {"id": 2}'),
         "it is not the first": (
             '> {"id": 1, "op": "get"}', '< {"id": 1}', '> {"id": 2, "op": "hello"}', '< {"id": 2}',

@@ -87,11 +87,18 @@ def _logins(conversation: Conversation, variables: Collection[str]) -> list[Reco
     """Return the exchanges that open a session: by a credential, or as the first ones, which introduce the client."""
     kinds = [message_kind(each.request.value) for each in conversation.exchanges]
     introduces = [kind is not None and kinds.count(kind) == 1 and opens_session(kind[1]) for kind in kinds]
+    if all(introduces):  # who sends nothing else wants it as a call
+        introduces = []
     return [
         each
         for index, each in enumerate(conversation.exchanges)
         if _is_login(each.request, variables)
-        or (all(introduces[: index + 1]) and each.request.mark is not Mark.REQUEST and not find_errors(each.replies))
+        or (
+            introduces
+            and all(introduces[: index + 1])
+            and each.request.mark is not Mark.REQUEST
+            and not find_errors(each.replies)
+        )
     ]
 
 
