@@ -73,8 +73,8 @@ def _tools(count: int, schema: JSONObject, **template: Any) -> JSONObject:
 
 def _filters() -> Iterator[Attack]:
     """Yield filters of a manifest on the values that take them longest; messages have at most 16 MiB."""
-    objects = json.dumps([{"a": {"x": number % 7}, "b": str(number)} for number in range(200_000)])
-    numbers = "[" + "1," * 3_000_000 + "1]"
+    objects = json.dumps([{"a": {"x": number % 7}, "b": str(number)} for number in range(80_000)])
+    numbers = "[" + "1," * 1_000_000 + "1]"
     for name, filters, value in (
         ("objects", "unique | length", objects),
         ("objects", "sort | first", objects),
@@ -82,7 +82,7 @@ def _filters() -> Iterator[Attack]:
         ("objects by an attribute", "groupby('a') | length", objects),
         ("numbers", "join(',') | length", numbers),
         ("numbers", "unique | length", numbers),
-        ("entities", "unescape | length", json.dumps("&a" * 4_000_000)),
+        ("entities", "unescape | length", json.dumps("&a" * 2_000_000)),
     ):
         yield Attack(f"{name}, {filters}", {"reply": {"result": f"message | {filters}"}}, (value,))
 
