@@ -20,6 +20,7 @@ from .inheritance import (
     check_fields,
     merge_tool,
     normalize,
+    referenced_presets,
 )
 from .models.base import Json
 from .models.call_template import CallTemplate
@@ -28,7 +29,7 @@ from .models.manual import MANUAL_KEYS, ManualOptions, Tool
 from .stream_framing import with_utcp_framing
 from .validation import check_model, join_path, strip_comments, unknown_keys
 from .variable_forms import resolve_forms
-from .variables import CallerValues, VariableResolver, substitute
+from .variables import CallerValues, VariableResolver, may_use_variables, substitute
 
 WEBSOCKET: Final = "websocket"
 CLIENT_KEYS: Final = frozenset({"manual_call_templates", "variables", "load_variables_from", "catalog", "$schema"})
@@ -183,6 +184,8 @@ def _load_entry(
         message = "this field is required, because the URL contains no host to make a name of."
         report.problems.append(Problem(join_path(path, "name"), message, code="missing-key"))
         return None
+    if not may_use_variables([raw, *referenced_presets(raw)]):
+        return _validate_entry(raw, path, name, {}, report)
     names, callers = caller_names(raw), resolver.callers
     resolver = replace(resolver, caller_names=names) if names else resolver
     raw, problems = resolve_forms(raw, partial(resolver.resolve, name), path)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from ...errors import InvalidArguments, InvalidTemplate, end_sentence
+from ...errors import InvalidArguments, end_sentence
 from ...manifest.entries import ManifestEntry, ResolvedTool
 from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.manual import Annotations, ToolOverride
@@ -16,7 +16,8 @@ from ...records import Record, replace
 from ..diagnostics import Diagnostics
 from ..exchange.reply_rules import ReplyRules, with_stream
 from .argument_forms import ArgumentForms, has_float
-from .argument_schema import InvalidSchema, SchemaValidator
+from .argument_schema import SchemaValidator
+from .compiled_inputs import CompiledInputs, compile_inputs, compile_schema
 from .template import CompiledTemplate, TemplateCompiler
 
 if TYPE_CHECKING:
@@ -141,34 +142,44 @@ def compile_tool(
     """
     tool = tool_entry.tool
     diagnostics = Diagnostics(tool_entry.path)
-    inputs = _normalize_inputs(override.inputs if override.inputs is not None else tool.inputs, diagnostics)
-    argument_schema = compile_schema(inputs, "inputs", diagnostics)
-    visible = _visible_inputs(inputs, override)
-    if visible is not inputs and argument_schema is not None:
-        argument_schema = compile_schema(visible, "tool_overrides", diagnostics)
+    declared = tool.inputs if override.inputs is None else override.inputs
+    inputs = templates.shared.inputs.get(declared, partial(compile_inputs, declared), diagnostics)
+    visible = inputs and _without_hidden(inputs, override, diagnostics)
     compiled_template = _compile_template(tool_entry, templates, diagnostics)
     result_schema = compile_schema(tool.outputs, "outputs", diagnostics) if tool.outputs else None
     diagnostics.raise_if_any()
-    assert argument_schema is not None
+    assert inputs is not None
+    assert visible is not None
     return CompiledTool(
         manual=entry.name,
         name=override.name or tool.name,
         original_name=tool.name,
         description=override.description if override.description is not None else tool.description,
-        inputs=visible,
+        inputs=visible.schema,
         outputs=tool.outputs,
         tags=tool.tags,
         annotations=_overridden_hints(tool.annotations, override.annotations),
         idempotent=tool.idempotent and not tool_entry.discovered,
         template=tool_entry.template,
         compiled_template=compiled_template,
-        defaults={**default_values(inputs), **override.defaults},
+        defaults={**inputs.defaults, **override.defaults},
         hidden=frozenset(override.hidden),
         variables=entry.variables,
-        argument_schema=argument_schema,
-        argument_forms=ArgumentForms(visible),
+        argument_schema=visible.validator,
+        argument_forms=visible.forms,
         result_schema=result_schema,
     )
+
+
+def _without_hidden(inputs: CompiledInputs, override: ToolOverride, diagnostics: Diagnostics) -> CompiledInputs | None:
+    """Return what a call can set: the inputs without hidden arguments, and with changed defaults."""
+    if not override.hidden and not override.defaults:
+        return inputs
+    visible = _visible_inputs(inputs.schema, override)
+    validator = compile_schema(visible, "tool_overrides", diagnostics)
+    if validator is None:
+        return None
+    return CompiledInputs(visible, validator, ArgumentForms(visible), inputs.defaults)
 
 
 def _overridden_hints(own: Annotations, override: Annotations | None) -> Annotations:
@@ -189,32 +200,8 @@ def _compile_template(
     return compiled
 
 
-def compile_schema(schema: Mapping[str, Any], key: str, diagnostics: Diagnostics) -> SchemaValidator | None:
-    """Return the validator of a schema, or None if it cannot be used, which is reported at the place in the schema."""
-    try:
-        return SchemaValidator(schema)
-    except InvalidSchema as error:
-        diagnostics.add(reduce(join_path, error.path, key), f"not a usable JSON Schema: {error}", error.code)
-        return None
-
-
-def _normalize_inputs(inputs: Mapping[str, Any], diagnostics: Diagnostics) -> dict[str, Any]:
-    """Return the input schema with an object at its root, as MCP demands; one without properties takes any object."""
-    kind = inputs.get("type", "object")
-    if kind != "object" and not (isinstance(kind, list) and "object" in kind) and isinstance(kind, str | list):
-        with diagnostics.collect("inputs"):
-            raise InvalidTemplate(
-                f'the root of the schema is of type {kind!r}. Write "type": "object": a tool receives its arguments '
-                "by name.",
-                code="schema-root-not-object",
-            )
-    return {**inputs, "type": "object"} if isinstance(kind, str | list) else dict(inputs)
-
-
-def _visible_inputs(inputs: dict[str, Any], override: ToolOverride) -> dict[str, Any]:
+def _visible_inputs(inputs: Mapping[str, Any], override: ToolOverride) -> dict[str, Any]:
     """Return the schema without hidden arguments, and with changed defaults; what has a default is not required."""
-    if not override.hidden and not override.defaults:
-        return inputs
     declared = inputs.get("properties")
     properties = dict(declared) if isinstance(declared, dict) else {}
     for name, value in override.defaults.items():
@@ -225,15 +212,3 @@ def _visible_inputs(inputs: dict[str, Any], override: ToolOverride) -> dict[str,
     required = inputs.get("required")
     required_names = [name for name in required if name not in optional] if isinstance(required, list) else []
     return {**inputs, "properties": shown, "required": required_names}
-
-
-def default_values(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that a schema has for arguments that a call leaves out."""
-    properties = inputs.get("properties")
-    if not isinstance(properties, dict):
-        return {}
-    return {
-        name: schema["default"]
-        for name, schema in properties.items()
-        if isinstance(schema, dict) and "default" in schema
-    }
