@@ -22,9 +22,8 @@ from ..templates.compiler import Compiler
 from ..templates.nodes import Node
 from ..tools.argument_forms import ArgumentForms
 from ..tools.argument_schema import SchemaValidator
-from ..tools.compiled_inputs import compile_schema, default_values
 from ..tools.template import CompiledTemplate, TemplateCompiler
-from ..tools.tool import CompiledTool
+from ..tools.tool import CompiledTool, compile_schema, default_values
 from .feed import CompiledFeed, FeedRequest, FeedTool
 from .tool_texts import (
     RESERVED_ARGUMENTS,

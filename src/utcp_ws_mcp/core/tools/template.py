@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pydantic_core import to_json
 
 from ...manifest.entries import ManifestEntry, ResolvedTool
 from ...manifest.models.base import Json
@@ -19,8 +22,11 @@ from ..http_steps import CompiledHttpStep, HttpStepCompiler
 from ..templates.compiler import Compiler
 from ..templates.nodes import AllArguments, Node
 from ..templates.slices import CompleteSlices, find_sliced_values
-from .compiled_inputs import CompiledInputs
-from .memo import Memo
+
+if TYPE_CHECKING:
+    from .tool import CompiledInputs
+
+T = TypeVar("T")
 
 _STEPS = ("before_connect", "on_connect", "before_message")
 """Fields with steps that may send HTTP requests."""
@@ -49,6 +55,30 @@ class _Parts(Record):
     request: tuple[Node, ...]
     rules: ReplyRules
     connection_rules: ConnectionRules
+
+
+class Memo(Generic[T]):
+    """What parts of a document were compiled into, by the JSON of each part."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[bytes, T] = {}
+
+    def get(self, part: Json, compile_part: Callable[[Diagnostics], T], diagnostics: Diagnostics) -> T:
+        """Return what an equal part was compiled into; else compile it.
+
+        What is wrong with the part is added to `diagnostics`. It is not shared, so that each place is reported.
+        """
+        try:
+            key = to_json(part)
+        except ValueError:  # a lone surrogate
+            return compile_part(diagnostics)
+        if key in self._compiled:
+            return self._compiled[key]
+        problem_count = len(diagnostics.problems)
+        compiled = compile_part(diagnostics)
+        if len(diagnostics.problems) == problem_count:
+            self._compiled[key] = compiled
+        return compiled
 
 
 class SharedParts:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from ...errors import InvalidArguments, end_sentence
+from ...errors import InvalidArguments, InvalidTemplate, end_sentence
 from ...manifest.entries import ManifestEntry, ResolvedTool
 from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.manual import Annotations, ToolOverride
@@ -16,12 +16,27 @@ from ...records import Record, replace
 from ..diagnostics import Diagnostics
 from ..exchange.reply_rules import ReplyRules, with_stream
 from .argument_forms import ArgumentForms, has_float
-from .argument_schema import SchemaValidator
-from .compiled_inputs import CompiledInputs, compile_inputs, compile_schema
+from .argument_schema import InvalidSchema, SchemaValidator
 from .template import CompiledTemplate, TemplateCompiler
 
 if TYPE_CHECKING:
     from ..feeds.feed import FeedTool
+
+
+class CompiledInputs(Record):
+    """A compiled input schema.
+
+    Args:
+        schema: The schema, with an object at its root.
+        validator: Validates arguments.
+        forms: Gives them the form that the schema says.
+        defaults: Values of arguments that a call leaves out.
+    """
+
+    schema: Mapping[str, Any]
+    validator: SchemaValidator
+    forms: ArgumentForms
+    defaults: Mapping[str, Any]
 
 
 class CompiledTool(Record):
@@ -212,3 +227,42 @@ def _visible_inputs(inputs: Mapping[str, Any], override: ToolOverride) -> dict[s
     required = inputs.get("required")
     required_names = [name for name in required if name not in optional] if isinstance(required, list) else []
     return {**inputs, "properties": shown, "required": required_names}
+
+
+def compile_inputs(declared: Mapping[str, Any], diagnostics: Diagnostics) -> CompiledInputs | None:
+    """Return a compiled input schema, or None if it cannot be used, which is reported."""
+    schema = _normalize(declared, diagnostics)
+    validator = compile_schema(schema, "inputs", diagnostics)
+    if validator is None:
+        return None
+    return CompiledInputs(schema, validator, ArgumentForms(schema), default_values(schema))
+
+
+def compile_schema(schema: Mapping[str, Any], key: str, diagnostics: Diagnostics) -> SchemaValidator | None:
+    """Return the validator of a schema, or None if it cannot be used, which is reported at the place in the schema."""
+    try:
+        return SchemaValidator(schema)
+    except InvalidSchema as error:
+        diagnostics.add(reduce(join_path, error.path, key), f"not a usable JSON Schema: {error}", error.code)
+        return None
+
+
+def default_values(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that a schema has for arguments that a call leaves out."""
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        return {}
+    return {name: each["default"] for name, each in properties.items() if isinstance(each, dict) and "default" in each}
+
+
+def _normalize(inputs: Mapping[str, Any], diagnostics: Diagnostics) -> dict[str, Any]:
+    """Return the input schema with an object at its root, as MCP demands; one without properties takes any object."""
+    kind = inputs.get("type", "object")
+    if kind != "object" and not (isinstance(kind, list) and "object" in kind) and isinstance(kind, str | list):
+        with diagnostics.collect("inputs"):
+            raise InvalidTemplate(
+                f'the root of the schema is of type {kind!r}. Write "type": "object": a tool receives its arguments '
+                "by name.",
+                code="schema-root-not-object",
+            )
+    return {**inputs, "type": "object"} if isinstance(kind, str | list) else dict(inputs)
