@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ..core.codecs.socketio import SocketIOCodec
 from ..core.codecs.stomp import StompCodec
@@ -19,6 +19,7 @@ Call = tuple[str, dict[str, Any]]
 class Recorded(Record):
     """What was recorded: the URL, the subprotocols that were offered, and the messages."""
 
+    not_in_repr: ClassVar = ("url", "messages")
     url: str
     protocols: Sequence[str]
     messages: Sequence[RecordedMessage]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from ...records import Record
 
@@ -43,6 +43,7 @@ class Rejection(Record):
 class HttpAccessPolicy(Record):
     """The values that requests must have. `token` is None if no token is required."""
 
+    not_in_repr: ClassVar = ("token",)
     hosts: frozenset[Authority]
     origins: frozenset[Origin]
     token: str | None
