@@ -260,6 +260,7 @@ def _check_listed_tools(
 ) -> tuple[tuple[ResolvedTool, ...], list[Problem]]:
     tools: list[ResolvedTool] = []
     problems: list[Problem] = []
+    tools_path = join_path(path, "tools")
     for index, raw in enumerate(listed if isinstance(listed, list) else ()):
         if not isinstance(raw, dict):
             continue  # ManualOptions reports it
@@ -267,7 +268,7 @@ def _check_listed_tools(
             message = f"the call_template_type {kind!r} of the tool {raw.get('name')!r} is not supported. Tool skipped."
             report.warnings.append(str(Problem(name, message, code="other-protocol")))
             continue
-        tool, found = check_tool(raw, inherited, join_path(join_path(path, "tools"), index), template)
+        tool, found = check_tool(raw, inherited, join_path(tools_path, index), template)
         problems += found
         tools += [tool] if tool else []
     return tuple(tools), problems

@@ -82,7 +82,7 @@ def read_manual_in_steps(
             problems, tool = [_add_consequence(problem)], None
         warnings += [_format_warning(entry.name, problem) for problem in problems]
         if tool:
-            # In UTCP each tool has a call template, often the same: it is compiled once. `repr` shows the types of values.
+            # In UTCP each tool has a call template, often the same: it is compiled once. `repr` shows types as well.
             template = templates.setdefault(repr(tool.tool.tool_call_template), tool.template)
             tools[tool.tool.name] = replace(tool, template=template)
         if (yield):

@@ -106,16 +106,20 @@ class TemplateCompiler:
         self._entry = entry
         self._compiled: dict[tuple[int, frozenset[str]], tuple[CallTemplate, CompiledTemplate]] = {}
 
+    def find(self, tool: ResolvedTool) -> CompiledTemplate | None:
+        """Return the compiled template of a tool if it is known."""
+        # Templates hold objects and cannot be hashed. An id is unique while its object lives: the cache keeps it alive.
+        known = self._compiled.get((id(tool.template), tool.remote_fields))
+        return None if known is None else known[1]
+
     def compile_template(self, tool: ResolvedTool, diagnostics: Diagnostics) -> CompiledTemplate:
         """Return the compiled template of a tool. What is wrong with it is added to `diagnostics`, and not shared."""
-        # Templates hold objects and cannot be hashed. An id is unique while its object lives: the cache keeps it alive.
-        key = (id(tool.template), tool.remote_fields)
-        if (known := self._compiled.get(key)) is not None:
-            return known[1]
+        if (known := self.find(tool)) is not None:
+            return known
         problem_count = len(diagnostics.problems)
         compiled = self._compile(tool, diagnostics)
         if len(diagnostics.problems) == problem_count:
-            self._compiled[key] = tool.template, compiled
+            self._compiled[id(tool.template), tool.remote_fields] = tool.template, compiled
         return compiled
 
     def _compile(self, tool: ResolvedTool, diagnostics: Diagnostics) -> CompiledTemplate:

@@ -211,6 +211,8 @@ def _compile_template(
     tool_entry: ResolvedTool, templates: TemplateCompiler, diagnostics: Diagnostics
 ) -> CompiledTemplate:
     """Compile the template of a tool; its problems have the path of the place where it is written."""
+    if (known := templates.find(tool_entry)) is not None:
+        return known
     if tool_entry.is_template:
         return templates.compile_template(tool_entry, diagnostics)
     template_diagnostics = Diagnostics(join_path(tool_entry.path, "tool_call_template"))
