@@ -46,7 +46,7 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "websockets": {"client.handshake", "client.websocket", "demo"},
+    "websockets": {"client.handshake", "client.proxy", "client.websocket", "demo"},
     "msgspec": {"records"},
     "aiohappyeyeballs": {"client.dial"},
     "minijinja": {f"core.expressions.{name}" for name in ("expression", "analysis", "syntax", "checks", "bounded")},
@@ -90,6 +90,7 @@ OWNERS = {
         "client.wakeup",
         "client.handshake",
         "client.pending_pings",
+        "client.proxy",
         "client.resolver",
         "client.websocket",
         "server",

@@ -25,7 +25,7 @@ from .client.status import BridgeStatus
 from .client.tool_repository import ToolRepository
 from .core.expressions.scope import Ambient
 from .core.tools.tool import CompiledTool
-from .errors import BridgeError, CallerValueMissing, ConnectError, Problem
+from .errors import BridgeError, ConnectError, Problem
 from .manifest.entries import ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
@@ -222,7 +222,12 @@ class Bridge(BridgeStatus, FeedAccess):
         return self._redact
 
     async def call_tool(
-        self, name: str, arguments: Mapping[str, Any] | None = None, on_item: ItemCallback | None = None
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        on_item: ItemCallback | None = None,
+        *,
+        timeout: float | None = None,
     ) -> Any:
         """Call a tool and return its result: JSON, text, bytes, or StreamResult for a streaming tool.
 
@@ -230,6 +235,7 @@ class Bridge(BridgeStatus, FeedAccess):
             name: `manual.tool`, or the name that hosts see.
             arguments: They are validated against the tool's input schema, which also provides defaults.
             on_item: Awaited with each item of a stream; the stream waits for it.
+            timeout: Seconds, in place of the `timeout` of the call template. A read of a feed has `wait_seconds`.
 
         Raises:
             CallError: if the tool failed (ToolError), the arguments are invalid, the reply timed out, …
@@ -246,6 +252,8 @@ class Bridge(BridgeStatus, FeedAccess):
             valid = self._valid_arguments(tool, arguments)
             if tool.feed is not None:
                 return await self._feeds.read(tool, valid)
+            if timeout is not None:
+                tool = tool.with_timeout(timeout)
             pool = self._pool_manager.pool(tool.manual)
             await self._feeds.open_for_call(tool, valid)
             return await self._call_runner.call(pool, tool, valid, on_item, started_at)
@@ -279,33 +287,6 @@ class Bridge(BridgeStatus, FeedAccess):
             async for result in results:
                 yield result
 
-    async def input_schema(self, name: str) -> Mapping[str, Any]:
-        """Return the JSON Schema of the arguments of `manual.tool`.
-
-        Raises:
-            UnknownTool: if there is no such tool.
-        """
-        return (await self._find_tool(name)).inputs
-
-    async def _find_tool(self, name: str) -> CompiledTool:
-        """Return a tool. If it is unknown, wait for the first discovery of the endpoint that may have it."""
-        if (tool := self._repository.find(name)) is None:
-            await self._discovery_manager.find_tool(name, lambda: self._repository.find(name))
-            tool = self._repository.find(name)
-        if tool is None:
-            raise self.unknown_tool(name)
-        return tool
-
-    @property
-    def _callable_tools(self) -> Mapping[str, CompiledTool]:
-        awaiting = self.awaiting_callers
-        return {name: tool for name, tool in self.tools.items() if tool.manual not in awaiting}
-
-    def _check_callable(self, tool: CompiledTool) -> None:
-        """Raise CallerValueMissing for a tool with stand-ins for the values of a caller."""
-        if tool.manual in self.awaiting_callers:
-            raise CallerValueMissing(tool.full_name)
-
     def _valid_arguments(self, tool: CompiledTool, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the arguments of a call, checked. Texts that are read as JSON are logged once for each tool."""
         return tool.validate_arguments(arguments or {}, lambda: self._warn_of_texts(tool.full_name))
@@ -315,14 +296,6 @@ class Bridge(BridgeStatus, FeedAccess):
             self._tools_with_texts.add(name)
             message = "the caller sends arguments as JSON in a text where the schema allows no text. They are read."
             self._warn(str(Problem(name, message, code="argument-read-from-text")))
-
-    def unknown_tool(self, name: str, server_name: str | None = None) -> BridgeError:
-        """Return the error for a name that no tool has: UnknownTool, or why its call template has no tools.
-
-        `server_name` is the name of this server in the host, where tools may be offered without it; None if no host
-        calls.
-        """
-        return self._repository.unknown_tool(name, self.discovery_errors, server_name)
 
     async def _offer_remembered(self, entry: ManifestEntry) -> bool:
         """Offer the tools that an endpoint announced in an earlier run; return whether there are any."""

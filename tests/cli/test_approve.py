@@ -87,7 +87,7 @@ REFUSED = {
     "no digest": ("m.found", "m.found is withheld"),
     "another digest": ("m.found@" + "0" * 32, "its definition has the digest"),
     "a tool that is not withheld": ("m.none@" + "0" * 32, "it is not withheld"),
-    "no such call template": ("x.found@" + "0" * 32, "no call template of the manifest has this name"),
+    "a name with a dot, as a tool may have": ("x.found@" + "0" * 32, "m.x.found is not approved: it is not withheld"),
     "a name without a digest that is not withheld": ("m.none", "m.none is not withheld"),
 }
 
@@ -98,3 +98,19 @@ def test_what_cannot_be_approved_fails_with_its_reason(tmp_path: Path, announcer
     assert refused.returncode == 1
     assert reason in refused.stderr
     assert "is approved" not in refused.stdout
+
+
+def test_the_name_of_the_only_call_template_may_be_left_out(tmp_path: Path, announcer: str) -> None:
+    file = write(tmp_path, strict(announcer))
+    shown = command(tmp_path, "approve", file, "found")
+    assert (shown.returncode, shown.stderr.partition(":")[0]) == (1, "m.found is withheld")
+    word = re.findall(r"approve it with: m\.(\S+)", shown.stderr)[0]
+    approved = command(tmp_path, "approve", file, word)
+    assert (approved.returncode, approved.stdout) == (0, "m.found is approved\n")
+
+
+def test_of_several_call_templates_the_one_of_a_tool_must_be_named(tmp_path: Path, announcer: str) -> None:
+    file = write(tmp_path, [strict(announcer), strict(announcer, "n")])
+    refused = command(tmp_path, "approve", file, "found@" + "0" * 32)
+    assert refused.returncode == 1
+    assert "found is not approved: no call template of the manifest has this name" in refused.stderr

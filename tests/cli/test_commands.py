@@ -38,6 +38,7 @@ ANSWERS: dict[str, list[Any]] = {
     "alarm": [{"error": {"message": "\x1b]0;title\x07no"}}],
     "picture": [b"\x89PNG\r\n\x1a\n"],
     "sound": [b"\x00\x01", b"\xff"],
+    "mute": [],
 }
 
 
@@ -144,6 +145,26 @@ def test_a_call_that_fails_says_why_on_stderr(manifest: Path, arguments: list[st
     assert called.stdout == ""
     assert sentence in called.stderr
     assert "Traceback" not in called.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "code", "sentence"),
+    [
+        ("mute", "0.3", 1, "m.mute: timed out after 0.3 s waiting for a reply."),
+        ("mute", "0", 2, "0.0 is not in the range 0<x<=86400"),
+        ("ticks_events", "1", 2, "m.ticks_events reads a feed, which has no timeout: leave out --timeout"),
+    ],
+)
+def test_a_call_ends_after_the_timeout_of_the_command_line(
+    tmp_path: Path, name: str, seconds: str, code: int, sentence: str
+) -> None:
+    with endpoint() as url:
+        document = {"name": "m", "url": url, "preset": "jsonrpc2", "tools": [{"name": "mute"}]}
+        file = tmp_path / "manifest.json"
+        file.write_text(json.dumps({**document, "feeds": [{"name": "ticks", "match": "message.method is defined"}]}))
+        called = run("call", str(file), name, "--timeout", seconds)
+    assert called.returncode == code
+    assert sentence in called.stderr
 
 
 def test_no_terminal_obeys_what_an_endpoint_sends(manifest: Path) -> None:

@@ -88,6 +88,18 @@ async def test_a_timeout_shows_nothing_of_what_came_for_other_calls(tmp_path: Pa
             await bridge.call_tool("m.t")
 
 
+async def test_the_timeout_of_a_call_is_of_this_call_only(tmp_path: Path) -> None:
+    async def second_only(seen: Peer, connection: Any, message: Any) -> None:
+        if len(seen.received) == 2:
+            await connection.send(json.dumps({"id": message["id"], "result": "late"}))
+
+    async with peer(second_only) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC, timeout=60)) as bridge:
+        with pytest.raises(CallTimeout, match=r"timed out after 0\.1 s"):
+            await bridge.call_tool("m.t", timeout=0.1)
+        assert await bridge.call_tool("m.t") == "late"
+        assert bridge.tools["m.t"].template.timeout == 60
+
+
 async def test_several_messages_of_a_call_go_out_one_behind_the_other(tmp_path: Path) -> None:
     async def join(seen: Peer, connection: Any, message: Any) -> None:
         if message["type"] == "end":

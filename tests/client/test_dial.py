@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import socket
-import sys
 from collections.abc import Iterator
 
 import pytest
 
-from utcp_ws_mcp.client.dial import _connect_error, open_socket, open_through_proxy, resolve
+from utcp_ws_mcp.client.dial import _connect_error, open_socket, resolve
 from utcp_ws_mcp.core.network_policy import parse_url
 from utcp_ws_mcp.errors import ConnectError
 from utcp_ws_mcp.manifest.models.network import Network
@@ -58,29 +57,6 @@ DESCRIPTIONS = {
 def test_why_no_address_answered(error: OSError, reason: str, code: str) -> None:
     reported = _connect_error(parse_url("ws://a.example/"), error)
     assert (reported.reason, reported.code) == (reason, code)
-
-
-async def test_a_proxy_that_does_not_connect_is_reported_without_its_url() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    with pytest.raises(ConnectError) as failed:
-        await open_through_proxy(parse_url("ws://a.example/"), f"http://user:s3cret@127.0.0.1:{port}")
-    assert failed.value.code == "proxy-failed"
-    assert failed.value.reason.endswith("Check that the proxy runs and allows this host.")
-    assert "s3cret" not in str(failed.value)
-
-
-async def test_an_environment_without_a_proxy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("urllib.request.getproxies", dict)
-    with pytest.raises(ConnectError, match="the environment names no proxy for this host.*proxy-failed"):
-        await open_through_proxy(parse_url("ws://a.example/"), "env")
-
-
-async def test_a_proxy_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "python_socks", None)
-    with pytest.raises(ConnectError, match=r"pip install 'utcp-ws-mcp\[proxy\]'") as missing:
-        await open_through_proxy(parse_url("ws://a.example/"), "http://127.0.0.1:9")
-    assert missing.value.code == "extra-not-installed"
 
 
 async def test_a_host_without_addresses_is_reported() -> None:

@@ -15,7 +15,6 @@ from utcp_ws_mcp.core.network_policy import (
     check_addresses,
     check_network,
     check_plain_http,
-    check_proxy,
     check_scheme,
     classify_address,
     parse_http_url,
@@ -564,22 +563,7 @@ def test_a_refused_subprotocol_is_shown_up_to_64_characters(name, shown):
     assert f" {shown!r} is not a token" in str(forbidden.value)
 
 
-# --- HTTP requests and proxies ---
-
-PROXIES = ("env", "http://proxy.example:3128", "socks5://user:pw@10.0.0.1:1080", "socks5://[::1]:1080/")
-NO_PROXIES = ("", "proxy.example:3128", "http://proxy.example", "ftp://proxy:1", "http://proxy:0", "http://p:99999")
-
-
-@pytest.mark.parametrize("proxy", PROXIES)
-def test_a_proxy_is_taken(proxy: str) -> None:
-    check_proxy(proxy)
-
-
-@pytest.mark.parametrize("proxy", NO_PROXIES)
-def test_what_is_no_proxy_is_refused_without_being_repeated(proxy: str) -> None:
-    with pytest.raises(BridgeError, match='the proxy is not "http://host:port"') as refused:
-        check_proxy(proxy)
-    assert not proxy or proxy not in str(refused.value)
+# --- HTTP requests ---
 
 
 def test_http_needs_tls_beyond_this_machine() -> None:

@@ -20,7 +20,8 @@ from utcp_ws_mcp.core.codecs.values import PackedCodec
 from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.core.header_policy import check_subprotocol
 from utcp_ws_mcp.core.limits import MAX_EXPRESSION_LENGTH, MAX_MESSAGE_DEPTH
-from utcp_ws_mcp.core.network_policy import check_proxy, parse_http_url, parse_url
+from utcp_ws_mcp.core.network_policy import parse_http_url, parse_url
+from utcp_ws_mcp.core.proxy import parse_proxy
 from utcp_ws_mcp.core.templates.compiler import PLACEHOLDER_KEY_HINT, Compiler
 from utcp_ws_mcp.core.templates.nodes import RenderError, to_render_error
 from utcp_ws_mcp.core.tools.argument_schema import InvalidSchema, SchemaValidator
@@ -73,9 +74,12 @@ COMPILED: dict[str, tuple[Callable[[], Any], str, str]] = {
         "an argument is in the scheme, host or port of the URL. Arguments are allowed in the path and query.",
     ),
     "a proxy": (
-        lambda: check_proxy("ftp://a"),
+        lambda: parse_proxy("ftp://a"),
         "invalid-value",
-        'the proxy is not "http://host:port", "socks5://host:port" or "env".',
+        (
+            'the proxy is not "http://host:port", "socks5://host:port" or "env". Percent-encode a user name and a '
+            "password."
+        ),
     ),
     "a subprotocol": (
         lambda: check_subprotocol("a b"),

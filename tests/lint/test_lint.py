@@ -434,7 +434,7 @@ def test_a_likely_problem_is_reported_with_its_code(
 NEEDS = {
     "a filter": ({"message": "{{ args.q | to_cbor | base64 }}"}, "cbor2", "the filter to_cbor", "cbor"),
     "a filter in a reply": ({"reply": {"result": "message | from_msgpack"}}, "msgpack", "from_msgpack", "msgpack"),
-    "a proxy": ({"proxy": "socks5://proxy.example.com:1080"}, "python_socks", "proxy: a proxy", "proxy"),
+    "a proxy": ({"proxy": "socks5://proxy.example.com:1080"}, "python_socks", "proxy: a SOCKS proxy", "proxy"),
 }
 
 

@@ -86,6 +86,7 @@ async def test_the_observers_of_a_feed_get_all_that_happens_to_it(tmp_path: Path
     ]
     (interrupted,) = (event for event in seen_events if isinstance(event, feed_events.FeedInterrupted))
     assert (interrupted.error_code, interrupted.arguments) == ("connection-lost", '{"symbol":"ACME"}')
+    assert (interrupted.manual, interrupted.unreachable) == ("m", True)
     lines = registry.render().splitlines()
     for name, value in {"events": 4, "events_invalid": 1, "evictions": 3, "gaps": 2, "interruptions": 1}.items():
         assert f'utcp_ws_feed_{name}_total{{feed="m.prices"}} {value}.0' in lines

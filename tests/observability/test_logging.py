@@ -7,26 +7,12 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from utcp_ws_mcp.observability import events, feed_events
 from utcp_ws_mcp.observability.logging import Trace, configure_logging, log_event, log_observer
 from utcp_ws_mcp.observability.redaction import Redactor, SinkRedactor, redactor
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in (None, "utcp_ws_mcp", "mcp", "uvicorn", "opentelemetry")]
-    hooks = sys.excepthook
-    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
-    yield
-    for logger, handlers, level, propagate in before:
-        logger.handlers[:], logger.propagate = handlers, propagate
-        logger.setLevel(level)
-    sys.excepthook = hooks
-    logging.captureWarnings(capture=False)
 
 
 def logged(capsys: pytest.CaptureFixture[str], *happened: events.Event, level: str = "info") -> list[dict[str, object]]:
@@ -136,8 +122,10 @@ HOSTILE_EVENTS = {
     "a warning": events.WarningIssued(HOSTILE),
     "an error of a call": events.CallFinished("m.t", 0.1, HOSTILE, "ToolError", "tool-error"),
     "a reason to close": events.ConnectionClosed("m", "wss://m/", HOSTILE, True),
-    "a failed discovery": events.DiscoveryFailed("m", HOSTILE, 1.0),
-    "a feed that cannot be opened": feed_events.FeedInterrupted("m.f", HOSTILE, HOSTILE, "tool-error", 0.0, 1.0),
+    "a failed discovery": events.DiscoveryFailed("m", HOSTILE, 1.0, unreachable=True),
+    "a feed that cannot be opened": feed_events.FeedInterrupted(
+        "m.f", HOSTILE, HOSTILE, "tool-error", 0.0, 1.0, "m", unreachable=False
+    ),
     "a gap": feed_events.FeedGapFound("m.f", HOSTILE, 1, HOSTILE),
     "a message": events.MessageReceived("m", HOSTILE, "reply"),
     "a name": events.ConnectionOpened(HOSTILE, "wss://m/", 0.1),

@@ -98,7 +98,7 @@ def test_received_messages_are_counted_by_role_and_unmatched_ones_again() -> Non
 def test_discoveries_and_waits_are_counted() -> None:
     lines = text(
         events.DiscoverySucceeded("m", 3),
-        events.DiscoveryFailed("m", "reason", 1.0),
+        events.DiscoveryFailed("m", "reason", 1.0, unreachable=True),
         events.RequestSent("m.t", "wss://m/", 7.0),
     )
     assert 'utcp_ws_discovery_attempts_total{manual="m",result="success"} 1.0' in lines

@@ -424,6 +424,40 @@ def test_a_message_that_is_to_be_no_tool_does_not_hide_the_protocol_of_the_other
     assert "feeds" not in document
 
 
+RPC_LINES = (
+    '> {"jsonrpc": "2.0", "id": 1, "method": "get", "params": {"n": 1}}',
+    '< {"jsonrpc": "2.0", "id": 1, "result": 1}',
+    '> {"jsonrpc": "2.0", "id": 2, "method": "put", "params": {"n": 2}}',
+    '< {"jsonrpc": "2.0", "id": 2, "result": 2}',
+)
+PARSE_ERROR = '< {"jsonrpc": "2.0", "id": null, "error": {"code": -32700, "message": "Parse error"}}'
+
+
+@pytest.mark.parametrize("answer", [PARSE_ERROR, "< what?"])
+@pytest.mark.parametrize("at", [0, 2, 4])
+def test_one_text_by_mistake_does_not_hide_the_protocol_of_the_others(at: int, answer: str) -> None:
+    document = drafted(*RPC_LINES[:at], "> hello", answer, *RPC_LINES[at:]).document
+    assert (document["preset"], [tool["name"] for tool in document["tools"]]) == ("jsonrpc2", ["get", "put"])
+    assert "feeds" not in document
+    assert document["$comment"][0].startswith("Drafted from 2 sent messages; in the protocol of the preset jsonrpc2")
+    assert document["$comment"][-1] == "A sent message is left out: it is a text, and no message of this protocol."
+
+
+@pytest.mark.parametrize(
+    "others",
+    [("> hello", "> again"), ('> {"type": "auth"}',), ("> AUTH ${KEY}",), ("> [1]",)],
+    ids=["two texts", "an object of another kind", "a text with a variable", "a list"],
+)
+def test_what_may_be_part_of_another_protocol_costs_the_preset(others: tuple[str, ...]) -> None:
+    assert "preset" not in drafted(*RPC_LINES, *others, variables=("KEY",)).document
+
+
+def test_a_text_that_is_marked_as_a_request_is_not_left_out() -> None:
+    seen = [RecordedMessage(line[0] == ">", json.loads(line[2:])) for line in RPC_LINES]
+    document = draft_manifest({"url": URL}, parse_url(URL), [RecordedMessage(True, "hi", Mark.REQUEST), *seen], ())
+    assert "preset" not in document.document
+
+
 def test_a_draft_says_nothing_about_what_a_tool_changes() -> None:
     draft = drafted('> {"cmd": "get"}', '< {"n": 1}')
     assert "annotations" not in draft.document["tools"][0]

@@ -59,6 +59,11 @@ def test_messages_in_the_protocol_of_a_preset_get_roles_too() -> None:
     ) == ["request", "event", "reply"]
 
 
+def test_a_text_that_is_no_message_of_the_protocol_is_something_else() -> None:
+    request, reply = '{"jsonrpc": "2.0", "id": 1, "method": "get"}', '{"jsonrpc": "2.0", "id": 1, "result": 1}'
+    assert roles("> hello", f"> {request}", f"< {reply}") == ["other", "request", "reply"]
+
+
 def test_an_empty_conversation_has_no_roles() -> None:
     assert roles() == []
 

@@ -18,9 +18,10 @@ from .coverage_map import CoverageMap, digests, read_map, read_sources
 from .pytest_contexts import DURATIONS, test_function
 
 _SLOW: Final = ("client", "server", "cli")
-_PURE: Final = ("core", "manifest", "presets", "errors", "lint", "hosts", "recorder", "importers")
-FOLDERS: Final = (*_SLOW, *_PURE, "observability", "plugins", "demo")
-"""The folders of `tests` that take part: those that mirror `src`, the slowest first."""
+"""The folders of `tests` that take longest: they are measured first."""
+
+_ABOUT_OTHER_CODE: Final = ("benchmarks", "deploy", "verification")
+"""The folders of `tests` that do not take part, because they run little of `src`."""
 
 
 def load(root: Path, folder: Path, *, stale: bool, workers: int) -> CoverageMap:
@@ -39,7 +40,7 @@ def load(root: Path, folder: Path, *, stale: bool, workers: int) -> CoverageMap:
     if found is not None and stale:
         update(found, root, folder, workers)
     else:
-        measure(root, folder, [f"tests/{each}" for each in FOLDERS], workers)
+        measure(root, folder, taking_part(root), workers)
         found = collect(root, folder)
     found.save(kept)
     return found
@@ -50,14 +51,20 @@ def update(found: CoverageMap, root: Path, folder: Path, workers: int) -> None:
     found.follow(root)
     today = digests(root)
     changed = {path for path in found.tests.keys() | today.keys() if found.tests.get(path) != today.get(path)}
-    taking_part = [path for path in sorted(changed & today.keys()) if _takes_part(path)]
-    measure(root, folder, taking_part, workers)
+    measure(root, folder, filter(_takes_part, sorted(changed & today.keys())), workers)
     found.replace_tests(changed, collect(root, folder))
 
 
+def taking_part(root: Path) -> list[str]:
+    """Return the folders of `tests` that run code of `src`, the slowest first, and the files beside them."""
+    files = sorted(path.relative_to(root).as_posix() for path in (root / "tests").rglob("test_*.py"))
+    parts = dict.fromkeys("/".join(path.split("/")[:2]) for path in files if _takes_part(path))
+    return sorted(parts, key=lambda each: each.rpartition("/")[2] not in _SLOW)
+
+
 def _takes_part(path: str) -> bool:
-    name = path.rpartition("/")[2]
-    return path.split("/")[1] in FOLDERS and name.startswith("test_")
+    _, part, *below = path.split("/")
+    return part not in _ABOUT_OTHER_CODE and (below or [part])[-1].startswith("test_")
 
 
 def measure(root: Path, folder: Path, tests: Iterable[str], workers: int) -> None:

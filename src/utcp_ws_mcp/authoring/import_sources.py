@@ -81,6 +81,7 @@ class Source(Record):
         fields: Fields of the endpoint that were needed to ask it.
     """
 
+    not_in_repr: ClassVar = ("document", "others", "url", "fields")
     name: str
     document: Any
     format: Format | None = None

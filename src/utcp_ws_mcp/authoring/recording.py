@@ -48,7 +48,7 @@ class Recording(MutableRecord):
         max_bytes: Bytes of received messages that are kept.
     """
 
-    not_in_repr: ClassVar = ("variables", "used_variables")
+    not_in_repr: ClassVar = ("variables", "messages", "used_variables")
     variables: Mapping[str, str]
     show: Observer = events.noop
     max_messages: float = math.inf

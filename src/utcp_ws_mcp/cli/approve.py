@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from ..authoring.trial import full_name
 from ..bridge import Bridge
 from ..client.approvals import DIGEST_LENGTH, WithheldTool
 from ..client.manifest_files import LoadedManifest
@@ -22,16 +23,17 @@ DISCOVERY_TIMEOUT: Final = 15.0
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="[MANIFEST] [MANUAL.TOOL@DIGEST]...")
+@click.argument("words", nargs=-1, required=True, metavar="[MANIFEST] [[MANUAL.]TOOL@DIGEST]...")
 @env_file_option
 def approve(words: tuple[str, ...], env_files: tuple[Path, ...]) -> None:
     """Approve discovered tools that are withheld because they changed or were never approved.
 
-    Without MANUAL.TOOL@DIGEST, show them: the reason, the definition, and the words that approve it. A tool is approved
-    only if its definition still has this digest.
+    Without TOOL@DIGEST, show them: the reason, the definition, and the words that approve it. A tool is approved only
+    if its definition still has this digest. MANUAL can be omitted if the manifest has only one call template.
     """
     manifests, names = split_manifests(words)
-    run(approve_tools, load_manifests(manifests, env_files), names)
+    loaded = load_manifests(manifests, env_files)
+    run(approve_tools, loaded, [full_name(loaded, name) for name in names])
 
 
 async def approve_tools(manifests: Sequence[LoadedManifest], names: Sequence[str]) -> int:

@@ -17,7 +17,9 @@ from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
 from ..core.codecs.message import to_json_safe
 from ..core.exchange.result import StreamResult, partial_stream_text
+from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, MissingVariable
+from ..manifest.models.call_template import MAX_TIMEOUT
 from ..observability import events
 from ..observability.logging import Trace
 from ..observability.redaction import Redactor
@@ -29,11 +31,21 @@ from .terminal import echo, hide_secrets, write_result
 
 
 class CallOptions(Record):
-    """The options of `call`: `pairs` are KEY=VALUE or KEY:=JSON, `input_json` is all arguments as one JSON object."""
+    """The options of `call`.
+
+    Attributes:
+        tool: `manual.tool`.
+        pairs: KEY=VALUE or KEY:=JSON.
+        input_json: All arguments as one JSON object.
+        timeout: Seconds in place of those of the tool.
+        trace: Whether every message is shown.
+        output: The file for the result.
+    """
 
     tool: str
     pairs: Sequence[str]
     input_json: str | None
+    timeout: float | None
     trace: bool
     output: Path | None
 
@@ -41,12 +53,16 @@ class CallOptions(Record):
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="[MANIFEST] [MANUAL.]TOOL [KEY=VALUE]...")
 @click.option("--input-json", metavar="OBJECT", help="All arguments as one JSON object.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, MAX_TIMEOUT, min_open=True),
+    metavar="SECONDS",
+    help="End the call after this time, in place of the timeout of its call template.",
+)
 @click.option("--trace", is_flag=True, help="Show every message on stderr, with times, secrets redacted.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file.")
 @env_file_option
-def call(
-    words: tuple[str, ...], input_json: str | None, trace: bool, output: Path | None, env_files: tuple[Path, ...]
-) -> None:
+def call(words: tuple[str, ...], env_files: tuple[Path, ...], **given: Any) -> None:
     """Call one tool and print its result; exit with 1 if it fails.
 
     MANIFEST can be omitted: then it is $UTCP_WS_MCP_MANIFEST, or manifest.json in the working directory. MANUAL can be
@@ -57,7 +73,7 @@ def call(
     if not rest:
         raise click.UsageError("no tool given: expected MANUAL.TOOL")
     loaded = load_manifests(manifests, env_files)
-    run(call_tool, loaded, CallOptions(full_name(loaded, rest[0]), rest[1:], input_json, trace, output))
+    run(call_tool, loaded, CallOptions(full_name(loaded, rest[0]), rest[1:], **given))
 
 
 async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -> int:
@@ -75,7 +91,8 @@ async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -
             schema = await bridge.input_schema(options.tool)
             arguments = parse_arguments(options.pairs, options.input_json, schema)
             check_argument_names(options.tool, arguments, schema)
-            value = await bridge.call_tool(options.tool, arguments)
+            check_timeout(bridge.tools.get(options.tool), options.timeout)
+            value = await bridge.call_tool(options.tool, arguments, timeout=options.timeout)
     except MissingVariable:
         return ExitCode.FAILURE  # already printed when the manifest was loaded
     except BridgeError as failed:
@@ -91,6 +108,16 @@ async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -
         data = b"binary data that contains a credential\n"
     _print_result(data, options.output, is_binary=isinstance(value, bytes))
     return ExitCode.SUCCESS
+
+
+def check_timeout(tool: CompiledTool | None, timeout: float | None) -> None:
+    """Refuse a timeout for a tool that reads a feed.
+
+    Raises:
+        UsageError: if the tool reads a feed and a timeout is given.
+    """
+    if timeout is not None and tool is not None and tool.feed is not None:
+        raise click.UsageError(f"{tool.full_name} reads a feed, which has no timeout: leave out --timeout")
 
 
 def _example_argument(schema: Any) -> str:

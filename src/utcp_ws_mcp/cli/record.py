@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import anyio
 import click
@@ -36,6 +36,7 @@ NO_MESSAGES: Final = (
 class RecordOptions(Record):
     """The options of `record`. `idle` is in seconds."""
 
+    not_in_repr: ClassVar = ("url", "headers", "protocols")
     url: str
     headers: Mapping[str, str]
     protocols: Sequence[str]

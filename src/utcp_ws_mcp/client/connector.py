@@ -21,11 +21,12 @@ from ..observability import events
 from ..observability.events import Observer
 from ..records import replace
 from .connection import Connection
-from .dial import Resolver, open_socket, open_through_proxy, resolve
+from .dial import Resolver, open_socket, resolve
 from .handshake import open_websocket
 from .http_steps import HttpStepRunner
 from .login import run_before_connect, run_on_connect
 from .oauth import TokenCache, TokenStore
+from .proxy import open_through_proxy
 from .resolver import SystemResolvers
 from .tls import make_ssl_context
 from .websocket import WebSocket
@@ -227,10 +228,11 @@ class Connector:
         # Whatever may not be sent is reported before anything is opened.
         headers = request.headers_with_auth(token)
         ssl_context = self._ssl_context(request) if url.secure else None
+        resolver = self._resolver_for(request.manual)
         if template.proxy:
-            sock = await open_through_proxy(url, template.proxy)
+            sock = await open_through_proxy(url, template.proxy, template.network, resolver)
         else:
-            sock = await open_socket(url, await resolve(url, template.network, self._resolver_for(request.manual)))
+            sock = await open_socket(url, await resolve(url, template.network, resolver))
         report_stage(_NO_TLS if url.secure else _NO_UPGRADE)
         on_tls = partial(report_stage, _NO_UPGRADE)
         return await open_websocket(request, headers, sock, ssl_context, self._ambient, on_tls)

@@ -13,7 +13,8 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from ..core.network_policy import PROXY_FROM_ENV, URL, check_addresses, parse_ip
+from ..core.network_policy import URL, check_addresses, parse_ip
+from ..core.proxy import Proxy
 from ..errors import ConnectError
 from ..manifest.extras import needs_extra
 from ..manifest.models.network import Network
@@ -59,13 +60,18 @@ async def resolve(url: URL, network: Network, resolver: Resolver) -> list[str]:
     """
     if isinstance(resolver, CheckedResolver):
         resolver.check(url)
+    return check_addresses(url, await look_up(url, resolver), network)
+
+
+async def look_up(url: URL, resolver: Resolver) -> list[str]:
+    """Return the addresses of a URL's host, which are not checked.
+
+    Raises:
+        ConnectError: if there are none.
+    """
     if url.host == "localhost":
-        addresses = ["127.0.0.1", "::1"]
-    elif parse_ip(url.host):
-        addresses = [url.host]
-    else:
-        addresses = await _resolve_host(url, resolver)
-    return check_addresses(url, addresses, network)
+        return ["127.0.0.1", "::1"]
+    return [url.host] if parse_ip(url.host) else await _resolve_host(url, resolver)
 
 
 async def open_socket(url: URL, addresses: Sequence[str]) -> socket.socket:
@@ -96,41 +102,40 @@ def _address_info(address: str, port: int) -> AddrInfoType:
     return socket.AF_INET6, *kind, (host, port, 0, int(scope) if scope.isdigit() else 0)
 
 
-async def open_through_proxy(url: URL, proxy: str) -> socket.socket:
-    """Return a TCP connection to a URL's host through a proxy, which resolves the host's name.
+async def open_through_socks(url: URL, proxy: Proxy, addresses: Sequence[str]) -> socket.socket:
+    """Return a TCP connection to a URL's host through a SOCKS proxy, which resolves the host's name.
 
     Args:
         url: The URL of an endpoint.
-        proxy: The `http://` or `socks5://` URL of the proxy, or PROXY_FROM_ENV.
+        proxy: The proxy.
+        addresses: Its addresses.
 
     Raises:
-        ConnectError: if the proxy cannot be used; its credentials are not shown.
+        ConnectError: if the proxy cannot be used; what it says is not shown.
     """
     try:
-        from python_socks import ProxyError
-        from python_socks.async_.asyncio import Proxy
+        from python_socks import ProxyError, ProxyType
+        from python_socks.async_.asyncio import Proxy as SocksProxy
     except ImportError:
-        raise ConnectError(url.address, needs_extra("a proxy", "proxy"), code="extra-not-installed") from None
-    if proxy == PROXY_FROM_ENV:
-        proxy = _proxy_from_environment(url)
-    try:
-        connected: socket.socket = await Proxy.from_url(proxy, rdns=True).connect(url.host, url.port)
-    except (ProxyError, OSError, ValueError, TimeoutError) as error:
-        cause = f"the proxy did not connect ({type(error).__name__})."
-        fix = "Check that the proxy runs and allows this host."
-        raise ConnectError(url.address, f"{cause} {fix}", code="proxy-failed") from error
-    return connected
+        message = needs_extra("a SOCKS proxy", "proxy")
+        raise ConnectError(url.address, message, code="extra-not-installed") from None
+    kind = ProxyType.SOCKS4 if proxy.kind == "socks4" else ProxyType.SOCKS5
+    credentials = proxy.username or None, proxy.password or None
+    failed: Exception | None = None
+    for address in addresses:
+        try:
+            opened = SocksProxy(kind, address, proxy.port, *credentials, rdns=True)
+            connected: socket.socket = await opened.connect(url.host, url.port)
+        except (ProxyError, OSError, ValueError) as error:  # the library decodes what the proxy says
+            failed = error
+        else:
+            return connected
+    raise proxy_failed(url, f"the proxy did not connect ({type(failed).__name__})") from failed
 
 
-def _proxy_from_environment(url: URL) -> str:
-    from urllib.request import getproxies, proxy_bypass  # slow to import: it brings http.client and email
-
-    found = getproxies()
-    proxy = found.get("https" if url.secure else "http") or found.get("socks") or found.get("all")
-    if not proxy or proxy_bypass(url.host):
-        reason = 'the environment names no proxy for this host. Write the URL of the proxy under "proxy".'
-        raise ConnectError(url.address, reason, code="proxy-failed")
-    return proxy
+def proxy_failed(url: URL, cause: str) -> ConnectError:
+    """Return the error of a proxy that cannot be used."""
+    return ConnectError(url.address, f"{cause}. Check that the proxy runs and allows this host.", code="proxy-failed")
 
 
 async def _resolve_host(url: URL, resolver: Resolver) -> list[str]:

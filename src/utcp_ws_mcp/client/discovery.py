@@ -27,6 +27,7 @@ from ..errors import (
     HandshakeRejected,
     InternalError,
     ManifestError,
+    NetworkError,
     PolicyError,
     TokenRequestError,
 )
@@ -196,7 +197,8 @@ class DiscoveryTask:
             previous, self.error = str(self.error), error
             # An endpoint that stays away is reported once, not with every attempt.
             if str(error) != previous:
-                self._observe(events.DiscoveryFailed(self.entry.name, str(error), self._retry_delay(failures + 1)))
+                delay, unreachable = self._retry_delay(failures + 1), isinstance(error, NetworkError)
+                self._observe(events.DiscoveryFailed(self.entry.name, str(error), delay, unreachable))
             return False
         try:
             tool_count = await self._on_manual(self.entry, manual)

@@ -27,6 +27,7 @@ MAX_MANIFEST_BYTES = 16 << 20
 class ParsedManifest(Record):
     """A manifest before its variables are bound: what `load_parsed` takes."""
 
+    not_in_repr: ClassVar = ("text", "document")
     text: str
     document: Json
     resolver: VariableResolver

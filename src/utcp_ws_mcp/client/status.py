@@ -1,12 +1,12 @@
-"""What an open bridge shows, and waiting for it: its call templates, tools and connections."""
+"""What an open bridge shows, finds, and waits for: its call templates, tools and connections."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.tools.tool import CompiledTool
-from ..errors import BridgeError, DiscoveryTimeout
+from ..errors import BridgeError, CallerValueMissing, DiscoveryTimeout
 from ..manifest.entries import DisabledEntry, ManifestEntry
 from .discovery import DiscoveryManager
 from .manifest_files import LoadedManifest
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class BridgeStatus:
-    """The part of `Bridge` that only reads and waits."""
+    """The part of `Bridge` that only reads and waits: it changes nothing, and calls no tool."""
 
     _repository: ToolRepository
     _discovery_manager: DiscoveryManager
@@ -98,3 +98,38 @@ class BridgeStatus:
     async def wait_fast_discovery(self, seconds: float) -> None:
         """Wait like `wait_discovered`, but not for endpoints that take much longer than the first ones."""
         await self._discovery_manager.wait_for_fast(seconds)
+
+    async def input_schema(self, name: str) -> Mapping[str, Any]:
+        """Return the JSON Schema of the arguments of `manual.tool`.
+
+        Raises:
+            UnknownTool: if there is no such tool.
+        """
+        return (await self._find_tool(name)).inputs
+
+    async def _find_tool(self, name: str) -> CompiledTool:
+        """Return a tool. If it is unknown, wait for the first discovery of the endpoint that may have it."""
+        if (tool := self._repository.find(name)) is None:
+            await self._discovery_manager.find_tool(name, lambda: self._repository.find(name))
+            tool = self._repository.find(name)
+        if tool is None:
+            raise self.unknown_tool(name)
+        return tool
+
+    @property
+    def _callable_tools(self) -> Mapping[str, CompiledTool]:
+        awaiting = self.awaiting_callers
+        return {name: tool for name, tool in self.tools.items() if tool.manual not in awaiting}
+
+    def _check_callable(self, tool: CompiledTool) -> None:
+        """Raise CallerValueMissing for a tool with stand-ins for the values of a caller."""
+        if tool.manual in self.awaiting_callers:
+            raise CallerValueMissing(tool.full_name)
+
+    def unknown_tool(self, name: str, server_name: str | None = None) -> BridgeError:
+        """Return the error for a name that no tool has: UnknownTool, or why its call template has no tools.
+
+        `server_name` is the name of this server in the host, where tools may be offered without it; None if no host
+        calls.
+        """
+        return self._repository.unknown_tool(name, self.discovery_errors, server_name)

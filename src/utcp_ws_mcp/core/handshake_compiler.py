@@ -15,7 +15,7 @@ from .diagnostics import Diagnostics
 from .expressions.scope import URL_NAMES
 from .handshake_request import HandshakeTemplate
 from .header_policy import check_header, check_subprotocol, check_written_header
-from .network_policy import check_network, check_proxy, check_scheme, parse_http_url, parse_url
+from .network_policy import check_network, check_scheme, parse_http_url, parse_url
 from .templates.compiler import Compiler
 from .templates.nodes import ExpressionValue
 from .url_template import Parts, UrlTemplate, check_no_placeholders, compile_url, session_values_from_arguments
@@ -135,8 +135,11 @@ def _check_settings(template: CallTemplate, diagnostics: Diagnostics) -> None:
             raise InvalidTemplate(problem, code="invalid-value")
     if template.proxy is not None:
         with diagnostics.collect("proxy"):
+            from .proxy import PROXY_FROM_ENV, parse_proxy  # few manifests have a proxy
+
             check_no_placeholders(template.proxy)
-            check_proxy(template.proxy)
+            if template.proxy != PROXY_FROM_ENV:
+                parse_proxy(template.proxy)
     if isinstance(template.auth, OAuth2Auth):
         with diagnostics.collect("auth.token_url"):
             check_no_placeholders(template.auth.token_url)

@@ -37,7 +37,7 @@ class ConnectionKey(Record, dict=True):
         login_arguments: The arguments that the login depends on, as JSON text.
     """
 
-    not_in_repr: ClassVar = ("headers", "rules", "arguments", "settings", "login_arguments")
+    not_in_repr: ClassVar = ("headers", "subprotocols", "rules", "arguments", "settings", "login_arguments")
     manual: str
     url: URL | None
     headers: tuple[tuple[str, str], ...]
@@ -75,7 +75,7 @@ class HandshakeRequest(Record, eq=False):
     rendered then, and `url` is None until it is.
     """
 
-    not_in_repr: ClassVar = ("headers", "template", "deferred")
+    not_in_repr: ClassVar = ("headers", "subprotocols", "template", "deferred")
     key: ConnectionKey
     url: URL | None
     headers: tuple[tuple[str, str], ...]

@@ -8,9 +8,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import cache, lru_cache
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
-from ..errors import ForbiddenAddress, ForbiddenURL, InvalidTemplate
+from ..errors import ForbiddenAddress, ForbiddenURL
 from ..manifest.models.network import Network
 from ..records import Record
 from .limits import MAX_URL_LENGTH
@@ -30,6 +30,7 @@ _HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 class URL(Record):
     """A URL, parsed once: the client connects to this, not to the text. `host` is lower case and without brackets."""
 
+    not_in_repr: ClassVar = ("query",)
     scheme: str
     host: str
     port: int
@@ -121,13 +122,18 @@ def _check_host(host: str, bracketed: bool) -> None:
         raise ForbiddenURL(f"{host} is not an IPv4 address. Write it as four decimal numbers.")
 
 
-def check_scheme(url: URL, network: Network) -> None:
+def check_scheme(url: URL, network: Network, *, through_network: bool = False) -> None:
     """Check that plain text goes to a literal loopback host, or to an endpoint whose manifest allows it.
+
+    Args:
+        url: The URL of the endpoint.
+        network: What the manifest allows.
+        through_network: Whether a proxy on another machine is between, for which loopback is its own machine.
 
     Raises:
         ForbiddenURL: where the URL would send plain text over a network.
     """
-    if url.secure or network.plaintext or url.is_loopback_literal:
+    if url.secure or network.plaintext or (url.is_loopback_literal and not through_network):
         return
     raise ForbiddenURL(
         f"{url.address}: connection blocked because the messages would be sent as plain text. Use wss://, or set "
@@ -166,6 +172,28 @@ def check_addresses(url: URL, addresses: list[str], network: Network) -> list[st
     if left_out and not kept:
         raise ForbiddenAddress(url.host, left_out[0], "link-local")
     return kept
+
+
+def check_proxied(url: URL, network: Network, *, through_network: bool) -> None:
+    """Check what is known of an endpoint whose name a proxy resolves: plain text, and an address in its URL.
+
+    Args:
+        url: The URL of the endpoint.
+        network: What the manifest allows.
+        through_network: Whether the proxy is on another machine, for which loopback is its own machine.
+
+    Raises:
+        ForbiddenURL, ForbiddenAddress: where the manifest does not allow it.
+    """
+    check_scheme(url, network, through_network=through_network)
+    host = "127.0.0.1" if url.host == "localhost" else url.host
+    address = parse_ip(host)
+    if address is None:
+        return
+    kind = classify_address(address)
+    if through_network and kind == "loopback" and not _is_allowed(address, kind, network):
+        raise ForbiddenAddress(url.host, host, kind)
+    check_addresses(url, [host], network)
 
 
 def check_plain_http(url: URL, addresses: list[str], endpoint_host: str | None) -> None:
@@ -284,12 +312,6 @@ def _embedded_ipv4_addresses(address: IPAddress) -> list[ipaddress.IPv4Address]:
     return embedded
 
 
-PROXY_FROM_ENV: Final = "env"
-"""The proxy that the environment names."""
-
-_PROXY = re.compile(r"(?:http|socks4|socks5)://(?:[^@/\s]*@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})/?\Z")
-
-
 def parse_http_url(text: str, network: Network | None = None) -> URL:
     """Parse the URL of an HTTP request: TLS, a literal loopback host, or plain text where the manifest allows it.
 
@@ -310,16 +332,3 @@ def parse_http_url(text: str, network: Network | None = None) -> URL:
             code="plaintext-not-allowed",
         )
     return url
-
-
-def check_proxy(proxy: str) -> None:
-    """Check a proxy: a URL with a port, or "env". An error does not repeat it, because it may contain a password.
-
-    Raises:
-        InvalidTemplate: if it is neither.
-    """
-    match = _PROXY.match(proxy)
-    if proxy != PROXY_FROM_ENV and (match is None or not 0 < int(match[1]) < 65536):
-        raise InvalidTemplate(
-            'the proxy is not "http://host:port", "socks5://host:port" or "env".', code="invalid-value"
-        )

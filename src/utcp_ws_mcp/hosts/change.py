@@ -36,7 +36,7 @@ class Change(Protocol):
 class FileChange(Record):
     """A new text for a file. `secrets` are values of the text that the diff hides."""
 
-    not_in_repr: ClassVar = ("secrets",)
+    not_in_repr: ClassVar = ("new_text", "secrets")
     file: ConfigFile
     new_text: str
     secrets: Iterable[str] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from ..errors import InstallError
 from ..files import NEW_FILE_MODE, reason_of, replace_file
@@ -19,6 +19,7 @@ BACKUP_SUFFIX: Final = ".before-utcp-ws-mcp"
 class ConfigFile(Record):
     """A configuration file: its path with all links resolved, and its content, None if it does not exist yet."""
 
+    not_in_repr: ClassVar = ("content",)
     path: Path
     content: bytes | None
 

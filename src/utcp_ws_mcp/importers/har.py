@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ..core.codecs.message import decode
 from ..core.network_policy import URL, parse_url
@@ -89,6 +89,7 @@ class HarConversation(Record):
         variables: The names of the variables.
     """
 
+    not_in_repr: ClassVar = ("endpoint", "messages")
     endpoint: Document
     url: URL
     messages: Sequence[RecordedMessage]

@@ -23,8 +23,8 @@ def check_packages(entry: ManifestEntry) -> Iterator[Problem]:
         codec = tool.template.framing.codec
         if codec in _CODECS:
             needed.setdefault(codec, (owner_path(entry, tool, "framing")[0] + ".framing.codec", f"the codec {codec!r}"))
-        if tool.template.proxy is not None:
-            needed.setdefault("proxy", (join_path(owner_path(entry, tool, "proxy")[0], "proxy"), "a proxy"))
+        if (tool.template.proxy or "").startswith("socks"):
+            needed.setdefault("proxy", (join_path(owner_path(entry, tool, "proxy")[0], "proxy"), "a SOCKS proxy"))
     for extra, name in _filters(entry):
         needed.setdefault(extra, (entry.path, f"the filter {name}"))
     for extra, (path, what) in needed.items():

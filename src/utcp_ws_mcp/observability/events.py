@@ -117,11 +117,19 @@ class DiscoverySucceeded(Record):
 
 
 class DiscoveryFailed(Record):
-    """Discovery failed; it is retried after about `retry_in` seconds."""
+    """Discovery failed; it is retried after about `retry_in` seconds. `unreachable`: the endpoint is away."""
 
     manual: str
     reason: str
     retry_in: float
+    unreachable: bool
+
+
+class OutageEnded(Record):
+    """What the log has warned of is over after `seconds`; `name` is the call template, or what of it had failed."""
+
+    name: str
+    seconds: float
 
 
 class WarningIssued(Record):
@@ -163,6 +171,7 @@ Event = (
     | SubjectCalled
     | DiscoverySucceeded
     | DiscoveryFailed
+    | OutageEnded
     | WarningIssued
     | SharedStoreLost
     | SharedStoreBack

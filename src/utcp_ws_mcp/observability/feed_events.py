@@ -26,7 +26,10 @@ class FeedOwned(FeedEvent):
 
 
 class FeedInterrupted(FeedEvent):
-    """A feed receives no events, and is opened again after `retry_in` seconds. `seconds` is how long it was open."""
+    """A feed receives no events, and is opened again after `retry_in` seconds. `seconds` is how long it was open.
+
+    `unreachable`: the endpoint is away, and does not refuse the feed.
+    """
 
     feed: str
     arguments: str
@@ -34,6 +37,8 @@ class FeedInterrupted(FeedEvent):
     error_code: str
     seconds: float
     retry_in: float
+    manual: str
+    unreachable: bool
 
 
 class FeedClosed(FeedEvent):

@@ -10,9 +10,9 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from ..core.codecs.message import excerpt, to_json_safe
 from ..manifest.invisible import escape_in_json, escape_invisible
@@ -20,6 +20,9 @@ from ..manifest.secret_names import redact_by_key
 from . import events
 from .events import Observer, SelectiveObserver
 from .redaction import redact_strings
+
+if TYPE_CHECKING:
+    from .outages import Outages
 
 logger = logging.getLogger("utcp_ws_mcp")
 audit_logger = logging.getLogger("utcp_ws_mcp.audit")
@@ -161,6 +164,7 @@ def _event_fields(event: Any) -> dict[str, object]:
     return {name: value for name, value in named.items() if name != "message"}
 
 
+_OF_OUTAGES: Final = (events.DiscoveryFailed, events.DiscoverySucceeded, events.FeedEvent)
 _OF_MESSAGES: Final = frozenset({events.RequestSent, events.MessageSent, events.MessageReceived})
 
 
@@ -168,12 +172,41 @@ def log_observer(redact: Callable[[str], str]) -> Observer:
     """Return the observer that logs events. It ignores those of each call and message that the level leaves out."""
     ignored: frozenset[type] = frozenset() if logger.isEnabledFor(logging.DEBUG) else _OF_MESSAGES
     ignored |= frozenset() if logger.isEnabledFor(logging.INFO) else {events.CallFinished}
-    return SelectiveObserver(partial(log_event, redact=redact), ignored)
+    return SelectiveObserver(_Log(redact), ignored)
 
 
-def log_event(event: events.Event, redact: Callable[[str], str] = str) -> None:
-    """Log an event. `redact` removes secrets from a message of an endpoint before it is cut."""
+class _Log:
+    """Logs events, with one warning for each outage."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        self._redact = redact
+
+    def __call__(self, event: events.Event) -> None:
+        if not isinstance(event, _OF_OUTAGES):
+            log_event(event, self._redact)
+            return
+        noted = self._outages.note(event)
+        log_event(event, self._redact, is_repeated=noted.is_repeated)
+        if noted.ended is not None:
+            log_event(noted.ended)
+
+    @cached_property
+    def _outages(self) -> Outages:
+        from .outages import Outages  # a start without feeds and discovery does not need it
+
+        return Outages()
+
+
+def log_event(event: events.Event, redact: Callable[[str], str] = str, *, is_repeated: bool = False) -> None:
+    """Log an event.
+
+    Args:
+        event: The event.
+        redact: Removes secrets from a message of an endpoint before it is cut.
+        is_repeated: Whether the outage that the event reports is known already.
+    """
     extra = {"event": event}
+    level = logging.INFO if is_repeated else logging.WARNING
     match event:
         case events.CallFinished(tool, seconds, error):
             outcome = "answered in" if error is None else "failed after"
@@ -187,15 +220,15 @@ def log_event(event: events.Event, redact: Callable[[str], str] = str) -> None:
             logger.log(logging.INFO if remote else logging.DEBUG, "%s: %s: %s", manual, address, reason, extra=extra)
         case events.DiscoverySucceeded(manual, tools):
             logger.info("%s: %d tools discovered", manual, tools, extra=extra)
-        case events.DiscoveryFailed() | events.PredicateFailed() | events.WarningIssued():
-            logger.warning("%s", _warning_text(event), extra=extra)
+        case events.DiscoveryFailed() | events.OutageEnded() | events.PredicateFailed() | events.WarningIssued():
+            logger.log(level, "%s", _warning_text(event), extra=extra)
         case events.MessageSendFailed(manual, purpose, reason):
             logger.info("%s: %s was not sent: %s", manual, purpose, reason, extra=extra)
         case events.MessageSent() | events.MessageReceived() if logger.isEnabledFor(logging.DEBUG):
             _log_message(event, redact)
         case _:
             _log_fleet_event(event, extra)
-            _log_feed_event(event, extra)
+            _log_feed_event(event, extra, level)
 
 
 def _log_fleet_event(event: events.Event, extra: dict[str, Any]) -> None:
@@ -207,7 +240,7 @@ def _log_fleet_event(event: events.Event, extra: dict[str, Any]) -> None:
             logger.warning("%s is used again after %.1f s", address, seconds, extra=extra)
 
 
-def _log_feed_event(event: events.Event, extra: dict[str, Any]) -> None:
+def _log_feed_event(event: events.Event, extra: dict[str, Any], level: int) -> None:
     if not isinstance(event, events.FeedEvent):
         return
     from . import feed_events
@@ -221,7 +254,7 @@ def _log_feed_event(event: events.Event, extra: dict[str, Any]) -> None:
             logger.info("feed %s %s is kept open by this replica%s", feed, arguments, after, extra=extra)
         case feed_events.FeedInterrupted(feed, arguments, reason, code, _, retry_in):
             text = "feed %s %s receives no events: %s [%s]; opened again in %.1f s"
-            logger.warning(text, feed, arguments, reason, code, retry_in, extra=extra)
+            logger.log(level, text, feed, arguments, reason, code, retry_in, extra=extra)
         case feed_events.FeedClosed(feed, arguments, reason):
             logger.info("feed %s %s is closed: %s", feed, arguments, reason, extra=extra)
         case feed_events.FeedGapFound(feed, arguments, after, reason):
@@ -236,10 +269,14 @@ def _connection_text(event: events.ConnectionOpened | events.ConnectionClosed) -
     return f"connected to {event.address} in {event.seconds * 1000:.0f} ms"
 
 
-def _warning_text(event: events.DiscoveryFailed | events.PredicateFailed | events.WarningIssued) -> str:
+def _warning_text(
+    event: events.DiscoveryFailed | events.OutageEnded | events.PredicateFailed | events.WarningIssued,
+) -> str:
     match event:
         case events.DiscoveryFailed(manual, reason):
             return f"{manual}: discovery failed: {reason}; will retry"
+        case events.OutageEnded(name, seconds):
+            return f"{name} works again after {seconds:.1f} s"
         case events.PredicateFailed(manual, field, reason):
             fix = "Check the kind of the value first. [predicate-failed]"
             return f"{manual}: {field} counts as false: {reason} {fix}"

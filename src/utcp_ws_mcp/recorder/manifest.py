@@ -107,7 +107,10 @@ def draft_manifest(
         draft.document |= _exchange_fields(exchanges)
     tools, feeds = draft_tools(exchanges, variables, form), draft_feeds(exchanges, form)
     draft.document |= ({"feeds": feeds} if feeds else {}) | ({"tools": tools} if tools else {})
-    draft.document = {"$comment": _comment(conversation, form), **draft.document}
+    comment = _comment(conversation, form)
+    if form is not None and any(map(form.is_stray, messages)):
+        comment.append("A sent message is left out: it is a text, and no message of this protocol.")
+    draft.document = {"$comment": comment, **draft.document}
     return draft
 
 

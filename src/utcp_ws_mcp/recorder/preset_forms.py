@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ..core.codecs.socketio import SocketIOCodec
 from ..core.codecs.stomp import StompCodec
 from ..core.expressions.paths import Path
+from ..manifest.variables import VARIABLE
 from ..records import Record, replace
 from .messages import Mark, RecordedMessage, value_at
 
@@ -19,6 +20,7 @@ Call = tuple[str, dict[str, Any]]
 class Recorded(Record):
     """What was recorded: the URL, the subprotocols that were offered, and the messages."""
 
+    not_in_repr: ClassVar = ("url", "messages")
     url: str
     protocols: Sequence[str]
     messages: Sequence[RecordedMessage]
@@ -33,6 +35,10 @@ class Recorded(Record):
 
 
 def _never(_: Any) -> bool:
+    return False
+
+
+def _is_never_stray(_: RecordedMessage) -> bool:
     return False
 
 
@@ -58,6 +64,7 @@ class PresetForm(Record):
         event: The name of the event that a message is, which a feed of the preset has, or None.
         codec: The codec of the preset.
         login: The variables that the preset takes, and their values in a message that it sends by itself.
+        is_stray: Whether a message is none of the protocol, and is left out.
     """
 
     preset: str
@@ -70,15 +77,16 @@ class PresetForm(Record):
     event: Callable[[Any], str | None] = _no_event
     codec: Callable[[], Any] | None = None
     login: Callable[[Any], Mapping[str, Any]] = lambda _: {}
+    is_stray: Callable[[RecordedMessage], bool] = _is_never_stray
 
     def decoded(self, messages: Sequence[RecordedMessage]) -> list[RecordedMessage]:
         """Return the messages as the codec of the preset decodes them."""
         return [each for parts in self.parts(messages) for each in parts]
 
     def parts(self, messages: Sequence[RecordedMessage]) -> list[list[RecordedMessage]]:
-        """Return for each message those that the codec of the preset finds in it."""
+        """Return for each message those that the codec of the preset finds in it; a stray message has none."""
         if self.codec is None:
-            return [[message] for message in messages]
+            return [[] if self.is_stray(message) else [message] for message in messages]
         codecs = {True: self.codec(), False: self.codec()}
         return [list(_decode(codecs[message.sent], message)) for message in messages]
 
@@ -100,9 +108,18 @@ def _has(value: Any, **members: Any) -> bool:
 
 
 def _is_jsonrpc(recorded: Recorded) -> bool:
-    sent = [message.value for message in recorded.messages if message.sent and message.mark is not Mark.IGNORED]
-    requests = [value for value in sent if isinstance(value, dict) and isinstance(value.get("method"), str)]
-    return bool(requests) and len(requests) == len(sent) and all(_has(value, jsonrpc="2.0") for value in sent)
+    sent = [message for message in recorded.messages if message.sent and message.mark is not Mark.IGNORED]
+    values = [message.value for message in sent if not _is_stray_text(message)]
+    requests = [value for value in values if isinstance(value, dict) and isinstance(value.get("method"), str)]
+    are_all = len(requests) == len(values) >= len(sent) - 1
+    return bool(requests) and are_all and all(_has(value, jsonrpc="2.0") for value in values)
+
+
+def _is_stray_text(message: RecordedMessage) -> bool:
+    """Return whether a message is a text that was sent by mistake among JSON: one with a variable may be a login."""
+    value = message.value
+    is_text = isinstance(value, bytes) or (isinstance(value, str) and not VARIABLE.search(value))
+    return message.sent and message.mark is None and is_text
 
 
 def _jsonrpc_call(value: Any) -> Call | None:
@@ -238,6 +255,14 @@ PRESET_FORMS: Final = (
         codec=StompCodec,
         login=_stomp_login,
     ),
-    PresetForm("jsonrpc2", _is_jsonrpc, ("id",), [("id",)], call=_jsonrpc_call, event=_jsonrpc_event),
+    PresetForm(
+        "jsonrpc2",
+        _is_jsonrpc,
+        ("id",),
+        [("id",)],
+        call=_jsonrpc_call,
+        event=_jsonrpc_event,
+        is_stray=_is_stray_text,
+    ),
 )
 """The protocols that are recognized, the most special first."""

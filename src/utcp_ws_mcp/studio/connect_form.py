@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ..authoring.recording import endpoint_fields
 from ..errors import StudioRefused
@@ -17,6 +17,7 @@ MAX_HISTORY: Final = 100
 class ConnectForm(MutableRecord):
     """The fields as they were typed. `headers` has one `Name: value` in each line, `protocols` commas."""
 
+    not_in_repr: ClassVar = ("url", "headers", "protocols", "message", "history", "_unsent")
     url: str = ""
     headers: str = ""
     protocols: str = ""

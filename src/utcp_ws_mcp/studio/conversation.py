@@ -101,6 +101,7 @@ class Conversation(MutableRecord):
         labels_version: Grows with every change of a role or a mark.
     """
 
+    not_in_repr: ClassVar = ("lines", "endpoint", "_typed")
     lines: deque[Line] = field(default_factory=deque)
     state: State = State.CLOSED
     recording: Recording = field(default_factory=lambda: Recording({}))

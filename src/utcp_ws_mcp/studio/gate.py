@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ..records import Record
 from ..server.http.security import HttpAccessPolicy, Rejection
@@ -50,6 +50,7 @@ class StudioGate(Record):
         port: The port on loopback.
     """
 
+    not_in_repr: ClassVar = ("token",)
     app: App
     token: str
     port: int

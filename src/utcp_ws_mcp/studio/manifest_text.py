@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from ..authoring.admission import MAX_MANIFEST_BYTES
 from ..client.manifest_files import read_manifest_text
@@ -33,6 +33,7 @@ class ManifestText(MutableRecord):
         known: What the file contained when it was read or saved last; None for a file that does not exist yet.
     """
 
+    not_in_repr: ClassVar = ("text", "known")
     text: str = EMPTY
     path: Path | None = None
     known: str | None = None

@@ -14,6 +14,7 @@ import pytest
 from tests.client.feeds.test_feeds import FEED, SYMBOL, Exchange, manifest, prices, read
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge, CallError, CallTimeout, FeedGap, InvalidArguments, UnknownTool
+from utcp_ws_mcp.client.feeds import keeper
 from utcp_ws_mcp.client.feeds.live_feed import MAX_WAITING_READS
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import UnknownFeed
@@ -87,6 +88,63 @@ async def test_a_policy_code_is_named_and_the_endpoint_is_left_alone_for_longer(
             result = await read(bridge, cursor=cursor, wait_seconds=0)
         assert "not allowed" in result["state"]
         assert float(result["state"].split()[1]) >= 30
+
+
+@asynccontextmanager
+async def a_feed_that_waits(folder: Path, answer: Any, code: int = 1012) -> AsyncIterator[tuple[Peer, Bridge]]:
+    """A bridge whose feed has lost its connection and waits for an hour, and whose calls open one each."""
+    tool = {"name": "ask", "tool_call_template": {"message": {"op": "ask"}, "keep_alive": False}}
+    async with peer(answer) as seen, bridge_to(folder, {**manifest(seen), "tools": [tool]}) as bridge:
+        await read(bridge)
+        await seen.open[0].close(code)
+        while not (await read(bridge, wait_seconds=0))["state"].startswith("waiting"):
+            pass
+        yield seen, bridge
+
+
+def subscriptions(seen: Peer) -> int:
+    return sum(message["op"] == "subscribe" for message in seen.received)
+
+
+async def confirm(seen: Peer, connection: Any, message: Any) -> None:
+    op = {"subscribe": "subscribed"}.get(message["op"], message["op"])
+    await connection.send(json.dumps({**message, "op": op}))
+
+
+async def test_a_feed_that_waits_for_its_endpoint_is_opened_once_a_call_reaches_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "backoff_delay", lambda failures, random: 3600.0)
+    async with a_feed_that_waits(tmp_path, confirm) as (seen, bridge):
+        await bridge.call_tool("m.ask")
+        await seen.until(lambda: subscriptions(seen) == 2)
+
+
+async def test_connections_that_are_opened_later_do_not_end_the_next_pause_of_a_feed_that_failed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def drop_feeds(seen: Peer, connection: Any, message: Any) -> None:
+        if subscriptions(seen) > 1 and message["op"] == "subscribe":
+            await connection.close(1012)
+        else:
+            await confirm(seen, connection, message)
+
+    monkeypatch.setattr(keeper, "backoff_delay", lambda failures, random: 3600.0)
+    async with a_feed_that_waits(tmp_path, drop_feeds) as (seen, bridge):
+        await bridge.call_tool("m.ask")
+        await seen.until(lambda: subscriptions(seen) == 2)
+        while not (await read(bridge, wait_seconds=0))["state"].startswith("waiting"):
+            pass
+        for _ in range(3):
+            await bridge.call_tool("m.ask")
+        assert (await read(bridge, wait_seconds=0))["state"].startswith("waiting")
+        assert subscriptions(seen) == 2
+
+
+async def test_a_call_does_not_end_the_pause_of_a_feed_that_the_endpoint_refuses(tmp_path: Path) -> None:
+    async with a_feed_that_waits(tmp_path, confirm, code=1008) as (_, bridge):
+        await bridge.call_tool("m.ask")
+        assert (await read(bridge, wait_seconds=0))["state"].startswith("waiting")
 
 
 async def test_repeated_positions_are_dropped_and_those_that_go_back_are_a_gap(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from utcp_ws_mcp.client.feeds.live_feed import (
     TooManyReads,
 )
 from utcp_ws_mcp.client.feeds.manager import FeedManager
+from utcp_ws_mcp.client.pool.manager import PoolManager
 from utcp_ws_mcp.core.feeds.buffer import BufferLimits, EventBuffer
 from utcp_ws_mcp.core.feeds.cursor import Cursor
 from utcp_ws_mcp.records import replace
@@ -214,7 +215,8 @@ async def test_a_slow_reader_delays_no_other_reader() -> None:
 
 
 def test_the_memory_of_all_feeds_is_bounded_without_adding_it_up_for_each_event() -> None:
-    manager = FeedManager(cast("Any", None), cast("Any", None), cast("Any", None), max_total_bytes=100_000)
+    nothing = cast("Any", None)
+    manager = FeedManager(nothing, PoolManager(nothing, nothing), nothing, max_total_bytes=100_000)
     limits = BufferLimits(10_000, 1 << 26, 3600)
     lives = [LiveFeed(f"m.{number}", EventBuffer(f"e{number:04}", limits), lambda: 0.0) for number in range(3)]
     added_up = 0

@@ -195,6 +195,14 @@ def test_the_login_of_obs_websocket_is_what_its_documentation_describes() -> Non
         ([1, 2], "<HI", "010002000000"),
         (1.5, ">d", "3ff8000000000000"),
         ([b"ab", True], "2s?", "616201"),
+        (0, "v", "00"),
+        (127, "v", "7f"),
+        (128, "v", "8001"),
+        (624485, "v", "e58e26"),  # the example of LEB128 in the DWARF specification
+        ((1 << 64) - 1, "v", "ffffffffffffffffff01"),
+        ([1, 300, 2, 5], ">B2vH", "01ac02020005"),
+        ([1, 300, 2], "BvH", "01ac020200"),  # no alignment
+        ([b"ab", 3, b"c"], ">2sxvs", "616200" + "03" + "63"),
     ],
 )
 def test_numbers_are_packed_and_unpacked_as_in_c(value: Any, form: str, data: str) -> None:
@@ -288,9 +296,30 @@ def test_unpack_reads_the_beginning_of_longer_data() -> None:
     assert evaluate("(d | unpack('>H'))[0]", d=b"\x00\x05hello") == 5
 
 
-@pytest.mark.parametrize(("source", "given"), [("v | pack('>H')", 65536), ("v | unpack('>I')", b"\x00")])
-def test_data_that_does_not_fit_is_an_error(source: str, given: Any) -> None:
-    with pytest.raises(EvaluationError):
+@pytest.mark.parametrize(
+    ("source", "given", "reason"),
+    [
+        ("v | pack('>H')", 65536, "a number is too large"),
+        ("v | unpack('>I')", b"\x00", "takes 4 bytes, and there are 1"),
+        ("v | pack('v')", -1, "a number is too large, or of another kind"),
+        ("v | pack('v')", 1 << 64, "a number is too large"),
+        ("v | pack('v')", 1.5, "or of another kind"),
+        ("v | pack('v')", True, "or of another kind"),
+        ("v | pack('2v')", [1], "cannot be packed"),
+        ("v | pack('vB')", [1], "cannot be packed"),
+        ("v | pack('vB')", [1, 2, 3], "cannot be packed"),
+        ("v | pack('999999999999v')", [1], "more than"),
+        ("v | pack('v~')", [1, 2], "is not a format"),
+        ("v | unpack('Hv')", b"\x00", "takes at least 3 bytes, and there are 1"),
+        ("v | unpack('999999999999v')", b"\x00", "takes at least 999999999999 bytes"),
+        ("v | unpack('v')", b"\x80\x80", "they end too early"),
+        ("v | unpack('vH')", b"\x80\x01\x00", "they end too early"),
+        ("v | unpack('v')", b"\xff" * 10, "more than 64 bits"),
+        ("v | unpack('v')", b"\xff" * 9 + b"\x02", "more than 64 bits"),
+    ],
+)
+def test_data_that_does_not_fit_is_an_error(source: str, given: Any, reason: str) -> None:
+    with pytest.raises(EvaluationError, match=reason):
         evaluate(source, v=given)
 
 

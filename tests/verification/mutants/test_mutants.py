@@ -9,6 +9,7 @@ import pytest
 
 from verification.mutants.__main__ import changed_line, confirm, draw, known_equivalents, table, within
 from verification.mutants.coverage_map import CoverageMap, move, read_map, read_sources
+from verification.mutants.measure import taking_part
 from verification.mutants.operators import compiles, find_mutants
 from verification.mutants.sandbox import Sandbox, Trial, Verdict
 
@@ -87,6 +88,16 @@ def test_the_fastest_tests_of_a_line_come_first_and_its_folder_stands_in_for_non
     assert covered.find_tests(constant, tmp_path) == ([other], True)
     assert within([fast, slow, other], covered.seconds, 1.5) == [fast]
     assert within([slow], covered.seconds, 1.5) == [slow]
+
+
+def test_every_test_of_the_program_takes_part() -> None:
+    found = taking_part(ROOT)
+    assert found[:3] == ["tests/cli", "tests/client", "tests/server"]
+    assert {"tests/studio", "tests/docs", "tests/test_manifests.py"} < set(found)
+    names = {path.name for path in (ROOT / "src/utcp_ws_mcp").iterdir() if path.is_dir()}
+    assert {f"tests/{name}" for name in names if (ROOT / "tests" / name).exists()} <= set(found)
+    assert "tests/verification" not in found
+    assert "tests/conftest.py" not in found
 
 
 def test_the_score_is_counted_by_folder() -> None:

@@ -40,6 +40,12 @@ FEED_MUTANTS: Final = (
     Mutant("an event wakes no reader", LiveFeed, "publish", "self._wake()", "pass"),
     Mutant("a failure ends no wait", LiveFeed, "_wait", "self._failures != failures or", ""),
     Mutant("a cancelled read stays", LiveFeed, "read", "self._waiting.discard(wakeup)", "pass"),
-    Mutant("a feed does not open again", FeedKeeper, "run", "await anyio.sleep(delay)", "await anyio.sleep(1e6)"),
+    Mutant(
+        "a feed does not open again",
+        FeedKeeper,
+        "_pause",
+        "await wakeup.wait(anyio.current_time() + delay)",
+        "await anyio.sleep(1e6)",
+    ),
     Mutant("a lease of a feed leaks", FeedSubscription, "_finish", "lease.release()", "pass"),
 )

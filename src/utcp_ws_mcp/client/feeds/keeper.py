@@ -13,9 +13,19 @@ from ...core.backoff import FATAL_CLOSE_CODES, MAX_BACKOFF, backoff_delay
 from ...core.feeds.cursor import Cursor
 from ...core.feeds.feed import CompiledFeed, FeedEvent
 from ...core.feeds.positions import Positions, PositionVerdict
-from ...errors import BridgeError, ConnectionLost, InvalidReply, ManifestError, PolicyError
+from ...errors import (
+    BridgeError,
+    CallTimeout,
+    ConnectionLost,
+    InvalidReply,
+    ManifestError,
+    NetworkError,
+    PolicyError,
+    TimeoutStage,
+)
 from ...observability.events import Observer
 from ...observability.feed_events import FeedClosed, FeedEventInvalid, FeedInterrupted, FeedOpened
+from ..wakeup import Wakeup
 from .live_feed import FeedState
 from .subscription import FeedSubscription
 
@@ -23,6 +33,10 @@ FATAL_RETRY_INTERVAL: Final = 300.0
 """Seconds between attempts if the manifest or the policy forbids the connection."""
 PROVEN_AFTER: Final = 10.0
 """Seconds after which a subscription counts as successful, so that the next failure is retried at once."""
+
+EARLY_RETRY_INTERVAL: Final = MAX_BACKOFF
+"""Seconds between two pauses that end early, because another connection to the endpoint was opened. Without it, feeds
+whose connections do not last would wake each other again and again."""
 
 REPLAY_SECONDS: Final = 10.0
 """Seconds after which an endpoint has replayed what a new connection has asked for."""
@@ -86,6 +100,8 @@ class FeedKeeper:
         self._reason = ""
         self._left_out = ""
         self._next_report = 0.0
+        self._pausing: Wakeup | None = None
+        self._next_early_retry = 0.0
 
     def take_over(self, lost_at: float, reason: str) -> None:
         """Note that another keeper had the feed open until a time, in seconds since 1970."""
@@ -111,12 +127,29 @@ class FeedKeeper:
                 failures = 1 if proven else failures + 1
                 delay = self._delay(error, failures)
                 self._note_failure(error, delay)
-            await anyio.sleep(delay)
+                may_end_early = is_unreachable(error)
+            await self._pause(delay, may_end_early=may_end_early)
+
+    def note_reachable(self) -> None:
+        """Note that a connection to the endpoint was opened, by a call or another feed: the next attempt is now."""
+        now = anyio.current_time()
+        if self._pausing is not None and now >= self._next_early_retry:
+            self._next_early_retry = now + EARLY_RETRY_INTERVAL
+            self._pausing.set()
+
+    async def _pause(self, delay: float, *, may_end_early: bool) -> None:
+        wakeup = Wakeup()
+        self._pausing = wakeup if may_end_early else None
+        try:
+            await wakeup.wait(anyio.current_time() + delay)
+        finally:
+            self._pausing = None
 
     def _note_failure(self, error: BridgeError, delay: float) -> None:
         live = self._live
         seconds = anyio.current_time() - self._opened_at if live.state is FeedState.OPEN else 0.0
-        live.observe(FeedInterrupted(live.name, live.arguments, error.cause, error.code, seconds, delay))
+        about, manual = (live.name, live.arguments, error.cause, error.code), self._feed.manual
+        live.observe(FeedInterrupted(*about, seconds, delay, manual, is_unreachable(error)))
         self._note_end(error.cause)
         live.set_state(FeedState.WAITING, f"{delay:.1f} s after: {error.cause}")
 
@@ -211,6 +244,13 @@ class FeedKeeper:
 def make_positions(feed: CompiledFeed) -> Positions:
     """Return the positions of a feed that has read nothing."""
     return Positions(max(feed.definition.size, MIN_POSITIONS))
+
+
+def is_unreachable(error: BridgeError) -> bool:
+    """Return whether an error says that the endpoint is away, and not that it refuses the feed or this client."""
+    if isinstance(error, ConnectionLost):
+        return error.close_code not in FATAL_CLOSE_CODES
+    return isinstance(error, NetworkError) or (isinstance(error, CallTimeout) and error.stage is TimeoutStage.CONNECT)
 
 
 def _time_of_day(at: datetime | None = None) -> str:

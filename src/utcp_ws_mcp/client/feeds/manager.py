@@ -131,6 +131,7 @@ class FeedManager:
         self._running = 0
         self._ended = Wakeup()
         self._closed = False
+        pools.on_opened = self._note_reachable
 
     def __iter__(self) -> Iterator[FeedInstance]:
         return iter(self._instances.values())
@@ -270,6 +271,11 @@ class FeedManager:
         if instance.scope is not None:
             instance.scope.cancel()
         self._on_change()
+
+    def _note_reachable(self, manual: str) -> None:
+        for instance in self:
+            if instance.feed.manual == manual:
+                instance.keeper.note_reachable()
 
     def _bound_memory(self, added: int) -> None:
         """Remove the oldest events of the largest feeds if all feeds together exceed the limit.

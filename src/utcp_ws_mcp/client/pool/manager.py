@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import anyio
@@ -11,6 +12,8 @@ from anyio.abc import TaskGroup
 from .status import PoolStats
 
 if TYPE_CHECKING:
+    from ...core.handshake_request import HandshakeRequest
+    from ..connection import Connection
     from ..shared.fleet import Fleet
     from .lease import RateLimiter
     from .pool import ConnectionPool, OpenConnection
@@ -24,9 +27,13 @@ class PoolManager:
     a manifest gets a new pool, as each generation of a CMAP pool has its own connections: calls that began before
     a reload finish on the old pool, and calls that begin later cannot get a connection of an old manifest. Separate
     objects need no generation number on connections, no check at each lease, and no stale waiting calls.
+
+    Attributes:
+        on_opened: Called with the name of a manual when a connection of it was opened.
     """
 
     def __init__(self, tasks: TaskGroup, open_connection: OpenConnection, fleet: Fleet | None = None) -> None:
+        self.on_opened: Callable[[str], None] = lambda manual: None
         self._tasks = tasks
         self._fleet = fleet
         self._open_connection = open_connection
@@ -78,4 +85,11 @@ class PoolManager:
 
         if rate_limiter is None:
             rate_limiter = RateLimiter() if self._fleet is None else self._fleet.rate_limiter()
-        return ConnectionPool(self._tasks, self._open_connection, rate_limiter, closed=self._closed)
+        return ConnectionPool(self._tasks, self._open, rate_limiter, closed=self._closed)
+
+    async def _open(
+        self, request: HandshakeRequest, arguments: dict[str, Any], on_draining: Callable[[], None]
+    ) -> Connection:
+        connection = await self._open_connection(request, arguments, on_draining)
+        self.on_opened(request.manual)
+        return connection

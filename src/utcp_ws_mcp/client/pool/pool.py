@@ -6,7 +6,7 @@ Decisions are made in `planner`, which never waits; tasks carry out what takes t
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from ...core.handshake_request import ConnectionKey, HandshakeRequest
 from ...errors import BridgeError, ConnectionLost, InternalError, Outcome, TimeoutStage
 from ..close_info import lost_connection
 from ..wakeup import Wakeup
-from .circuit_breaker import MAX_CALL_BACKOFF, store_bounded
+from .circuit_breaker import store_bounded
 from .entry import LeaseMode, LeaseRequest, PooledConnection, State, Trigger, Waiter
 from .lease import Lease, RateLimiter
 from .planner import Action, Assign, AwaitCapacity, Close, Open, Sync, find_ready, needs_planning, plan, plan_release
@@ -97,32 +97,15 @@ class ConnectionPool:
 
     def wait_reason(self, request: LeaseRequest) -> tuple[TimeoutStage, str]:
         """Return where a call that got no connection in time was held up, and why; empty if all were in use."""
-        if error := self._state.failures.error_for(request.key):
-            return TimeoutStage.CONNECT, error.message
-        group = self._state.groups.get(request.key)
-        if group is not None and any(pooled.state is State.CONNECTING for pooled in group.connections):
-            return TimeoutStage.CONNECT, "it is still being opened or logged in"
-        if group is not None and request.mode.is_alone and _all_are_listening(group.connections):
-            limit = group.handshake.template.limits.max_connections
-            return TimeoutStage.POOL, (
-                f"feeds, or calls that only listen, have all its connections (limits.max_connections is {limit}), and "
-                "this call needs one for itself. Raise limits.max_connections, or give the tool a reply.match"
-            )
-        return TimeoutStage.POOL, ""
+        return self._state.wait_reason(request)
 
     def find_talking(self, key: ConnectionKey) -> Connection | None:
         """Return an open connection of a key over which the endpoint sent an unsolicited message lately, or None."""
-        group = self._state.groups.get(key)
-        connections = [pooled.connection for pooled in group.connections] if group is not None else []
-        return next((each for each in connections if each is not None and each.is_talking), None)
+        return self._state.find_talking(key)
 
     def stats(self) -> PoolStats:
         """Return the status now."""
-        opened = [
-            pooled for pooled in self._state.connections if pooled.connection is not None and pooled.connection.is_open
-        ]
-        used = sum(pooled.in_flight > 0 for pooled in opened)
-        return PoolStats(len(opened), self._state.waiting, self._state.failures.last_error, used)
+        return self._state.stats()
 
     def drain(self) -> None:
         """Serve the calls that run or wait, then close each connection once no call uses it."""
@@ -263,7 +246,7 @@ class ConnectionPool:
     # What takes time
 
     async def _open(self, pooled: PooledConnection, arguments: dict[str, Any]) -> None:
-        if (paused := self._paused_by_server(pooled)) is not None:
+        if (paused := self._state.paused_by_server(pooled, anyio.current_time())) is not None:
             self._state.remove(pooled)
             self._state.fail_waiting(pooled, paused)
             self._replan(pooled.key)
@@ -282,13 +265,6 @@ class ConnectionPool:
         else:
             self._on_opened(pooled, connection)
         self._replan(pooled.key)
-
-    def _paused_by_server(self, pooled: PooledConnection) -> BridgeError | None:
-        """Return the last error where it asks for a pause that no call waits for, unless another connection is open."""
-        seconds = self._state.failures.breaker(pooled.key).retry_after(anyio.current_time())
-        others = self._state.groups[pooled.key].connections
-        can_wait = pooled.reserved_for is None and any(other.connection is not None for other in others)
-        return None if seconds <= MAX_CALL_BACKOFF or can_wait else self._state.failures.error_for(pooled.key)
 
     def _on_opened(self, pooled: PooledConnection, connection: Connection) -> None:
         waiter = pooled.reserved_for
@@ -392,8 +368,3 @@ class ConnectionPool:
         self._record_failure(pooled)
         error = ConnectionLost(connection.address, reason, Outcome.NOT_SENT)
         self._state.failures.set_last_error(pooled.key, error)
-
-
-def _all_are_listening(connections: Sequence[PooledConnection]) -> bool:
-    """Return whether each connection is kept by a feed, or by a call that only listens."""
-    return bool(connections) and all(0 < each.in_flight == each.passive_in_flight for each in connections)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import count, islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ...core.handshake_request import ConnectionKey, HandshakeRequest
-from ...errors import BridgeError
-from .circuit_breaker import FailureTracker
-from .entry import LeaseMode, PooledConnection, State, Trigger, Waiter
+from ...errors import BridgeError, TimeoutStage
+from .circuit_breaker import MAX_CALL_BACKOFF, FailureTracker
+from .entry import LeaseMode, LeaseRequest, PooledConnection, State, Trigger, Waiter
+from .status import PoolStats
+
+if TYPE_CHECKING:
+    from ..connection import Connection
 
 MAX_CONNECTIONS_PER_MANUAL: Final = 32
 """Connections of one manual, over all URLs, headers and arguments of its calls; more only if `max_connections` is."""
@@ -80,6 +84,11 @@ class ConnectionGroup:
         """What the calls and connections of this group agree on."""
         return self.handshake.key
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether each connection is kept by a feed, or by a call that only listens."""
+        return bool(self.connections) and all(0 < each.in_flight == each.passive_in_flight for each in self.connections)
+
     def count(self, state: State) -> int:
         """Count the connections in a state that any call of the key may use."""
         return sum(pooled.state is state and pooled.reserved_for is None for pooled in self.connections)
@@ -114,6 +123,40 @@ class PoolState:
         """Return the calls for each of which a connection is being opened that no other call may use."""
         connecting = [pooled.reserved_for for pooled in self.connections if pooled.state is State.CONNECTING]
         return [waiter for waiter in connecting if waiter is not None and not waiter.cancelled]
+
+    def stats(self) -> PoolStats:
+        """Return what a status shows."""
+        opened = [pooled for pooled in self.connections if pooled.connection is not None and pooled.connection.is_open]
+        used = sum(pooled.in_flight > 0 for pooled in opened)
+        return PoolStats(len(opened), self.waiting, self.failures.last_error, used)
+
+    def find_talking(self, key: ConnectionKey) -> Connection | None:
+        """Return an open connection of a key over which the endpoint sent an unsolicited message lately, or None."""
+        group = self.groups.get(key)
+        connections = [pooled.connection for pooled in group.connections] if group is not None else []
+        return next((each for each in connections if each is not None and each.is_talking), None)
+
+    def wait_reason(self, request: LeaseRequest) -> tuple[TimeoutStage, str]:
+        """Return where a call that got no connection in time was held up, and why; empty if all were in use."""
+        if error := self.failures.error_for(request.key):
+            return TimeoutStage.CONNECT, error.message
+        group = self.groups.get(request.key)
+        if group is not None and any(pooled.state is State.CONNECTING for pooled in group.connections):
+            return TimeoutStage.CONNECT, "it is still being opened or logged in"
+        if group is not None and request.mode.is_alone and group.is_listening:
+            limit = group.handshake.template.limits.max_connections
+            return TimeoutStage.POOL, (
+                f"feeds, or calls that only listen, have all its connections (limits.max_connections is {limit}), and "
+                "this call needs one for itself. Raise limits.max_connections, or give the tool a reply.match"
+            )
+        return TimeoutStage.POOL, ""
+
+    def paused_by_server(self, pooled: PooledConnection, now: float) -> BridgeError | None:
+        """Return the last error where it asks for a pause that no call waits for, unless another connection is open."""
+        seconds = self.failures.breaker(pooled.key).retry_after(now)
+        others = self.groups[pooled.key].connections
+        can_wait = pooled.reserved_for is None and any(other.connection is not None for other in others)
+        return None if seconds <= MAX_CALL_BACKOFF or can_wait else self.failures.error_for(pooled.key)
 
     def enqueue(self, waiter: Waiter) -> ConnectionGroup:
         """Add a waiting call; return the group in which it waits."""

@@ -85,6 +85,11 @@ class SharedKeeper:
         """Wait until everything that a reader has seen has arrived here; return False if that takes too long."""
         return await self._follower.reach(cursor)
 
+    def note_reachable(self) -> None:
+        """Note that a connection to the endpoint was opened by this replica."""
+        if self._keeper is not None:
+            self._keeper.note_reachable()
+
     def interrupted(self, reason: str) -> None:
         """Note that the keeper has been cancelled, and will run again at once."""
         self._live.set_state(FeedState.OPENING, reason)

@@ -15,6 +15,7 @@ from ...manifest.models.framing import Framing, MessageLength
 from ...records import Record
 from ..expressions.patterns import Pattern, compile_pattern
 from .message import MessageTooLarge, RejectedValue, UndecodableStream
+from .varint import decode_varint, encode_varint
 
 T = TypeVar("T", str, bytes)
 
@@ -132,7 +133,7 @@ class BinarySplitter:
         if self._length is None:
             return data + body
         if self._length.size == "varint":
-            return data + _encode_varint(len(body)) + body
+            return data + encode_varint(len(body)) + body
         at, size = self._length.at, _fixed_size(self._length)
         counted = len(body) + {"body": 0, "rest": len(data) - at - size, "all": len(data)}[self._length.counts]
         try:
@@ -155,7 +156,11 @@ class BinarySplitter:
         if self._length is None:
             return start, len(self._buffer)
         if self._length.size == "varint":
-            found = _decode_varint(self._buffer, start)
+            try:
+                found = decode_varint(self._buffer, start, MAX_VARINT_BYTES)
+            except ValueError:
+                text = f"a length has more than {MAX_VARINT_BYTES} bytes"
+                raise RejectedValue(text, code="invalid-frame") from None
             if found is None:
                 return None
             size, start = found
@@ -295,28 +300,3 @@ def compile_length_pattern(pattern: str) -> Pattern:
 def _fixed_size(length: MessageLength) -> int:
     assert isinstance(length.size, int)
     return length.size
-
-
-def _decode_varint(buffer: bytearray, position: int) -> tuple[int, int] | None:
-    """Return the number at a position and where it ends, or None while it is incomplete.
-
-    Raises:
-        RejectedValue: if it has too many bytes.
-    """
-    number = 0
-    for index in range(MAX_VARINT_BYTES):
-        if position + index >= len(buffer):
-            return None
-        byte = buffer[position + index]
-        number |= (byte & 127) << 7 * index
-        if byte < 128:
-            return number, position + index + 1
-    raise RejectedValue(f"a length has more than {MAX_VARINT_BYTES} bytes", code="invalid-frame")
-
-
-def _encode_varint(number: int) -> bytes:
-    digits = bytearray()
-    while number > 127:
-        digits.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*digits, number])

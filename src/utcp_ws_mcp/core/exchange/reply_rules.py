@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.reply import Reply, Stream
@@ -132,6 +132,7 @@ class ReplyRules(Record):
         is_unproven_reply: Whether nothing in the manifest separates the first message from unsolicited ones.
     """
 
+    not_in_repr: ClassVar = ("has_subscribe_reply", "takes_first_message", "is_unproven_reply")
     no_reply: bool = False
     listen_only: bool = False
     sends_http: bool = False

@@ -209,26 +209,38 @@ def _unescape(value: Any) -> str:
 
 
 def _pack(value: Any, form: str) -> bytes:
-    check_length(_size_of_format(form))
+    from .byte_formats import pack_fields  # few manifests need it
+
+    check_length(_sizes_of_format(form)[1])
     fields = value if isinstance(value, list | tuple) else [value]
     try:
-        return Binary(struct.pack(form, *(_as_bytes(field) if isinstance(field, str) else field for field in fields)))
+        return Binary(pack_fields(form, [_as_bytes(field) if isinstance(field, str) else field for field in fields]))
     except (struct.error, OverflowError):
         shown = ", ".join(map(describe, fields[:2])) + (" …" if len(fields) > 2 else "")
         raise reject(f"{shown} cannot be packed as {form[:40]!r}: a number is too large, or of another kind.") from None
 
 
 def _unpack(value: Any, form: str) -> list[Any]:
-    data, size = _as_bytes(value), _size_of_format(form)
+    from .byte_formats import unpack_fields
+
+    data, (size, most) = _as_bytes(value), _sizes_of_format(form)
     if len(data) < size:
-        raise reject(f"{form[:40]!r} takes {size} bytes, and there are {len(data)}.")
-    return list(struct.unpack_from(form, data))
-
-
-def _size_of_format(form: Any) -> int:
-    """Return the bytes of a format of `struct`, without allocating them."""
+        takes = size if size == most else f"at least {size}"
+        raise reject(f"{form[:40]!r} takes {takes} bytes, and there are {len(data)}.")
     try:
-        return struct.calcsize(form)
+        return unpack_fields(form, data)
+    except struct.error:
+        raise reject(
+            f"the bytes do not fit {form[:40]!r}: they end too early, or a number has more than 64 bits."
+        ) from None
+
+
+def _sizes_of_format(form: Any) -> tuple[int, int]:
+    """Return how many bytes a format takes at least and at most."""
+    from .byte_formats import format_sizes
+
+    try:
+        return format_sizes(form)
     except (struct.error, TypeError):
         raise reject(f"{str(form)[:40]!r} is not a format of pack and unpack, such as '>BH'.") from None
 

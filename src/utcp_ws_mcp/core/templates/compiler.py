@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ...errors import InvalidTemplate
 from ...manifest.variables import WHOLE_STRING_VARIABLE
@@ -61,6 +61,7 @@ class Compiler(Record):
         in_topic: Whether a text is a topic of the codec `mqtt`.
     """
 
+    not_in_repr: ClassVar = ("variables",)
     variables: Mapping[str, str] | None = None
     typed: bool = False
     names: frozenset[str] = REQUEST_NAMES

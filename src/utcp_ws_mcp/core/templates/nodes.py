@@ -166,6 +166,7 @@ class JsonText(Record):
     `separator` is that of the framing: it would end the message where a value holds it.
     """
 
+    not_in_repr: ClassVar = ("parts",)
     parts: tuple[str | tuple[Placeholder, bool], ...]
     separator: str = ""
 

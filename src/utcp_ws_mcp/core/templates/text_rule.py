@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ...records import Record
 from ..codecs.message import RejectedValue
@@ -215,6 +215,7 @@ class TextNode(Record):
     Where an expression gives `omit`, a text that `can_be_left_out` is: the value of a key, or an element.
     """
 
+    not_in_repr: ClassVar = ("parts",)
     parts: tuple[str | Part, ...]
     can_be_left_out: bool = False
 

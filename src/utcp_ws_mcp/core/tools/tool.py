@@ -118,6 +118,10 @@ class CompiledTool(Record):
         rules = with_stream(self.rules, template)
         return replace(self, compiled_template=replace(self.compiled_template, rules=rules))
 
+    def with_timeout(self, seconds: float) -> CompiledTool:
+        """Return the tool with another timeout of its calls."""
+        return replace(self, template=self.template.model_copy(update={"timeout": seconds}))
+
 
 _NO_OVERRIDE: Final = ToolOverride.model_construct()
 

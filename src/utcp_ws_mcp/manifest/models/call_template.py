@@ -1,7 +1,7 @@
 """The call template: one endpoint and how it is called (sections 2 to 9), after everything inherited is merged."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, WithJsonSchema, field_validator
 
@@ -12,6 +12,9 @@ from .feed import Feed
 from .framing import Framing
 from .network import Limits, Network, Tls
 from .reply import Reply, Stream
+
+MAX_TIMEOUT: Final = 86_400
+"""Seconds that the timeout of a call may be: a day."""
 
 # Defaults are constructed without validation: that would build a validator for each of their models when this module is
 # imported, although only that of `CallTemplate` is ever called.
@@ -74,7 +77,7 @@ class CallTemplate(Model):
     timeout: float = Field(
         30,
         gt=0,
-        le=86400,
+        le=MAX_TIMEOUT,
         description="The timeout of a call in seconds, including connecting, login and the reply.",
     )
     headers: dict[str, str] = Field(

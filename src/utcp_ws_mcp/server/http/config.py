@@ -34,6 +34,7 @@ class SharedOptions(Record):
 class HttpOptions(Record):
     """The options of the command line. `address` is `[HOST:]PORT`; `token` is None if none was given."""
 
+    not_in_repr: ClassVar = ("token",)
     address: str
     token: str | None = None
     no_auth: bool = False

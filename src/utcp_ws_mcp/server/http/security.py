@@ -12,7 +12,7 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Final
+from typing import ClassVar, Final
 
 from ...records import Record
 
@@ -44,6 +44,7 @@ class Rejection(Record):
 class HttpAccessPolicy(Record, dict=True):
     """The values that requests must have. `token` is None if no token is required."""
 
+    not_in_repr: ClassVar = ("token",)
     hosts: frozenset[Authority]
     origins: frozenset[Origin]
     token: str | None
