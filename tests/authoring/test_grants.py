@@ -28,6 +28,8 @@ MATCHES = [
     ("[::1]:9", "ws://[::1]:9/", True),
     ("localhost:9", "ws://localhost:9/", True),
     ("localhost:9", "ws://localhost:10/", False),
+    ("a.example:1", "ws://a.example:1/", True),
+    ("a.example:65535", "ws://a.example:65535/", True),
 ]
 
 
@@ -37,7 +39,7 @@ def test_a_pattern_allows_its_hosts_only(pattern: str, url: str, expected: bool)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "ws://a.example", "a.example/", "a.example:0", "a.example:99999", "a b", "a@b", "[a]"]
+    "text", ["", "ws://a.example", "a.example/", "a.example:0", "a.example:65536", "a b", "a@b", "[a]"]
 )
 def test_what_is_no_host_is_refused(text: str) -> None:
     with pytest.raises(AuthoringRefused) as refused:

@@ -18,6 +18,7 @@ from utcp_ws_mcp.manifest.variables import VariableResolver
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 A = "UTCP_ARG_a_UTCP_ARG"
+VARIABLES = {"HOST": "h.example", "WSS_BASE": "wss://b.example", "HTTPS_BASE": "https://b.example"}
 CAPTURE = {"own": "body.ticket", "given": "'' ~ args.a", "again": "session.given ~ '/x'"}
 
 
@@ -37,7 +38,7 @@ def document(field, url):
 
 def compile_field(field, url) -> tuple[UrlTemplate | None, str]:
     """Return the compiled URL of a field, or None and the problems."""
-    loaded = load_document([document(field, url)], VariableResolver([{"HOST": "h.example"}]), "m.json", PurePath("/m"))
+    loaded = load_document([document(field, url)], VariableResolver([VARIABLES]), "m.json", PurePath("/m"))
     tools, problems = compile_entry(loaded.entries[0])
     if problems:
         return None, "\n".join(map(str, problems))
@@ -58,7 +59,7 @@ def scheme_of(field):
 
 def render(url, argument, **session):
     values = {"given": argument, "again": f"{argument}/x", "own": "t-1", **session}
-    names = {"args": {"a": argument}, "session": values, "vars": {"HOST": "h.example"}, "tool": "t", "let": {}}
+    names = {"args": {"a": argument}, "session": values, "vars": VARIABLES, "tool": "t", "let": {}}
     return url.render(Scope(Ambient(None, None), names))
 
 
@@ -108,7 +109,8 @@ def test_no_argument_changes_path_or_query_of_any_url(field, hole, argument):
 @pytest.mark.parametrize(
     "place",
     ["{0}", "{0}://a.example/", "{s}://{0}/", "{s}://{0}.a.example/", "{s}://a.example{0}/", "{s}://a.example:{0}/x",
-     "{s}://a.example{0}", "{s}://{0}@a.example/", "{{{{ session.own }}}}{0}", "{{{{ session.own }}}}.{0}/"],
+     "{s}://a.example{0}", "{s}://{0}@a.example/", "{{{{ session.own }}}}{0}", "{{{{ session.own }}}}.{0}/",
+     "{s}://{{{{ vars.HOST }}}}{0}/", "{s}://{{{{ vars.HOST }}}}:{0}/"],
 )  # fmt: skip
 def test_no_argument_stands_in_the_scheme_host_or_port_of_any_url(field, hole, place):
     url, problems = compile_field(field, place.format(hole, s=scheme_of(field)))
@@ -160,6 +162,17 @@ def test_a_url_of_the_endpoint_is_used_as_it_is(field):
     assert render(url, "x", own=returned) == returned
     url, problems = compile_field(field, f"{{{{ session.own }}}}&r={A}")
     assert render(url, "&x", own=returned) == f"{returned}&r=%26x"
+
+
+@pytest.mark.parametrize("field", FILLED)
+def test_a_variable_may_be_any_part_of_a_url_that_an_argument_follows(field):
+    scheme = scheme_of(field)
+    whole, problems = compile_field(field, f"{{{{ vars.{scheme.upper()}_BASE }}}}/x?q={A}")
+    assert whole is not None, problems
+    assert render(whole, "a&b") == f"{scheme}://b.example/x?q=a%26b"
+    host, problems = compile_field(field, f"{scheme}://{{{{ vars.HOST }}}}/{A}")
+    assert host is not None, problems
+    assert render(host, "a/b") == f"{scheme}://h.example/a%2Fb"
 
 
 @pytest.mark.parametrize("field", CONSTANT)

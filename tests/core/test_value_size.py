@@ -4,6 +4,7 @@ import json
 import tracemalloc
 from datetime import UTC, datetime
 
+import minijinja
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +89,26 @@ def test_the_size_is_about_that_of_the_json(value):
 @pytest.mark.parametrize("value", [None, True, 5, 1.5, "", b"", [], {}, {"a": {1, 2}.__iter__()}, [object]])
 def test_a_small_value_is_not_too_large_whatever_it_is(value):
     assert not is_too_large(value)
+
+
+AS_IN_MINIJINJA = [
+    "'a\\n\\nb' | indent",
+    "'a\\n\\nb' | indent(2)",
+    "'a\\n\\nb' | indent(2, true)",
+    "'a\\n\\nb' | indent(2, false, true)",
+    "[1, 2, 3, 4, 5] | slice(2) | list",
+    "[1, 2, 3, 4, 5] | slice(2, 0) | list",
+    "[1, 2, 3, 4, 5] | batch(2) | list",
+    "[1, 2, 3, 4, 5] | batch(2, 0) | list",
+    "{'a': [1, '<&>']} | tojson",
+    "{'a': [1, '<&>']} | tojson(indent=3)",
+    "{'a': [1, '<&>']} | tojson(indent=true)",
+]
+
+
+@pytest.mark.parametrize("source", AS_IN_MINIJINJA)
+def test_a_filter_with_a_bound_gives_what_minijinja_gives(source):
+    assert Expression(source, frozenset()).evaluate({}) == minijinja.Environment().eval_expr(source)
 
 
 GROWING = {

@@ -55,6 +55,11 @@ def test_an_entry_in_the_middle_and_the_first_one_come_out_alone() -> None:
     assert bare(remove_entry(text, "s", "c")) == {"s": {"a": 1, "b": 2}}
 
 
+@pytest.mark.parametrize("text", ['{"s": {"a": 1}}', '{"s": {}}', '{\n  "s": {\n    "a": 1\n  }\n}', "{}"])
+def test_a_path_with_other_letters_stays_readable(text: str) -> None:
+    assert "/home/jürgen/日本" in set_entry(text, "s", "new", {"command": "/home/jürgen/日本"})
+
+
 def test_an_entry_takes_the_place_of_the_one_with_its_name() -> None:
     text = '{\n  "s": {\n    "new": {"old": true}, // mine\n    "b": 2\n  }\n}'
     assert bare(set_entry(text, "s", "new", ENTRY)) == {"s": {"new": ENTRY, "b": 2}}

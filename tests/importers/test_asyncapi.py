@@ -191,6 +191,18 @@ def test_an_address_with_parameters_and_bindings_makes_arguments_and_variables(t
     assert problems_of(result, tmp_path) == []
 
 
+def test_what_a_variable_is_for_is_said_in_one_short_line() -> None:
+    said = {"long_token": "x" * 121, "token": "The\n  token.", "api_key": " "}
+    properties = {name: {"type": "string", "description": text} for name, text in said.items()}
+    bindings = {"ws": {"query": {"properties": properties, "required": [*properties]}}}
+    document = api(ASK, {"ask": message("ask"), "replied": message("replied")}, channel={"bindings": bindings})
+    assert imported(document).description.variables == {
+        "SHOP_LONG_TOKEN": "x" * 120,
+        "SHOP_TOKEN": "The token.",
+        "SHOP_API_KEY": "the parameter api_key of the URL",
+    }
+
+
 def test_channels_of_several_paths_are_several_endpoints(tmp_path: Any) -> None:
     document = api(ASK, {"ask": message("ask"), "replied": message("replied")}, channel={"address": "/a"})
     document["channels"]["other"] = {"address": "/b", "messages": {"news": message("news")}}
@@ -350,6 +362,11 @@ def test_replies_that_version_2_cannot_declare_are_found_by_an_id_and_their_name
     }
     assert call_of(result, "quiet")["reply"] == "none"
     assert problems_of(result, tmp_path) == []
+
+
+def test_messages_of_version_2_without_a_name_are_numbered_from_one() -> None:
+    result = imported(version_2({"oneOf": [{"payload": TEXT}, {"payload": NUMBER}]}, message("news")))
+    assert [*tools(result)] == ["message_1", "message_2"]
 
 
 def test_a_server_of_version_2_may_lack_the_scheme() -> None:

@@ -11,6 +11,7 @@ from graphql import build_schema, introspection_from_schema
 from tests.peer import peer
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import ImportFailed
+from utcp_ws_mcp.importers.graphql import selections
 
 from .sides import feeds, imported, problems_of, tools
 
@@ -79,6 +80,17 @@ def test_the_selection_has_values_and_deeper_levels_if_asked_for() -> None:
     deep = query_of(imported(SCHEMA, depth=2), "person")
     assert deep.endswith("{ person(id: $id) { id name born friends { id name born } } }")
     assert query_of(imported(SCHEMA), "raw") == "query ($data: JSON) { raw(data: $data) }"
+
+
+def test_without_levels_a_query_asks_only_for_values() -> None:
+    assert query_of(imported(SCHEMA, depth=0), "person").endswith("{ person(id: $id) { id name born } }")
+    assert query_of(imported(SCHEMA, depth=0), "people").endswith("filter: $filter) { __typename } }")
+
+
+def test_a_selection_that_would_be_too_long_has_fewer_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selections, "MAX_SELECTION", 60)
+    deep = query_of(imported(SCHEMA, depth=9), "person")
+    assert deep.endswith("{ person(id: $id) { id name born friends { id name born } } }")
 
 
 def test_the_levels_of_a_connection_are_none() -> None:

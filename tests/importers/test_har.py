@@ -67,6 +67,19 @@ def test_secrets_become_variables_wherever_they_stand(tmp_path: Any) -> None:
     assert problems_of(result, tmp_path) == []
 
 
+def test_a_secret_in_a_list_becomes_a_variable_too() -> None:
+    asked = {"action": "watch", "as": [{"name": "ada", "password": TOKEN}]}
+    talk = [each for number in (1, 2) for each in (("send", {"id": number, **asked}), ("receive", {"id": number}))]
+    result = imported(har(entry("wss://a.example.com/live", *talk)), url=None)
+    assert TOKEN not in json.dumps([result.manifest, result.report])
+    assert [*result.description.variables] == ["PASSWORD"]
+
+
+def test_a_url_that_is_given_takes_the_place_of_the_recorded_one() -> None:
+    result = imported(har(entry("wss://a.example.com/live", *TALK)), url="wss://test.example.com/")
+    assert result.manifest["url"] == "wss://test.example.com/"
+
+
 def test_a_preset_is_recognized() -> None:
     talk = (
         ("send", {"jsonrpc": "2.0", "id": 1, "method": "sum", "params": {"a": 1}}),

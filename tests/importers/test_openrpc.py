@@ -273,6 +273,27 @@ async def test_a_method_that_listens_is_a_feed_without_this_argument(tmp_path: A
     assert [message["params"] for message in server.received] == [{"listen": True}, {"listen": False}]
 
 
+LARGE = {
+    "Order": {
+        "type": "object",
+        "properties": {f"p{number}": {"$ref": f"#/components/schemas/P{number}"} for number in range(50)},
+    },
+    **{f"P{number}": {"type": "object", "properties": {"x": {"type": "string"}}} for number in range(48)},
+    "P48": {"type": "string", "enum": ["a", "b"]},
+    "P49": True,
+}
+
+
+def test_of_too_many_schemas_the_deeper_ones_only_say_their_type_and_their_fields(tmp_path: Any) -> None:
+    order = {"name": "order", "required": True, "schema": {"$ref": "#/components/schemas/Order"}}
+    result = imported(document(method("buy", order), components={"schemas": LARGE}))
+    properties = tools(result)["buy"]["inputs"]["properties"]["order"]["properties"]
+    assert properties["p0"] == {"type": "object", "description": "P0 with the fields x."}
+    assert properties["p48"] == {"type": "string", "enum": ["a", "b"], "description": "P48."}
+    assert properties["p49"] == {"description": "P49"}
+    assert problems_of(result, tmp_path) == []
+
+
 def test_events_can_be_streams_or_nothing() -> None:
     api = SUBSCRIPTIONS[0][1]
     stream = tools(imported(api, events="streams"))["eth_subscribe"]

@@ -97,6 +97,8 @@ OBS = {
                     "valueOptionalBehavior": "Unchanged",
                 },
                 {"valueName": "names", "valueType": "Array<String>", "valueOptional": True},
+                {"valueName": "gain", "valueType": "Number", "valueRestrictions": ">= -26.5", "valueOptional": True},
+                {"valueName": "delay", "valueType": "Number", "valueRestrictions": "None", "valueOptional": True},
             ],
             "responseFields": [],
         },
@@ -120,6 +122,10 @@ def test_fields_with_dots_are_members_of_objects_and_restrictions_are_said(tmp_p
         "description": "Restrictions: >= 0, <= 20. If missing: Unchanged.",
     }
     assert inputs["properties"]["names"] == {"type": "array", "items": {"type": "string"}}
+    assert inputs["properties"]["gain"] == {
+        "type": "number", "minimum": -26.5, "description": "Restrictions: >= -26.5."
+    }  # fmt: skip
+    assert inputs["properties"]["delay"] == {"type": "number"}
     assert inputs["required"] == ["key"]
     assert [each.name for each in result.description.skipped] == ["Sleep"]
     assert problems_of(result, tmp_path) == []

@@ -268,6 +268,11 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         "tools[0].tool_call_template.message: let.nonse is used here, but not defined. Did you mean 'nonce'?",
         "let-not-defined",
     ),
+    "a value that is not defined, in a result": (
+        entry(tool(message="{{ args.q }}", reply={"result": "message.a ~ let.unit"})),
+        "tools[0].tool_call_template.reply.result: let.unit is used here, but not defined. Add it to \"let\".",
+        "let-not-defined",
+    ),
     "a value that is not used": (
         entry(let={"nonce": "uuid()"}), "let.nonce: let.nonce is never used. Remove it.", "let-not-used"
     ),
@@ -333,6 +338,11 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
     "slices of an argument of any length": (
         entry(tool(message="{{ args.q[:65536] }}", then=["{{ args.q[65536:131072] }}"], reply="none")),
         "message: the slices send only the first 131,072 of args.q, and a call with more fails. Send pieces",
+        "argument-in-slices",
+    ),
+    "slices of a computed value": (
+        entry(tool(message="{{ let.v[:9] }}", then=["{{ let.v[9:18] }}"], reply="none", let={"v": "args.q | upper"})),
+        "message: the slices send only the first 18 of let.v, and a call with more fails. Send pieces",
         "argument-in-slices",
     ),
     "options of a discovery that does not happen": (

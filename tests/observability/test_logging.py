@@ -168,6 +168,14 @@ def test_what_any_library_logs_has_the_same_form_and_no_secret(capsys: pytest.Ca
     assert json.loads(capsys.readouterr().err)["message"] == "Exception in callback: ***"
 
 
+def test_what_the_mcp_sdk_logs_is_dropped_because_the_host_learns_of_it_anyway(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("debug")
+    logging.getLogger("mcp.server").error("Processing request of type CallToolRequest")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_secret_that_json_escapes_is_not_in_a_json_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", redactor(['top"secret\\value']), as_json=True)
     log_event(events.WarningIssued('it is top"secret\\value'))

@@ -208,6 +208,30 @@ def test_what_differs_is_an_argument_also_where_its_key_often_says_the_kind() ->
     assert sent_by(plans["read"]) == {"action": "read", "name": "r1"}
 
 
+def test_arguments_whose_keys_give_the_same_name_are_numbered() -> None:
+    first, second = ({"op": "set", "at": {"b c": n, "b-c": n + 1, "b.c": n + 2, "b/c": n + 3}} for n in (10, 20))
+    draft = drafted(f"> {json.dumps(first)}", '< {"ok": 1}', f"> {json.dumps(second)}", '< {"ok": 2}')
+    assert sent_by(plans_of(draft)["set"], b_c=1, at_b_c=2, b_c_2=3, b_c_3=4) == {
+        "op": "set",
+        "at": {"b c": 1, "b-c": 2, "b.c": 3, "b/c": 4},
+    }
+
+
+HELLO = [1, "realm7", {"roles": {"caller": {}}, "authmethods": ["ticket"], "authid": "ada"}]
+WAMP = (
+    f"> {json.dumps(HELLO)}", '< [4, "ticket", {}]', '> [5, "s3cret", {}]', '< [2, 99, {"roles": {}}]',
+    '> [48, 1, {}, "com.sum", [], {"a": 1}]', "< [50, 1, {}, [3]]", '> [6, {}, "bye"]',
+)  # fmt: skip
+
+
+def test_the_login_of_wamp_becomes_the_variables_of_its_preset_without_the_ticket() -> None:
+    draft = drafted(*WAMP, protocol=["wamp.2.json"])
+    assert draft.document["variables"] == {"WAMP_REALM": "realm7", "WAMP_AUTHID": "ada"}
+    assert draft.missing_variables == ["WAMP_TICKET"]
+    assert "s3cret" not in json.dumps(draft.document)
+    assert list(plans_of(draft)) == ["com.sum"]
+
+
 def test_several_answers_to_one_request_are_a_stream() -> None:
     draft = drafted(
         '> {"id": 1, "op": "watch"}', '< {"id": 1, "type": "item"}', '< {"id": 1, "type": "item"}',

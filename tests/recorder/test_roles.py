@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp.core.network_policy import parse_url
-from utcp_ws_mcp.recorder.manifest import draft_manifest
+from utcp_ws_mcp.recorder.manifest import draft_manifest, understand
 from utcp_ws_mcp.recorder.messages import Mark, RecordedMessage
 from utcp_ws_mcp.recorder.roles import message_roles
 
@@ -57,6 +57,18 @@ def test_messages_in_the_protocol_of_a_preset_get_roles_too() -> None:
         '< {"jsonrpc": "2.0", "method": "tick"}',
         '< {"jsonrpc": "2.0", "id": 1, "result": 1}',
     ) == ["request", "event", "reply"]
+
+
+def test_a_reply_of_phoenix_belongs_to_the_message_with_its_reference_and_not_to_the_join() -> None:
+    url = "wss://api.clock.example/socket/websocket?vsn=2.0.0"
+    lines = (
+        '> ["1", "1", "room", "phx_join", {}]',
+        '> ["1", "2", "room", "shout", {}]',
+        '< ["1", "1", "room", "phx_reply", {"status": "ok"}]',
+        '< ["1", "2", "room", "phx_reply", {"status": "error"}]',
+    )
+    exchanges = understand({"url": url}, conversation(*lines), ()).exchanges.exchanges
+    assert [(each.request.value[1], [reply.value[1] for reply in each.replies]) for each in exchanges] == [("2", ["2"])]
 
 
 def test_a_text_that_is_no_message_of_the_protocol_is_something_else() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -16,6 +17,7 @@ from utcp_ws_mcp.manifest.variables import VariableResolver
 from utcp_ws_mcp.observability.events import WarningIssued
 from utcp_ws_mcp.observability.redaction import redactor
 from utcp_ws_mcp.server.listing import build_listing
+from utcp_ws_mcp.server.result import ENVELOPE_BYTES, MessageOptions
 from utcp_ws_mcp.server.tools import ToolService
 
 
@@ -116,3 +118,16 @@ async def test_a_foreign_tool_cannot_change_the_name_of_a_tool_of_the_manifest(t
 
 
 async def _ignore(number: float, message: str) -> None: ...
+
+
+def test_each_page_of_the_list_has_as_many_tools_as_fit() -> None:
+    tools = [{"name": f"t{number}", "description": "ü" * (37 * number % 200)} for number in range(60)]
+    document = [{"name": "m", "url": "wss://own.example/ws", "tools": tools}]
+    compiled, _ = compile_entry(load_document(document, VariableResolver([]), "m.json", PurePath()).entries[0])
+    whole = json.loads(build_listing(compiled).handshake[0])
+    for limit in range(1000, 1100):
+        pages = build_listing(compiled, options=MessageOptions(max_line_bytes=ENVELOPE_BYTES + limit)).handshake
+        assert [tool for page in pages for tool in json.loads(page)] == whole
+        for page, following in pairwise(pages):
+            first = json.dumps(json.loads(following)[0], ensure_ascii=False, separators=(",", ":"))
+            assert len(page.encode()) <= limit < len(f"{page},{first}".encode())

@@ -130,7 +130,7 @@ async def use_connect(hands: Hands, workplace: Workplace) -> None:
 
 
 async def use_draft(hands: Hands, workplace: Workplace) -> None:
-    """Make a draft of the conversation, say what a message is, and use the draft."""
+    """Make a draft of the conversation, say what a message is, add its tools to the manifest, and use it instead."""
     page = hands.page
     await open_panel(hands, "Draft")
     await hands.press(hands.button("Draft from the conversation"))
@@ -142,7 +142,12 @@ async def use_draft(hands: Hands, workplace: Workplace) -> None:
     await hands.press(hands.button("reply"))
     await expect(line).to_contain_text("reply")
     await hands.write(hands.field("Filter"), "")
+    await hands.press(hands.button("Add its tools to the manifest"))
+    await expect(page.get_by_text("Added: ").locator("visible=true").first).to_be_visible()
+    await expect(editor(page)).to_contain_text(workplace.url.rstrip("/"))
+    await open_panel(hands, "Draft")
     await hands.press(hands.button("Use as the manifest"))
+    await hands.press(hands.button("Replace"))
     await expect(editor(page)).to_contain_text(workplace.url.rstrip("/"))
 
 

@@ -130,8 +130,6 @@ def compile_url(text: str, compiler: Compiler, tainted: frozenset[str]) -> UrlTe
             before, leading = "wss://host/", True
         elif leading or not _BEHIND_HOST.match(before):
             raise ForbiddenURL(_misplaced(part, tainted), code="argument-in-host")
-        else:
-            before += "x"
     return UrlTemplate(parts, frozenset(verbatim))
 
 

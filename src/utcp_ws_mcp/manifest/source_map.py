@@ -41,6 +41,10 @@ class SourceMap:
             path = _LAST_PATH_STEP.sub("", path) if _LAST_PATH_STEP.search(path) else ""
         return self._position(self._offsets.get(path, 0))
 
+    def offset(self, path: str) -> int | None:
+        """Return where the value at a path begins in the text, or None if there is none."""
+        return self._offsets.get(path)
+
     def search(self, pattern: str) -> Position | None:
         """Return line and column, from 1, of the first match of a regular expression, or None."""
         found = re.search(pattern, self._text)

@@ -123,13 +123,14 @@ def _pages(tools: list[str], limit: int) -> tuple[str, ...]:
 
     Usually there is one: some clients read only the first page.
     """
+    bracket = comma = 1
     pages: list[list[str]] = [[]]
-    used = 2
+    used = bracket
     for tool in tools:
-        size = byte_size([tool]) + 1
+        size = byte_size([tool]) + comma  # behind the last tool, a bracket in its place
         if pages[-1] and used + size > limit:
             pages.append([])
-            used = 2
+            used = bracket
         pages[-1].append(tool)
         used += size
     return tuple(f"[{','.join(page)}]" for page in pages)

@@ -277,6 +277,32 @@ async def test_keys_that_wait_for_a_place_of_the_manual_get_one_in_turn() -> Non
         assert len(s.pool.connections) == MAX_CONNECTIONS_PER_MANUAL
 
 
+def at_one_endpoint(*names: str, max_connections: int) -> list[FakeHandshake]:
+    return [FakeHandshake(name, max_connections, keep_alive=False, at="wss://one/") for name in names]
+
+
+async def test_a_place_at_an_endpoint_reaches_the_first_call_after_an_earlier_one_was_cancelled() -> None:
+    async with scene() as s:
+        a, b, c = at_one_endpoint("a", "b", "c", max_connections=1)
+        for name, key in (("c", c), ("a1", a), ("b", b), ("a2", a)):
+            await s.call(name, handshake=key)
+        await s.cancel("a1")
+        await s.release("c")
+        assert [*s.leases] == ["b"]
+        await s.release("b")
+        assert [*s.leases] == ["a2"]
+
+
+async def test_a_place_at_an_endpoint_reaches_the_first_call_whose_key_has_just_got_another_place() -> None:
+    async with scene() as s:
+        a, b, c, d = at_one_endpoint("a", "b", "c", "d", max_connections=2)
+        for name, key in (("c", c), ("d", d), ("a1", a), ("a2", a), ("b", b)):
+            await s.call(name, LeaseMode.FRESH if key is a else LeaseMode.SHARED, key)
+        for released, served in (("c", "a1"), ("d", "a2"), ("a1", "b")):
+            await s.release(released)
+            assert served in s.leases
+
+
 async def test_an_idle_connection_goes_to_the_key_that_waits_longer() -> None:
     async with scene() as s:
         busy = FakeHandshake("busy", max_in_flight=1)

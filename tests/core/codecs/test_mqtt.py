@@ -125,6 +125,12 @@ def test_a_length_that_never_ends_is_malformed() -> None:
     assert decode(b"\x30\xff\xff\xff\x7f") == [{"type": "malformed"}]
 
 
+@pytest.mark.parametrize("data", ["3000", "30ffffffff01"])
+def test_a_malformed_packet_is_shown_and_handed_on_as_a_value_and_not_as_bytes(data: str) -> None:
+    (message,) = MqttCodec().decode(bytes.fromhex(data))
+    assert (message.payload, message.for_display) == ({"type": "malformed"}, '{"type":"malformed"}')
+
+
 def test_text_is_its_own_value() -> None:
     assert decode("hello") == ["hello"]
 

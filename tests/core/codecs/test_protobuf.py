@@ -206,6 +206,11 @@ OTHER_SCHEMAS = {
         'syntax = "proto3"; package a.b.c; message M { .a.b.c.N n = 1; b.c.N o = 2; } message N { int32 x = 1; }',
         {"n": {"x": 1}, "o": {"x": 2}},
     ),
+    "names in small letters": (
+        """syntax = "proto3"; message M { point at = 1; kind of = 2; }
+        message point { int32 x = 1; } enum kind { a = 0; b = 1; }""",
+        {"at": {"x": 1}, "of": "b"},
+    ),
     "options of others": (
         """syntax = "proto3"; message M { option (my.opt) = { a: 1 b { c: "x" } };
             int32 x = 1 [(validate).rule = {gt: 0}, deprecated = true];

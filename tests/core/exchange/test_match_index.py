@@ -84,6 +84,17 @@ def test_only_exchanges_with_the_value_of_the_message_are_asked(number, monkeypa
     assert found == asked == [exchanges[7]]
 
 
+def test_a_term_behind_one_that_can_fail_hides_no_failure(monkeypatch):
+    index, asked = MatchIndex(), []
+    exchange = make_exchange(rules_of({"listen": True, "stream": {"match": MATCHES[6]}}), channel="a")
+    index.add(exchange)
+    ask = Exchange.matches
+    monkeypatch.setattr(Exchange, "matches", lambda self, message: asked.append(self) or ask(self, message))
+
+    assert index.find(decode('{"channel": 5}')) == []
+    assert asked == [exchange]
+
+
 def test_a_reply_asks_none_of_many_subscriptions(monkeypatch):
     subscribe = {
         "reply": {"match": "message.id == request_id", "result": "message.result"},

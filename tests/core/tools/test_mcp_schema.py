@@ -106,6 +106,15 @@ def test_a_pattern_that_some_hosts_cannot_read_is_in_the_description(pattern: st
     assert rewritten.changes == {UNPORTABLE_PATTERN}
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_what_accepts_too_much_inside_a_negation_does_not_make_it_accept_too_little(depth: int) -> None:
+    negated: dict[str, Any] = {"pattern": "(?!x)"}
+    for _ in range(depth):
+        negated = {"properties": {"a": negated}}
+    rewritten = host_schema({"type": "object", "not": negated})
+    assert (rewritten.schema, rewritten.changes) == ({"type": "object"}, {UNPORTABLE_PATTERN})
+
+
 def test_clients_do_not_check_in_results_what_their_validators_read_differently() -> None:
     schema = {"properties": {"a": {"pattern": "x", "format": "email"}, "b": {"prefixItems": [{}], "items": False}}}
     rewritten = host_schema(schema, for_outputs=True).schema

@@ -194,13 +194,16 @@ class ConnectionPool:
         self._serve_awaiting_capacity()
 
     def _serve_awaiting_capacity(self) -> None:
-        full: set[object] = set()
-        for key in list(self._awaiting_capacity):
-            # Where there is no place for this key, there is none for those behind it.
-            if key.endpoint not in full and (waits := self._carry_out(key)) is not None:
-                if waits.endpoint is None:
-                    return
-                full.add(waits.endpoint)
+        by_endpoint: dict[object, list[ConnectionKey]] = {}
+        for key in self._awaiting_capacity:
+            by_endpoint.setdefault(key.endpoint, []).append(key)
+        for keys in by_endpoint.values():
+            # A place at an endpoint is for the key whose first call came first, however long the key itself has waited.
+            for key in sorted(keys, key=self._first_sequence):
+                if (waits := self._carry_out(key)) is not None:
+                    if waits.endpoint is None:
+                        return
+                    break  # where there is no place for this key, there is none for those behind it
 
     def _is_reserved_for_other(self, key: ConnectionKey) -> bool:
         """Whether a call of another key waits for a place at the same endpoint, and came earlier.

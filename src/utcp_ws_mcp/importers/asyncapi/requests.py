@@ -85,9 +85,11 @@ class _Builder:
         name = argument_name("text" if kind == "string" else "payload", self._properties)
         self._properties[name] = payload.schema or {"type": "object"}
         self._required.append(name)
-        if correlation is not None and len(correlation) == 1:
-            return f"{{{{ args.{name} | chain({{'{correlation[0]}': request_id}}) }}}}"
-        return f"{{{{ args.{name} }}}}"
+        match correlation:
+            case (key,):
+                return f"{{{{ args.{name} | chain({{'{key}': request_id}}) }}}}"
+            case _:
+                return f"{{{{ args.{name} }}}}"
 
     def object(self, schema: Mapping[str, Any], path: Path, constants: Mapping[Path, Any]) -> Document:
         """Return the template of an object: constants as they are, everything else as arguments."""

@@ -10,6 +10,7 @@ from nicegui import events, ui
 from ....errors import BridgeError
 from ....importers.reading import MAX_SOURCE_BYTES
 from ...drafting import Drafted, draft_conversation, draft_from_address, draft_from_text
+from ...merging import merge_draft
 from ...session import Topic
 from ..context import PageContext
 from ..editor import EditorSupport
@@ -65,6 +66,8 @@ class _Panel:
         """Draw the draft and what is said of it."""
         with ui.row().classes("studio-row"):
             self._source = ui.label().classes("studio-grow").props("role=status")
+            self._add = ui.button("Add its tools to the manifest", icon="playlist_add", on_click=self._merge)
+            self._add.props("no-caps outline")
             self._use = ui.button("Use as the manifest", icon="arrow_forward", on_click=self._ask).props("no-caps")
         self._notes = ui.column().classes("w-full gap-1")
         self._draft = ui.codemirror("", language="JSON", line_wrapping=True).classes("studio-editor")
@@ -119,6 +122,7 @@ class _Panel:
     def _show(self) -> None:
         drafted = self._session.drafted
         self._use.set_enabled(drafted is not None)
+        self._add.set_enabled(drafted is not None)
         self._notes.clear()
         self._source.text = f"Draft from {drafted.source}" if drafted is not None else "There is no draft yet."
         if drafted is None:
@@ -127,6 +131,18 @@ class _Panel:
         with self._notes:
             for note in drafted.notes:
                 ui.label(note).classes("studio-muted break-words")
+
+    def _merge(self) -> None:
+        if self._session.drafted is None:
+            return
+        try:
+            merged = merge_draft(self._session.manifest.text, self._session.drafted.text)
+        except BridgeError as refused:
+            self._context.report(refused)
+            return
+        self._session.set_text(merged.text)
+        self._context.open_panel("manifest")
+        self._context.say(merged.summary, "positive")
 
     def _ask(self) -> None:
         if self._session.manifest.is_changed:
