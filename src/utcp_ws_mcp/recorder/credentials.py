@@ -32,6 +32,15 @@ def is_login(value: Any, variables: Collection[str]) -> bool:
     return any(is_secret_name(name) and not is_session_name(name) for name in names)
 
 
+_OPENING: Final = frozenset({"initialize", "initialized", "init", "hello", "hi", "handshake", "connect", "identify"})
+"""Kinds of the messages with which a client introduces itself."""
+
+
+def opens_session(kind: Any) -> bool:
+    """Return whether a message of this kind introduces the client: `initialize`, `session.hello`, `#handshake`."""
+    return re.split(r"[./:#]", str(kind))[-1].lower() in _OPENING
+
+
 def without_secrets(value: Any, name: str, variables: Collection[str], missing_variables: list[str]) -> Any:
     """Return a message with a variable in place of each secret, and append its name to `missing_variables`."""
     if isinstance(value, dict):

@@ -13,6 +13,9 @@ from ..records import Record
 KIND_KEYS: Final = ("type", "method", "action", "cmd", "command", "event", "op", "kind", "request", "name", "msg")
 """Keys whose value can be the kind of a message, the most usual first."""
 
+KIND_HOLDERS: Final = ("request", "header", "message", "command", "call")
+"""Keys of an object that can hold the kind of a message whose root has none."""
+
 _WORD_LENGTH: Final = 40
 """Characters of a text that can say what a message is."""
 
@@ -51,12 +54,20 @@ class RecordedMessage(Record):
 def message_kind(value: Any) -> tuple[Path, Any] | None:
     """Return the path and the value of the kind of a message, or None if it has none."""
     if isinstance(value, dict):
-        for name in KIND_KEYS:
-            if isinstance(value.get(name), str | int) and not isinstance(value[name], bool):
-                return (name,), value[name]
+        if (name := _kind_key(value)) is not None:
+            return (name,), value[name]
+        for holder in KIND_HOLDERS:
+            if isinstance(held := value.get(holder), dict) and (name := _kind_key(held)) is not None:
+                return (holder, name), held[name]
     if isinstance(value, list) and len(value) > 1 and isinstance(value[0], str) and _IDENTIFIER.match(value[0]):
         return (0,), value[0]
     return None
+
+
+def _kind_key(value: dict[str, Any]) -> str | None:
+    """Return the key of an object whose value is its kind."""
+    named = (name for name in KIND_KEYS if isinstance(value.get(name), str | int))
+    return next((name for name in named if not isinstance(value[name], bool)), None)
 
 
 CATCH_ALL_PREDICATES: Final = frozenset({"message is string", "message is defined"})
