@@ -23,7 +23,7 @@ from ..records import Record, replace
 from .dotenv_files import error_reason, read_dotenv
 
 MAX_MANIFEST_BYTES = 16 << 20
-"""The maximum size of a manifest in bytes."""
+"""The maximum size of a manifest, and of a file that it names, in bytes."""
 
 
 class ParsedManifest(Record):
@@ -184,13 +184,17 @@ def read_file(folder: PurePath, name: str) -> bytes:
         name: The path in the manifest, relative to the folder.
 
     Raises:
-        InvalidTemplate: If the file cannot be read.
+        InvalidTemplate: If the file cannot be read, or is too large.
     """
     try:
-        return (Path(folder) / name).read_bytes()
+        with (Path(folder) / name).open("rb") as file:
+            content = file.read(MAX_MANIFEST_BYTES + 1)  # the size of a device or a pipe is not known before
     except (OSError, ValueError) as failed:
         message = f"cannot read the file {name!r}: {error_reason(failed)}."
         raise InvalidTemplate(message, code="file-not-readable") from failed
+    if len(content) > MAX_MANIFEST_BYTES:
+        raise InvalidTemplate(f"the file {name!r} has more than {MAX_MANIFEST_BYTES:,} bytes.", code="file-too-large")
+    return content
 
 
 def check_unique_names(manifests: Sequence[LoadedManifest]) -> None:
