@@ -37,6 +37,19 @@ async def answer(_: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"id": message["id"], "got": message}))
 
 
+async def test_every_change_gives_a_later_version() -> None:
+    versions = [0]
+    async with Talk() as conversation:
+        for number in range(3):
+            versions.append(conversation.version)
+            await conversation.send(f'{{"id": {number}}}')
+            await until(conversation, lambda number=number: len(conversation.lines) >= 3 * number + 3)
+        versions.append(conversation.version)
+        conversation.clear()
+        versions.append(conversation.version)
+    assert versions == sorted(set(versions))
+
+
 async def until(conversation: Conversation, condition: Any) -> None:
     with anyio.fail_after(PATIENCE):
         while not condition():

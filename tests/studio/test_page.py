@@ -12,7 +12,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 from nicegui import ui
-from nicegui.testing import User, user_simulation
+from nicegui.testing import User, UserInteraction, user_simulation
 
 from utcp_ws_mcp.studio.conversation import State
 from utcp_ws_mcp.studio.session import StudioOptions, StudioSession, open_session
@@ -88,9 +88,11 @@ async def test_a_call_with_the_form_of_a_tool_shows_what_a_host_gets(tmp_path: P
     async with peer(echo) as seen, opened(tmp_path, manifest_of(seen, SAY), "tools") as (user, session):
         text = await field(user, "text (required)")
         assert (session.tool, text.props["hint"]) == ("m.say", "What is said.")
+        assert shown(user, ui.label, "What a host gets, and the messages that led to it, appear here.")
         text.value = "hello"
         press(user, "Call")
         await until(lambda: shown(user, ui.label, "heard: hello"))
+        assert not shown(user, ui.label, "appear here")
         assert shown(user, ui.label, "The host gets this result after")
         assert shown(user, ui.label, '> {"text": "hello"}')
         assert seen.received == [{"text": "hello"}]
@@ -191,11 +193,16 @@ async def test_messages_go_to_the_endpoint_and_stand_in_the_list(tmp_path: Path)
         (await field(user, "URL of the endpoint")).value = seen.url
         press(user, "Connect")
         await until(lambda: session.conversation.state is State.OPEN)
-        (await field(user, "Message; Ctrl+Enter sends it")).value = '{"op": "hi"}'
-        press(user, "Send")
-        await seen.until(lambda: seen.received == [{"op": "hi"}])
+        box, texts = await field(user, "Message; Ctrl+Enter sends it"), ['{"op": "hi"}', '{"op": "bye"}']
+        for number, text in enumerate(texts, 1):
+            box.value = text
+            press(user, "Send")
+            await seen.until(lambda number=number: len(seen.received) == number)
+        await until(lambda: session.form.history == texts)
         await until(lambda: [line.direction for line in session.conversation.lines][-2:] == ["sent", "received"])
-        assert session.form.history == ['{"op": "hi"}']
+        for event, text in (("alt.up", texts[1]), ("alt.up", texts[0]), ("alt.down", texts[1])):
+            UserInteraction(user, {box}, None).trigger(f"keydown.{event}")
+            assert box.value == text
 
 
 COMPLETED = [('{"name": "ü😀", "ur', 16, "url"), ('{"na', 1, "name")]
