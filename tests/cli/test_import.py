@@ -311,6 +311,18 @@ def test_an_endpoint_that_does_not_describe_itself_says_what_it_answered(tmp_pat
     assert not (tmp_path / "m.json").exists()
 
 
+def test_an_endpoint_cannot_fill_the_terminal_with_its_refusal(tmp_path: Path) -> None:
+    def handle(connection: ServerConnection) -> None:
+        for text in connection:
+            error = {"code": -32601, "message": f"unknown method; there are {'method, ' * 5000}"}
+            connection.send(json.dumps({"jsonrpc": "2.0", "id": json.loads(text)["id"], "error": error}))
+
+    with served(handle) as url:
+        ended = run("import", url, str(tmp_path / "m.json"))
+    assert "unknown method" in ended.stderr
+    assert len(ended.stderr) < 3000
+
+
 def test_a_preset_that_does_not_exist_is_said(source: Path, tmp_path: Path) -> None:
     ended = run("import", str(source), str(tmp_path / "m.json"), "--preset", "jsonrpc3")
     assert ended.returncode == 2

@@ -395,3 +395,55 @@ def test_an_event_that_nothing_distinguishes_is_skipped() -> None:
     result = imported(api(operations, messages))
     assert [each.name for each in result.description.skipped] == ["loose"]
     assert feeds(result) == {}
+
+
+def test_an_object_that_holds_the_id_leaves_its_other_properties_as_arguments(tmp_path: Any) -> None:
+    located = {"correlationId": {"location": "$message.payload#/meta/ref"}}
+    meta = {"type": "object", "properties": {"ref": TEXT, "lang": TEXT}, "required": ["ref"]}
+    messages = {"ask": {**message("ask", meta=meta), **located}, "replied": {**message("replied"), **located}}
+    result = imported(api(ASK, messages))
+    assert call_of(result)["message"] == {"type": "ask", "meta": {"ref": "{{ request_id }}", "lang": "{{ args.lang }}"}}
+    assert list(tools(result)["ask"]["inputs"]["properties"]) == ["lang"]
+    assert problems_of(result, tmp_path) == []
+
+
+def test_one_message_that_cannot_be_expressed_takes_no_other_with_it() -> None:
+    operations = {
+        "ask": {"action": "receive", "messages": of("ask")},
+        "happened": {"action": "send", "messages": of("moved", "packed")},
+    }
+    packed = {"payload": {"schemaFormat": "application/vnd.apache.avro;version=1.9.0", "schema": {"type": "record"}}}
+    result = imported(api(operations, {"ask": message("ask"), "moved": message("moved"), "packed": packed}))
+    assert list(tools(result)) == ["ask"]
+    assert feeds(result)["main"]["match"] == "message.type == 'moved'"
+    assert any("Skipped happened: the message packed, because its payload is" in line for line in result.report)
+
+
+def test_a_parameter_of_the_channel_in_the_payload_is_no_id_of_requests() -> None:
+    light = {"type": "object", "properties": {"cmd": {"const": "on"}, "id": NUMBER}}
+    done = {"type": "object", "properties": {"cmd": {"const": "ack"}, "id": NUMBER}}
+    document = {
+        "asyncapi": "2.6.0",
+        "info": {"title": "Lights"},
+        "servers": {"main": {"url": "wss://lights.example.com", "protocol": "wss"}},
+        "channels": {
+            "light": {
+                "parameters": {"id": {"schema": TEXT, "location": "$message.payload#/id"}},
+                "publish": {"operationId": "switch", "message": {"payload": light}},
+                "subscribe": {"operationId": "done", "message": {"payload": done}},
+            }
+        },
+    }
+    assert call_of(imported(document), "on") == {"message": {"cmd": "on", "id": "{{ args.id }}"}, "reply": "none"}
+
+
+def test_names_keep_their_letters_without_accents() -> None:
+    document = api(
+        {"prüfe": {"action": "receive", "messages": of("größe")}},
+        {"größe": {"payload": {"type": "object", "properties": {"höhe": NUMBER}}}},
+    )
+    document["info"]["title"] = "Ünïcode Läger"
+    result = imported(document)
+    assert result.manifest["name"] == "unicode_lager"
+    assert list(tools(result)) == ["prufe"]
+    assert list(tools(result)["prufe"]["inputs"]["properties"]) == ["hohe"]

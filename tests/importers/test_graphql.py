@@ -151,3 +151,9 @@ def test_a_schema_that_cannot_be_read_says_why(text: str) -> None:
     with pytest.raises(ImportFailed) as failed:
         imported(text)
     assert failed.value.code == "description-not-readable"
+
+
+def test_an_input_of_which_one_field_is_given_says_so() -> None:
+    result = imported("input By @oneOf { id: ID, name: String }\ntype Query { person(by: By!): Int }")
+    one_of = tools(result)["person"]["inputs"]["properties"]["by"]
+    assert (one_of["minProperties"], one_of["maxProperties"]) == (1, 1)

@@ -11,8 +11,10 @@ from typing import Any, Final
 import pytest
 
 from utcp_ws_mcp.core.codecs.message import decode, decode_values, excerpt, http_error_detail
+from utcp_ws_mcp.core.codecs.proto_schema import _parse as parse_schema
 from utcp_ws_mcp.core.limits import json_text_is_deeper
 from utcp_ws_mcp.core.value_size import is_too_large
+from utcp_ws_mcp.errors import InvalidTemplate
 from utcp_ws_mcp.errors.base import end_sentence, quote_endpoint, sentence
 from utcp_ws_mcp.manifest.invisible import escape_in_json, escape_invisible, remove_invisible
 from utcp_ws_mcp.manifest.sanitize import ascii_tool_name, sanitize_name, sanitize_text
@@ -25,6 +27,13 @@ MAX_RATIO: Final = 6.0
 
 REPETITIONS: Final = 3
 SECRETS: Final = SecretGroup(["/+9zKq7Lm2Xw4Rt8", "plain-Secret-0123", "-----BEGIN KEY-----"])
+
+
+def read_schema(text: str) -> None:
+    """Read text as a `.proto` file."""
+    with suppress(InvalidTemplate):
+        parse_schema.__wrapped__("a.proto", "a.proto", text.encode())
+
 
 READERS: Mapping[str, Callable[[str], Any]] = {
     "the search for secrets": SECRETS.redact,
@@ -45,6 +54,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "the depth of JSON": lambda text: json_text_is_deeper(text, 64),
     "the parser of messages": lambda text: decode(text).value,
     "the size of values": lambda text: is_too_large([*text]),
+    "the schemas of Protobuf": read_schema,
     "the count of values of a body": lambda text: has_too_many_values(text.encode()),
 }
 PIECES: Mapping[str, str] = {

@@ -415,7 +415,8 @@ def test_a_login_whose_answer_comes_late_takes_nothing_from_the_first_call() -> 
         '< {"id": 1, "ok": true}', '< {"id": 2, "value": 5}', variables=("KEY",),
     )  # fmt: skip
     login = {"$comment": "A login.", "send": {"id": "{{ request_id }}", "cmd": "login", "token": "${KEY}"}}
-    assert draft.document["on_connect"] == [{**login, "request_id": True}, {"expect": "message.id == request_id"}]
+    expected = {"expect": "message.id == request_id", "fail": "message.error"}
+    assert draft.document["on_connect"] == [{**login, "request_id": True}, expected]
     assert draft.document["reply"]["result"] == "message.value"
 
 
@@ -508,3 +509,88 @@ def test_tokens_in_the_subprotocol_and_the_url_become_variables() -> None:
 )
 def test_escape_sequences_stand_for_characters(line: str, text: str) -> None:
     assert unescape(line) == text
+
+
+def test_a_client_introduces_itself_when_it_connects() -> None:
+    draft = drafted(
+        '> {"id": 1, "method": "initialize", "params": {"client": "t"}}', '< {"id": 1, "result": {}}',
+        '> {"method": "initialized"}', '> {"id": 2, "method": "read", "params": {"path": "/a"}}',
+        '< {"id": 2, "error": {"code": 1, "message": "no"}}',
+    )  # fmt: skip
+    first, expected, second = draft.document["on_connect"]
+    assert first["send"] == {"id": "{{ request_id }}", "method": "initialize", "params": {"client": "t"}}
+    assert expected == {"expect": "message.id == request_id", "fail": "message.error is defined and message.error"}
+    assert second["send"] == {"method": "initialized"}
+    assert list(plans_of(draft)) == ["read"]
+
+
+def test_a_client_of_a_preset_without_a_login_introduces_itself_too() -> None:
+    draft = drafted(
+        '> {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}}',
+        '< {"jsonrpc": "2.0", "id": 1, "result": {}}',
+        '> {"jsonrpc": "2.0", "id": 2, "method": "read", "params": {}}', '< {"jsonrpc": "2.0", "id": 2, "result": 5}',
+    )  # fmt: skip
+    assert draft.document["preset"] == "jsonrpc2"
+    assert [step.get("request_id") for step in draft.document["on_connect"]] == [True, None]
+    assert list(plans_of(draft)) == ["read"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    {
+        "it is refused": ('> {"id": 1, "op": "hello"}', '< {"id": 1, "error": "no"}', '> {"op": "get"}'),
+        "there is nothing else": ('> {"id": 1, "op": "hello"}', '< {"id": 1}'),
+        "it comes again": ('> {"id": 1, "op": "hello"}', '< {"id": 1}', '> {"id": 2, "op": "hello"}', '< {"id": 2}'),
+        "it is not the first": (
+            '> {"id": 1, "op": "get"}', '< {"id": 1}', '> {"id": 2, "op": "hello"}', '< {"id": 2}',
+        ),
+    }.values(),
+)  # fmt: skip
+def test_a_greeting_is_a_call_where(lines: tuple[str, ...]) -> None:
+    draft = drafted(*lines)
+    assert "on_connect" not in draft.document
+    assert "hello" in plans_of(draft)
+
+
+@pytest.mark.parametrize(
+    ("failed", "error", "text"),
+    [
+        ('{"id": 2, "error_code": 5, "details": "no such node"}', "message.error_code", "message.details"),
+        ('{"id": 2, "err": "busy"}', "message.err", None),
+        ('{"id": 2, "statusCode": 404, "payload": {"message": "Not Found"}}', "message.statusCode >= 400",
+         "message.payload.message"),
+        ('{"id": 2, "status": 503}', "message.status >= 400", None),
+    ],
+)  # fmt: skip
+def test_a_failure_has_a_code(failed: str, error: str, text: str | None) -> None:
+    draft = drafted('> {"id": 1, "op": "get"}', '< {"id": 1, "result": 7}', '> {"id": 2, "op": "put"}', f"< {failed}")
+    assert draft.document["reply"] == {
+        "match": "message.id == request_id", "error": error, **({"error_message": text} if text else {}),
+        "result": "message.result",
+    }  # fmt: skip
+
+
+def test_a_failure_is_a_word_in_an_array() -> None:
+    draft = drafted('> [1, "JOIN", "a"]', '< [1, "JACK", "a"]', '> [2, "LEAVE", "b"]', '< [2, "ERROR", "ENOENT", "b"]')
+    assert draft.document["reply"] == {"match": "message[0] == request_id", "error": "message[1] == 'ERROR'"}
+
+
+def test_a_call_is_named_by_the_kind_in_its_request_and_arguments_may_be_missing() -> None:
+    draft = drafted(
+        '> {"request": {"method": "add", "arguments": {"a": 1, "b": 2}, "call_id": "c1"}}',
+        '< {"request": null, "response": {"result": 3, "call_id": "c1"}}',
+        '> {"request": {"method": "add", "arguments": {}, "call_id": "c2"}}',
+        '< {"request": null, "response": {"result": 0, "call_id": "c2"}}',
+        '> {"request": {"method": "stop", "arguments": {}, "call_id": "c3"}}',
+        '< {"request": null, "response": {"result": 1, "call_id": "c3"}}',
+    )  # fmt: skip
+    plans = plans_of(draft)
+    assert sent_by(plans["add"], b=4) == {"request": {"method": "add", "arguments": {"b": 4}, "call_id": 5}}
+    assert sent_by(plans["stop"]) == {"request": {"method": "stop", "arguments": {}, "call_id": 5}}
+
+
+def test_a_value_that_is_an_object_in_one_message_and_a_text_in_another_is_one_argument() -> None:
+    draft = drafted(
+        '> {"op": "put", "at": {"x": 1}}', '< {"ok": true}', '> {"op": "put", "at": "home"}', '< {"ok": true}'
+    )
+    assert list(draft.document["tools"][0]["inputs"]["properties"]) == ["at"]

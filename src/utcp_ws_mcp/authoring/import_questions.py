@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ..bridge import Bridge
 from ..client.manifest_files import load_call_template
+from ..core.codecs.message import excerpt
 from ..errors import BridgeError, ImportFailed, ToolError
 from ..importers.model import Document, Format
 from ..importers.openrpc.introspection import QUESTIONS
@@ -57,10 +58,10 @@ async def ask_endpoint(url: str, options: SourceOptions) -> Source:
         try:
             answer = await _ask(url, options, preset, tool)
         except ToolError as refused:
-            errors.append(f"{tool['name']}: {refused}")
+            errors.append(f"{tool['name']}: {excerpt(str(refused))}")
             continue
         except BridgeError as failed:
-            errors.append(f"{tool['name']}: {failed}")
+            errors.append(f"{tool['name']}: {excerpt(str(failed))}")
             if failed.outcome is failed.outcome.NOT_SENT and len(errors) == 1 and options.format is not None:
                 break
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -74,8 +75,14 @@ def hints(name: str, read_only: bool) -> dict[str, bool]:
 
 def tool_name(name: str, taken: Collection[str]) -> str:
     """Return a free name that hosts accept, the name itself if they do."""
-    safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_.-")[:MAX_NAME] or "operation"
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", _without_accents(name)).strip("_.-")[:MAX_NAME] or "operation"
     return free_name(safe, taken)
+
+
+def _without_accents(text: str) -> str:
+    """Return a text with `u` for `ü`: letters that hosts accept, where there are any."""
+    decomposed = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
@@ -87,7 +94,8 @@ def free_name(name: str, taken: Collection[str]) -> str:
 
 def argument_name(name: str, taken: Collection[str]) -> str:
     """Return a free name for an argument, the name itself if hosts accept it and expressions can use it."""
-    safe = name if _ARGUMENT.match(name) else "_".join(re.findall(r"[A-Za-z0-9]+", name)).lower()[:MAX_NAME]
+    plain = "_".join(re.findall(r"[A-Za-z0-9]+", _without_accents(name))).lower()
+    safe = name if _ARGUMENT.match(name) else plain[:MAX_NAME]
     safe = safe if re.match(r"[A-Za-z_]", safe) else f"arg_{safe}".rstrip("_")
     return free_name(safe, taken)
 
@@ -110,7 +118,7 @@ _FORMS: Final = frozenset({"$each", "$template", "$raw", "$base64", "$file"})
 def manual_name(title: str) -> str:
     """Return the name of a manual for the title of an API."""
     name = ""
-    for word in words(title):
+    for word in words(_without_accents(title)):
         if word not in _NOISE and len(name) + len(word) < MAX_MANUAL_NAME:
             name = f"{name}_{word}" if name else word
         elif name and word not in _NOISE:

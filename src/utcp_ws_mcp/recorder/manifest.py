@@ -9,10 +9,18 @@ from typing import Any, Final
 
 from ..core.expressions.paths import UNDEFINED
 from ..core.network_policy import URL
+from ..manifest.invisible import escape_in_json
 from ..manifest.variables import VARIABLE
 from ..records import MutableRecord, Record, field
 from .correlation import Conversation, CorrelationIds, RecordedExchange, analyze
-from .credentials import is_login, protocols_without_secrets, url_without_secrets, without_secrets
+from .credentials import (
+    headers_without_secrets,
+    is_login,
+    opens_session,
+    protocols_without_secrets,
+    url_without_secrets,
+    without_secrets,
+)
 from .feeds import draft_feeds, is_event
 from .messages import (
     Mark,
@@ -20,12 +28,13 @@ from .messages import (
     alike,
     distinguishing_predicate,
     kind_predicate,
+    message_kind,
     path_expression,
     value_at,
     with_value,
 )
 from .preset_forms import PresetForm, Recorded, recognize_preset
-from .replies import infer_reply_rules, take_acknowledgements
+from .replies import error_rules, find_errors, infer_reply_rules, take_acknowledgements
 from .templates import REQUEST_ID
 from .tools import draft_tools, without
 
@@ -72,13 +81,33 @@ def understand(endpoint: Document, messages: Sequence[RecordedMessage], variable
     if form is not None:
         parts = form.parts(messages)
         conversation = _preset_conversation(form, [each for part in parts for each in part])
-        return Understood(form, parts, conversation, (), conversation)
+        logins = [] if form.opens_session else _logins(conversation, variables)
+        return Understood(form, parts, conversation, logins, without(conversation, logins))
     conversation = analyze(messages, is_login=lambda value: is_login(value, variables))
     conversation = without(conversation, _ignored(conversation))
-    logins = [each for each in conversation.exchanges if _is_login(each.request, variables)]
+    logins = _logins(conversation, variables)
     exchanges = without(conversation, logins)
     take_acknowledgements(exchanges.exchanges)
     return Understood(None, [[message] for message in messages], conversation, logins, exchanges)
+
+
+def _logins(conversation: Conversation, variables: Collection[str]) -> list[RecordedExchange]:
+    """Return the exchanges that open a session: by a credential, or as the first ones, which introduce the client."""
+    kinds = [message_kind(each.request.value) for each in conversation.exchanges]
+    introduces = [kind is not None and kinds.count(kind) == 1 and opens_session(kind[1]) for kind in kinds]
+    if all(introduces):  # who sends nothing else wants it as a call
+        introduces = []
+    return [
+        each
+        for index, each in enumerate(conversation.exchanges)
+        if _is_login(each.request, variables)
+        or (
+            introduces
+            and all(introduces[: index + 1])
+            and each.request.mark is not Mark.REQUEST
+            and not find_errors(each.replies)
+        )
+    ]
 
 
 def draft_manifest(
@@ -99,11 +128,11 @@ def draft_manifest(
     form, conversation, exchanges = understood.form, understood.conversation, understood.exchanges
     if form is not None:
         draft.document |= _preset_fields(form, messages, variables, missing)
-    else:
-        steps = _greeting_step(conversation)
-        for exchange in understood.logins:
-            steps += _login_steps(exchange, conversation, variables, missing)
-        draft.document |= {"on_connect": steps} if steps else {}
+    steps = [] if form is not None else _greeting_step(conversation)
+    for exchange in understood.logins:
+        steps += _login_steps(exchange, conversation, variables, missing)
+    draft.document |= {"on_connect": steps} if steps else {}
+    if form is None:
         draft.document |= _exchange_fields(exchanges)
     tools, feeds = draft_tools(exchanges, variables, form), draft_feeds(exchanges, form)
     draft.document |= ({"feeds": feeds} if feeds else {}) | ({"tools": tools} if tools else {})
@@ -118,7 +147,7 @@ def _public_endpoint(endpoint: Document, variables: Collection[str], missing: li
     """Return the fields of the connection, with variables in place of the secrets that were typed."""
     fields: Document = {"url": url_without_secrets(endpoint["url"], variables, missing)}
     if "headers" in endpoint:
-        fields["headers"] = without_secrets(endpoint["headers"], "", variables, missing)
+        fields["headers"] = headers_without_secrets(endpoint["headers"], variables, missing)
     if "protocol" in endpoint:
         fields["protocol"] = protocols_without_secrets(endpoint["protocol"], variables, missing)
     return fields
@@ -176,19 +205,21 @@ def _is_init(value: Any) -> bool:
 def format_json(value: Any, depth: int = 0, prefix_width: int = 0) -> str:
     """Return the text of a JSON value as people write manifests: what fits on a line is on one line.
 
+    Texts of an endpoint or of a description may be among the values: what is invisible is escaped.
+
     Args:
         value: The JSON value.
         depth: The level of nesting, for the indentation.
         prefix_width: The number of characters before the value on its line, such as those of its key.
     """
-    short = json.dumps(value, ensure_ascii=False)
+    short = escape_in_json(json.dumps(value, ensure_ascii=False))
     fits = depth and 2 * depth + prefix_width + len(short) < LINE_WIDTH
     if not isinstance(value, dict | list) or not value or fits:
         return short
     indent, end = "\n" + "  " * (depth + 1), "\n" + "  " * depth
     if isinstance(value, list):
         return f"[{indent}" + f",{indent}".join(format_json(item, depth + 1) for item in value) + f"{end}]"
-    keys = ((json.dumps(key, ensure_ascii=False) + ": ", item) for key, item in value.items())
+    keys = ((escape_in_json(json.dumps(key, ensure_ascii=False)) + ": ", item) for key, item in value.items())
     members = (key + format_json(item, depth + 1, len(key)) for key, item in keys)
     return f"{{{indent}" + f",{indent}".join(members) + f"{end}}}"
 
@@ -248,7 +279,8 @@ def _login_steps(
 ) -> list[Document]:
     """Return the steps of a login: its message with an ID of its own, and the answer, which nothing else fulfils."""
     value = exchange.request.value
-    step: Document = {"$comment": "A login.", "send": without_secrets(value, "", variables, missing_variables)}
+    comment = "A login." if is_login(value, variables) else "The client introduces itself."
+    step: Document = {"$comment": comment, "send": without_secrets(value, "", variables, missing_variables)}
     ids = conversation.ids
     has_id = ids is not None and not exchange.by_order and value_at(value, ids.sent) is not UNDEFINED
     if ids is not None and has_id:
@@ -256,12 +288,11 @@ def _login_steps(
     if not exchange.replies:
         return [step]
     reply = exchange.replies[0].value
+    others = [other for other in conversation.exchanges if other is not exchange]
+    answers = [each.value for other in others for each in other.replies]
     if ids is not None and has_id:
-        expected = f"{path_expression(ids.received)} == request_id"
-    else:
-        received = [each.value for each in conversation.unsolicited]
-        others = [other for other in conversation.exchanges if other is not exchange]
-        received += [each.value for other in others for each in other.replies]
-        received += [other.ack.value for other in others if other.ack is not None]
-        expected = distinguishing_predicate([reply], received) or kind_predicate(reply)
-    return [step, {"expect": expected}]
+        fails = next((rules["error"] for each in answers if (rules := error_rules(each))), "message.error")
+        return [step, {"expect": f"{path_expression(ids.received)} == request_id", "fail": fails}]
+    received = [each.value for each in conversation.unsolicited] + answers
+    received += [other.ack.value for other in others if other.ack is not None]
+    return [step, {"expect": distinguishing_predicate([reply], received) or kind_predicate(reply)}]

@@ -79,6 +79,11 @@ class PresetForm(Record):
     login: Callable[[Any], Mapping[str, Any]] = lambda _: {}
     is_stray: Callable[[RecordedMessage], bool] = _is_never_stray
 
+    @property
+    def opens_session(self) -> bool:
+        """Return whether the preset opens a session by itself."""
+        return self.is_own is not _never
+
     def decoded(self, messages: Sequence[RecordedMessage]) -> list[RecordedMessage]:
         """Return the messages as the codec of the preset decodes them."""
         return [each for parts in self.parts(messages) for each in parts]

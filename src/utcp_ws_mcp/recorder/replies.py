@@ -17,6 +17,7 @@ from .messages import (
     distinguishing_predicate,
     kind_predicate,
     leaves,
+    literal,
     message_kind,
     path_expression,
     value_at,
@@ -25,8 +26,18 @@ from .messages import (
 RESULT_KEYS: Final = ("result", "data", "payload", "response", "value", "body")
 """Keys that can hold the result of a reply, the most usual first."""
 
-ERROR_TEXT_KEYS: Final = ("message", "msg", "reason", "text", "description")
+ERROR_TEXT_KEYS: Final = (
+    "message", "msg", "reason", "text", "description", "details", "detail", "error_message", "errorMessage", "errmsg",
+)  # fmt: skip
 """Keys that can hold the text of an error, the most usual first."""
+
+_ERROR_CODE_KEYS: Final = ("error_code", "errorCode", "errcode", "err", "errors", "exception")
+"""Keys that only an error has a value for."""
+
+_HTTP_STATUS_KEYS: Final = ("statusCode", "status_code", "status", "code")
+"""Keys that can hold a status code of HTTP."""
+
+_ERROR_KINDS: Final = ("error", "err", "failure")
 
 STATUS_KEYS: Final = (*KIND_KEYS, "status", "state", "stage", "phase", "final", "done", "more", "last")
 """Keys that tell an acknowledgement, an item and the end of a stream apart."""
@@ -37,6 +48,9 @@ _ACKNOWLEDGES: Final = re.compile(
 _SUBSCRIBES: Final = re.compile(
     r"\b_?(?:sub(?:scribe)?|watch|listen|observe|follow|monitor|stream|join)", re.IGNORECASE
 )
+MAX_IGNORED: Final = 50
+"""Kinds of messages that a draft ignores: an endpoint may send any number of them."""
+
 MAX_ITEMS: Final = 10
 MAX_SECONDS: Final = 10
 
@@ -83,8 +97,16 @@ def _error_fields(errors: Sequence[RecordedMessage], replies: Sequence[RecordedM
 
 
 def _error_text(value: Any) -> dict[str, Any]:
-    key = next((name for name in ERROR_TEXT_KEYS if isinstance(value, dict) and isinstance(value.get(name), str)), None)
-    return {"error_message": path_expression((key,))} if key else {}
+    """Return the rule for the text of an error: at its root, or in what a reply holds its result in."""
+    for path in ((), *((key,) for key in RESULT_KEYS)):
+        if (key := _text_key(value_at(value, path))) is not None:
+            return {"error_message": path_expression((*path, key))}
+    return {}
+
+
+def _text_key(held: Any) -> str | None:
+    texts = (name for name in ERROR_TEXT_KEYS if isinstance(held, dict) and isinstance(held.get(name), str))
+    return next(texts, None)
 
 
 def take_acknowledgements(exchanges: Sequence[RecordedExchange]) -> None:
@@ -144,30 +166,45 @@ def _error_without_id(errors: Sequence[RecordedMessage], conversation: Conversat
 
 def error_rules(value: Any) -> dict[str, Any] | None:
     """Return the rules that detect an error reply like this one, or None if the message is no error."""
+    if isinstance(value, list):
+        return _rules_of_list(value)
     if not isinstance(value, dict):
         return None
     error = value.get("error")
     if error not in (None, False, ""):
-        text_key = next(
-            (name for name in ERROR_TEXT_KEYS if isinstance(error, dict) and isinstance(error.get(name), str)), None
-        )
+        text_key = _text_key(error)
         error_message = path_expression(("error", text_key)) if text_key else path_expression(("error",))
         return {"error": "message.error is defined and message.error", "error_message": error_message}
     kind = message_kind(value)
-    if kind and str(kind[1]).lower() in ("error", "err", "failure"):
-        predicate = f"{path_expression(kind[0])} == '{kind[1]}'"
+    if kind and str(kind[1]).lower() in _ERROR_KINDS:
+        predicate = f"{path_expression(kind[0])} == {literal(kind[1])}"
     elif failed := next((name for name in ("success", "ok") if value.get(name) is False), None):
         predicate = f"{path_expression((failed,))} == false"
+    elif code := next((name for name in _ERROR_CODE_KEYS if value.get(name)), None):
+        predicate = path_expression((code,))
+    elif status := next((name for name in _HTTP_STATUS_KEYS if _is_http_error(value.get(name))), None):
+        predicate = f"{path_expression((status,))} >= 400"
     else:
         return None
     return {"error": predicate, **_error_text(value)}
+
+
+def _rules_of_list(value: Sequence[Any]) -> dict[str, Any] | None:
+    """Return the rules for an array with the word "error" near its beginning, such as `[3, "ERROR", "ENOENT"]`."""
+    words = ((index, word) for index, word in enumerate(value[:3]) if isinstance(word, str))
+    found = next(((index, word) for index, word in words if word.lower() in _ERROR_KINDS), None)
+    return {"error": f"{path_expression((found[0],))} == {literal(found[1])}"} if found else None
+
+
+def _is_http_error(value: Any) -> bool:
+    return isinstance(value, int) and 400 <= value < 600
 
 
 def _event_predicates(unsolicited: Sequence[RecordedMessage], replies: Sequence[RecordedMessage]) -> list[str]:
     """Return predicates for unsolicited messages that hold for no reply."""
     of_replies = CATCH_ALL_PREDICATES | {kind_predicate(reply.value) for reply in replies}
     found = dict.fromkeys(kind_predicate(each.value) for each in unsolicited if each.is_json)
-    return [predicate for predicate in found if predicate not in of_replies]
+    return [predicate for predicate in found if predicate not in of_replies][:MAX_IGNORED]
 
 
 def _result_key(results: Sequence[Any]) -> str | None:

@@ -71,7 +71,7 @@ def json_template(
     placeholders: dict[Path, str] = {}
     names: set[str] = set()
     action = message_action(values[0], id_path)
-    for path in dict.fromkeys(path for value in values for path, _ in leaves(value)):
+    for path in _argument_paths(values):
         found = [item for value in values if (item := value_at(value, path)) is not UNDEFINED]
         if path == id_path:
             placeholders[path] = REQUEST_ID
@@ -92,6 +92,22 @@ def json_template(
                 schema.setdefault("required", []).append(name)
     fullest = max(values, key=lambda value: len(list(leaves(value))))
     return _insert_placeholders(_merge_fields(fullest, values), placeholders, (), variables)
+
+
+def _argument_paths(values: Sequence[Any]) -> list[Path]:
+    """Return the paths of what can differ, none within another one.
+
+    An object that is empty in some messages is its members; one that is a text in others is a value as a whole.
+    """
+    paths = dict.fromkeys(path for value in values for path, _ in leaves(value))
+    holders = {path[:length] for path in paths for length in range(len(path))}
+    whole = {path for path in holders & paths.keys() if any(_is_value(value_at(value, path)) for value in values)}
+    inside = {path for path in paths if any(path[:length] in whole for length in range(len(path)))}
+    return [path for path in paths if path not in inside and (path not in holders or path in whole)]
+
+
+def _is_value(found: Any) -> bool:
+    return found is not UNDEFINED and not isinstance(found, dict)
 
 
 def _is_argument(path: Path, found: Sequence[Any], messages: int, variables: Collection[str]) -> bool:

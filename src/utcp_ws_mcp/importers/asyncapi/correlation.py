@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from ...core.expressions.paths import Path
@@ -47,7 +47,11 @@ class Correlation(Record):
 
 
 def find_correlation(
-    request: Payload, declared: str | None, replies: Sequence[tuple[Payload, str | None]], schemas: Schemas
+    request: Payload,
+    declared: str | None,
+    replies: Sequence[tuple[Payload, str | None]],
+    schemas: Schemas,
+    parameters: Collection[Path] = (),
 ) -> Correlation | None:
     """Return where the ID of a request is: as the document declares it, else a property of request and replies.
 
@@ -56,6 +60,7 @@ def find_correlation(
         declared: The location of its correlation ID.
         replies: The replies, with the locations of theirs.
         schemas: Resolves references.
+        parameters: Paths of values that are parameters of the channel, and so no IDs of requests.
     """
     sent = parse_location(declared)
     if sent is not None:
@@ -63,19 +68,25 @@ def find_correlation(
         return Correlation(sent, received, _is_number(request, sent, schemas), declared=True)
     for name in _NAMES:
         path = (name,)
-        if name not in request.properties or path in request.constants:
+        if name not in request.properties or path in request.constants or path in parameters:
             continue
         if replies and all(name in reply.properties for reply, _ in replies):
             return Correlation(path, path, _is_number(request, path, schemas), declared=False)
     return None
 
 
-def parse_location(location: str | None) -> Path | None:
+def parse_location(location: Any) -> Path | None:
     """Return the path in the payload that a runtime expression means; None for headers, which messages do not have."""
-    found = _LOCATION.match(location or "")
+    found = _LOCATION.match(location) if isinstance(location, str) else None
     if found is None or found[1] != "payload":
         return None
     return tuple(step.replace("~1", "/").replace("~0", "~") for step in found[2].split("/"))
+
+
+def parameter_paths(parameters: Mapping[str, Any]) -> set[Path]:
+    """Return where the parameters of a channel are in a payload, as far as their `location` says it."""
+    locations = (each.get("location") for each in parameters.values() if isinstance(each, Mapping))
+    return {path for location in locations if (path := parse_location(location))}
 
 
 def _is_number(request: Payload, path: Path, schemas: Schemas) -> bool:

@@ -16,7 +16,7 @@ from ..naming import hints, is_reading, summarize, tool_name
 from ..references import References
 from ..schemas import Schemas
 from .connections import Connection, Connections
-from .correlation import Correlation, find_correlation
+from .correlation import Correlation, find_correlation, parameter_paths
 from .model import Api, ApiOperation, Channel, Message
 from .payloads import Payload, error_text, forms, predicate, with_kind
 from .reader import read_api
@@ -112,14 +112,31 @@ class _Importer(MutableRecord):
     def _of_requests(self, operation: ApiOperation, events: Sequence[ApiOperation]) -> Iterator[Operation]:
         try:
             endpoint, connection = self._endpoint(operation.channel)
-            listed = [(message, payload) for message in operation.messages for payload in self._forms(message)]
-            if not listed:
-                raise Inexpressible("it has no message")
+            listed = self._expressible(operation)
             for message, payload in listed:
                 context = _Context(operation, endpoint, connection, message, payload, len(listed) == 1)
                 yield from self._request(context, events)
         except Inexpressible as reason:
             self.skipped.append(Skipped(operation.key, str(reason)))
+
+    def _expressible(self, operation: ApiOperation) -> list[tuple[Message, Payload]]:
+        """Return the messages of an operation with their forms; others are skipped, unless that leaves none.
+
+        Raises:
+            Inexpressible: if it has no message that can be written as a template.
+        """
+        listed: list[tuple[Message, Payload]] = []
+        reasons: list[tuple[Message, Inexpressible]] = []
+        for message in operation.messages:
+            try:
+                listed += [(message, payload) for payload in self._forms(message)]
+            except Inexpressible as reason:
+                reasons.append((message, reason))
+        if not listed:
+            raise reasons[0][1] if reasons else Inexpressible("it has no message")
+        skipped = (f"the message {message.name}, because {reason}" for message, reason in reasons)
+        self.skipped += [Skipped(operation.key, reason) for reason in skipped]
+        return listed
 
     def _forms(self, message: Message) -> list[Payload]:
         check_expressible(message)
@@ -143,7 +160,10 @@ class _Importer(MutableRecord):
         replies, sources, is_stream = self._replies(context, events)
         payloads = [payload for payload, _ in replies]
         location = context.message.correlation
-        correlation = find_correlation(context.payload, location, replies, self.schemas) if not is_stream else None
+        of_channel = parameter_paths(context.operation.channel.parameters)
+        correlation = (
+            find_correlation(context.payload, location, replies, self.schemas, of_channel) if not is_stream else None
+        )
         sent = correlation.sent if correlation else None
         request = build_request(
             context.payload, sent, self.schemas, context.connection.inputs, context.connection.required
@@ -192,12 +212,15 @@ class _Importer(MutableRecord):
         if declared is not None:
             return self._payloads(declared), [], False
         own = [each for each in events if each.channel.key == operation.channel.key]
-        incoming = [(payload, loc) for each in own for payload, loc in self._payloads(each.messages)]
-        shared = [name for name in context.payload.properties if (name,) not in context.payload.constants]
-        for name in shared:
+        incoming = list(self._incoming(own))
+        of_channel = parameter_paths(operation.channel.parameters)
+        taken = {*context.payload.constants, *of_channel}
+        for name in (name for name in context.payload.properties if (name,) not in taken):
             guessed = guess_replies(context.payload, [payload for payload, _ in incoming], name)
             pairs = [(payload, loc) for payload, loc in incoming if payload in guessed]
-            if pairs and find_correlation(context.payload, context.message.correlation, pairs, self.schemas):
+            if pairs and find_correlation(
+                context.payload, context.message.correlation, pairs, self.schemas, of_channel
+            ):
                 self.guessed.append(operation.key)
                 return pairs, [], False
         if context.is_only and context.connection.own_path and len(own) == 1 and context.payload.kind is None:
@@ -207,6 +230,12 @@ class _Importer(MutableRecord):
 
     def _payloads(self, messages: Sequence[Message]) -> list[tuple[Payload, str | None]]:
         return [(payload, each.correlation) for each in messages for payload in self._forms(each)]
+
+    def _incoming(self, events: Sequence[ApiOperation]) -> Iterator[tuple[Payload, str | None]]:
+        """Yield what the endpoint sends by itself, as far as it can be read."""
+        for message in (message for event in events for message in event.messages):
+            with suppress(Inexpressible):
+                yield from self._payloads([message])
 
     def _stream_errors(self, payloads: Sequence[Payload]) -> Document:
         """Return the rule for items that report a failure, where they differ from the others."""
@@ -244,9 +273,7 @@ class _Importer(MutableRecord):
             return
         try:
             endpoint, connection = self._endpoint(operation.channel)
-            listed = [payload for message in operation.messages for payload in self._forms(message)]
-            if not listed:
-                raise Inexpressible("it has no message")
+            listed = [payload for _, payload in self._expressible(operation)]
             events = [(payload, self._event(operation, payload, listed, connection)) for payload in listed]
         except Inexpressible as reason:
             self.skipped.append(Skipped(operation.key, str(reason)))

@@ -33,7 +33,9 @@ KIND_NAMES: Final = (
 )
 """Names of properties whose constant says what a message is, the most usual first."""
 
-_ERROR: Final = re.compile(r"error|fail|reject|denied|refused|invalid", re.IGNORECASE)
+_ERROR: Final = re.compile(
+    r"error|fail|reject|denied|refused|invalid|problem|exception|unauthori[sz]ed|forbidden", re.IGNORECASE
+)
 _TEXT_NAMES: Final = (
     "message",
     "errorMessage",

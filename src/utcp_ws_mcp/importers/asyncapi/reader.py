@@ -236,7 +236,7 @@ class _Reader:
     def _parameter_2(self, value: Any) -> dict[str, Any]:
         """Return the schema of a parameter with its description, as version 3 writes them."""
         parameter = self.mapping(value)
-        described = {"description": parameter["description"]} if "description" in parameter else {}
+        described = {key: parameter[key] for key in ("description", "location") if key in parameter}
         return {**self.mapping(parameter.get("schema")), **described}
 
     def _messages_2(self, value: Any, name: str) -> list[Message]:

@@ -56,7 +56,7 @@ def build_request(
         url_inputs: The schemas of the arguments of the URL.
         required: Those of them that have to be given.
     """
-    builder = _Builder(schemas, url_inputs, required)
+    builder = _Builder(schemas, url_inputs, required, correlation or ())
     template: Any = builder.whole(payload, correlation) if not payload.properties else None
     if template is None:
         template = builder.object(payload.schema, (), payload.constants)
@@ -67,8 +67,11 @@ def build_request(
 
 
 class _Builder:
-    def __init__(self, schemas: Schemas, url_inputs: Mapping[str, Any], required: Sequence[str]) -> None:
+    def __init__(
+        self, schemas: Schemas, url_inputs: Mapping[str, Any], required: Sequence[str], correlation: Path
+    ) -> None:
         self._schemas = schemas
+        self._correlation = correlation
         self._properties: dict[str, Any] = dict(url_inputs)
         self._required = list(required)
         self._names: dict[Path, str] = {}
@@ -117,7 +120,9 @@ class _Builder:
         return template
 
     def _is_wrapper(self, place: Path, schema: Any, constants: Mapping[Path, Any]) -> bool:
-        """Return whether an object is only the place of the arguments, or contains a constant."""
+        """Return whether an object is only the place of the arguments, or contains a constant or the ID."""
+        if isinstance(schema, Mapping) and place == self._correlation[: len(place)] != self._correlation:
+            return True
         if not isinstance(schema, Mapping) or len(place) > 1:
             return False
         if any(len(path) > 1 and path[0] == place[0] for path in constants):

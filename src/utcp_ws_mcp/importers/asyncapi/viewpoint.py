@@ -48,7 +48,8 @@ def decide(api: Api, option: str) -> Viewpoint:
         usual = "as the specification says for version 2" if api.is_version_2 else "as most documents are written"
         return Viewpoint(True, f"{usual}; nothing in the document decides it, and --viewpoint changes it")
     reasons = list(dict.fromkeys(side))
-    more = f"; and {len(reasons) - 2} more reasons" if len(reasons) > 2 else ""
+    rest = len(reasons) - 2
+    more = f"; and {rest} more reason{'s' * (rest > 1)}" if rest > 0 else ""
     return Viewpoint(score > 0, f"{'; '.join(reasons[:2])}{more}")
 
 

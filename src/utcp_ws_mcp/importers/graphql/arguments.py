@@ -52,6 +52,8 @@ def _named(kind: Any) -> Document:
     properties = {name: _value(field) for name, field in kind.fields.items()}
     required = [name for name, field in kind.fields.items() if is_required_input_field(field)]
     schema: Document = {"type": "object", "properties": properties, "additionalProperties": False}
+    # graphql-core 3.2 does not know @oneOf.
+    schema |= {"minProperties": 1, "maxProperties": 1} if getattr(kind, "is_one_of", False) else {}
     return _described({**schema, **({"required": required} if required else {})}, kind.description)
 
 
