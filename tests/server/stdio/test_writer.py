@@ -15,7 +15,7 @@ LINE = b"x" * (1 << 20) + b"\n"
 
 
 class SlowHost:
-    """The other end of the pipe, which reads when it is told to."""
+    """The other end of the pipe, which reads when the test says so."""
 
     def __init__(self) -> None:
         self.received = b""
