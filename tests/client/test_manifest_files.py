@@ -71,3 +71,12 @@ def test_two_manifests_with_one_name_are_refused(tmp_path: Path) -> None:
         "Give it another name. [duplicate-name]"
     )
     assert str(invalid.value) == expected
+
+
+def test_a_file_that_a_manifest_names_is_read_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("utcp_ws_mcp.client.manifest_files.MAX_MANIFEST_BYTES", 10)
+    (tmp_path / "ten").write_bytes(b"x" * 10)
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    assert read_file(PurePath(tmp_path), "ten") == b"x" * 10
+    with pytest.raises(InvalidTemplate, match="the file 'endless' has more than 10 bytes"):
+        read_file(PurePath(tmp_path), "endless")

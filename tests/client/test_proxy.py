@@ -1,4 +1,4 @@
-"""Connections through a proxy: what it is told, what it answers, and what the network policy still decides."""
+"""Connections through a proxy: what it gets, what it answers, and what the network policy still decides."""
 
 from __future__ import annotations
 

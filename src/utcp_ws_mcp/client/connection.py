@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import anyio
 
@@ -15,6 +15,7 @@ from ..core.exchange.connection_state import RECONNECTED, ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
 from ..core.exchange.exchange import CloseInfo
 from ..core.exchange.reply_rules import Role
+from ..core.exchange.router import LoginStep, MessageRouter
 from ..core.expressions.expression import Expression
 from ..core.expressions.scope import Scope
 from ..errors import end_sentence, quote_endpoint
@@ -39,15 +40,6 @@ TALKING_PERIOD: Final = 60.0
 
 SYNC_TIMEOUT: Final = 0.5
 """Seconds that a peer has to answer the ping that separates two exclusive exchanges."""
-
-
-class LoginStep(Protocol):
-    """A step of `on_connect` that waits for a message. `finished`: it wants no more messages."""
-
-    finished: bool
-
-    def accept(self, message: Message) -> tuple[str, ...]:
-        """Evaluate a message; return the explanation of the decision, if rules are traced."""
 
 
 class Connection:
@@ -101,7 +93,7 @@ class Connection:
         self._framer = framer
         self._observe = observe
         self._reports_messages = not {events.MessageSent, events.MessageReceived} <= events.ignored_by(observe)
-        self._on_draining = on_draining
+        self._router = MessageRouter(state, dispatcher, on_draining, self._note_unsolicited, trace_rules=trace_rules)
         self._on_refused_pings = on_refused_pings
         self._opened_at = anyio.current_time()
         self._local_close_reason = ""
@@ -236,7 +228,9 @@ class Connection:
         """
         try:
             for message in self._decoded:
-                role, explanation = self._route(message)
+                role, explanation = self._router.route(message, self._login_step)
+                if role is Role.HEARTBEAT:
+                    self.heartbeat.acknowledge()
                 if self._reports_messages:
                     self._observe(events.MessageReceived(self.manual, message.for_display, role.value))
                 if explanation:
@@ -253,42 +247,8 @@ class Connection:
             self.abort()
         return True
 
-    def _route(self, message: Message) -> tuple[Role, tuple[str, ...]]:
-        """Pass a message to the login or the dispatcher; return how it was classified, and why if rules are traced."""
-        traced = None
-        if self.trace_rules:
-            from ..core.exchange.trace import explain_for_connection  # only for --trace
-
-            traced = explain_for_connection(self.state, message, login=self._login_step is not None)
-        # Before anything else: a call that this message answers must not release the connection to a further call.
-        if self._login_step is None and self.state.should_drain(message):
-            self.dispatcher.drain()
-            self._on_draining()
-        if self._login_step is None and (failure := self.state.failure(message)) is not None:
-            self.dispatcher.fail_all(failure)
-            self._on_draining()
-            return Role.SESSION_FAILED, traced.settled({}) if traced else ()
-        is_consumed = self.state.process(message, self.dispatcher.add_auto_reply)
-        explanation = traced.settled(self.state.values) if traced else ()
-        if is_consumed:
-            self.dispatcher.messages.note(message, Role.AUTO_REPLIED)
-            return Role.AUTO_REPLIED, explanation
-        message = message.with_session(self.state.snapshot())
-        if self._login_step is not None:
-            return Role.LOGIN, explanation + self._login_step.accept(message)
-        if self.trace_rules:
-            from ..core.exchange.trace import explain_for_exchanges  # only for --trace
-
-            explanation += explain_for_exchanges(self.state, self.dispatcher, message)
-        return self._dispatch(message), explanation
-
-    def _dispatch(self, message: Message) -> Role:
-        role = self.dispatcher.receive(message, may_answer_heartbeat=self.state.is_heartbeat_reply(message))
-        if role is Role.HEARTBEAT:
-            self.heartbeat.acknowledge()
-        if self.dispatcher.unsolicited.last is message:
-            self._unsolicited_at = anyio.current_time()
-        return role
+    def _note_unsolicited(self) -> None:
+        self._unsolicited_at = anyio.current_time()
 
     def emit_explanation(self, explanation: tuple[str, ...]) -> None:
         """Report why the last message was classified as it was."""

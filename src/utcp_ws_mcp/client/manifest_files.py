@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import ClassVar, Final, Never
 
-from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper
+from ..core.codecs.json_text import parse_plain
+from ..core.limits import MAX_DOCUMENT_DEPTH, is_deeper, json_text_is_deeper
 from ..core.tools.catalog import compile_entry
+from ..core.tools.template import SharedParts
 from ..core.tools.tool import CompiledTool
 from ..errors import InvalidManifest, InvalidTemplate, Problem
 from ..manifest.entries import Manifest, ManifestEntry, ReadFile
@@ -22,7 +24,7 @@ from ..records import Record, replace
 from .dotenv_files import error_reason, read_dotenv
 
 MAX_MANIFEST_BYTES = 16 << 20
-"""The maximum size of a manifest in bytes."""
+"""The maximum size of a manifest, and of a file that it names, in bytes."""
 
 _NOT_UTF_8: Final = "the file is not UTF-8 text. Save it as UTF-8."
 
@@ -185,13 +187,17 @@ def read_file(folder: PurePath, name: str) -> bytes:
         name: The path in the manifest, relative to the folder.
 
     Raises:
-        InvalidTemplate: If the file cannot be read.
+        InvalidTemplate: If the file cannot be read, or is too large.
     """
     try:
-        return (Path(folder) / name).read_bytes()
+        with (Path(folder) / name).open("rb") as file:
+            content = file.read(MAX_MANIFEST_BYTES + 1)  # the size of a device or a pipe is not known before
     except (OSError, ValueError) as failed:
         message = f"cannot read the file {name!r}: {error_reason(failed)}."
         raise InvalidTemplate(message, code="file-not-readable") from failed
+    if len(content) > MAX_MANIFEST_BYTES:
+        raise InvalidTemplate(f"the file {name!r} has more than {MAX_MANIFEST_BYTES:,} bytes.", code="file-too-large")
+    return content
 
 
 def check_unique_names(manifests: Sequence[LoadedManifest]) -> None:
@@ -213,8 +219,9 @@ def check_unique_names(manifests: Sequence[LoadedManifest]) -> None:
 def _compile_tools(manifest: Manifest) -> dict[str, Sequence[CompiledTool]]:
     problems: list[Problem] = []
     tools: dict[str, Sequence[CompiledTool]] = {}
+    shared = SharedParts()
     for entry in manifest.entries:
-        tools[entry.name], found = compile_entry(entry)
+        tools[entry.name], found = compile_entry(entry, shared)
         problems += found
     if problems:  # tools that share a template report its problems several times
         raise InvalidManifest(manifest.source, list(dict.fromkeys(problems)))
@@ -249,7 +256,7 @@ def parse_manifest(text: str, source: str) -> Json:
         InvalidManifest: If it is not JSON, or nested too deeply.
     """
     try:
-        document = json.loads(text, parse_constant=partial(_refuse_constant, text))
+        document = _parse(text)
     except json.JSONDecodeError as invalid:
         from ..manifest.source_map import syntax_problem  # here, because only errors need it
 
@@ -257,10 +264,18 @@ def parse_manifest(text: str, source: str) -> Json:
     except (RecursionError, ValueError) as invalid:
         message = "the manifest is nested too deeply, or contains a number that cannot be represented."
         raise InvalidManifest(source, [Problem("", message, code="file-too-large")]) from invalid
-    if is_deeper(document, MAX_DOCUMENT_DEPTH):
+    if json_text_is_deeper(text, MAX_DOCUMENT_DEPTH) and is_deeper(document, MAX_DOCUMENT_DEPTH):
         message = f"the manifest is nested more than {MAX_DOCUMENT_DEPTH} levels deep."
         raise InvalidManifest(source, [Problem("", message, code="file-too-large")])
     return document
+
+
+def _parse(text: str) -> Json:
+    """Return what `json.loads` returns, faster where the text needs no decision, and without `NaN`."""
+    try:
+        return parse_plain(text)
+    except (ValueError, TypeError):
+        return json.loads(text, parse_constant=partial(_refuse_constant, text))
 
 
 def _refuse_constant(text: str, name: str) -> Never:

@@ -1,6 +1,7 @@
 """Characters that are invisible, or change how others are shown: what a text can hide, or do to a terminal.
 
-They are those of the categories Cc, Cf, Zl and Zp, and those with the property Default_Ignorable_Code_Point.
+They are those of the categories Cc, Cf, Zl and Zp, those with the property Default_Ignorable_Code_Point, and halves of
+surrogate pairs (Cs), which no file can hold.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
+_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _ALLOWED: Final = frozenset("\t\n")
 
 OTHER_RANGES: Final = (

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
-from ..manifest.secret_names import is_secret_name, is_session_name
+from ..core.expressions.paths import Path
+from ..manifest.secret_names import is_secret_name, is_session_name, is_user_name
 from ..manifest.variables import VARIABLE
-from .messages import leaves
+from .messages import KIND_KEYS, leaves
 from .templates import escape_template
 
 _QUERY_PARAMETER = re.compile(r"(?<=[?&])([\w.-]+)=([^&#]+)")
+_PATH_PART: Final = re.compile(r"(?<=[^/:]/)[^/]+")
+"""A part of the path of a URL."""
+
 _TOKEN: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_.=+/~-]{20,}\Z")
 """A text that is probably a token: long, with digits and letters."""
 
@@ -28,8 +32,19 @@ def is_login(value: Any, variables: Collection[str]) -> bool:
     if isinstance(value, str):
         names = [name for name in VARIABLE.findall(value) if name in variables]
     else:
-        names = [path[-1] for path, item in leaves(value) if path and isinstance(path[-1], str) and item]
+        names = [name for path, item in leaves(value) if item for name in _names_of(path)]
     return any(is_secret_name(name) and not is_session_name(name) for name in names)
+
+
+def _names_of(path: Path) -> list[str]:
+    """Return what names a field: its key, and the keys above it, unless the field says what kind of thing it is."""
+    keys = [step for step in path if isinstance(step, str)]
+    return [] if keys and _is_open(keys[-1]) else keys
+
+
+def _is_open(name: str) -> bool:
+    """Return whether a field below one with the name of a secret holds none, such as `auth.type` and `auth.user`."""
+    return name in KIND_KEYS or is_user_name(name)
 
 
 _OPENING: Final = frozenset({"initialize", "initialized", "init", "hello", "hi", "handshake", "connect", "identify"})
@@ -44,12 +59,27 @@ def opens_session(kind: Any) -> bool:
 def without_secrets(value: Any, name: str, variables: Collection[str], missing_variables: list[str]) -> Any:
     """Return a message with a variable in place of each secret, and append its name to `missing_variables`."""
     if isinstance(value, dict):
-        return {key: without_secrets(item, str(key), variables, missing_variables) for key, item in value.items()}
+        names = {key: _name_below(name, str(key)) for key in value}
+        return {key: without_secrets(item, names[key], variables, missing_variables) for key, item in value.items()}
     if isinstance(value, list):
         return [without_secrets(item, name, variables, missing_variables) for item in value]
-    if not is_secret_name(name) or not isinstance(value, str):
+    if not is_secret_name(name) or not _can_be_secret(value):
         return escape_template(value, variables) if isinstance(value, str) else value
-    return _variable_for(value, name, variables, missing_variables)
+    if isinstance(value, str):
+        return _variable_for(value, name, variables, missing_variables)
+    variable = _variable_for(str(value), name, variables, missing_variables)[2:-1]
+    return f"{{{{ vars.{variable} | {'float' if isinstance(value, float) else 'int'} }}}}"
+
+
+def _name_below(above: str, key: str) -> str:
+    """Return the name of a field: below the name of a secret, everything is a part of it."""
+    if not is_secret_name(above) or is_secret_name(key):
+        return key
+    return key if _is_open(key) else f"{key}_{above}"
+
+
+def _can_be_secret(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def protocols_without_secrets(
@@ -65,14 +95,30 @@ def protocols_without_secrets(
 
 
 def url_without_secrets(url: str, variables: Collection[str], missing_variables: list[str]) -> str:
-    """Return the URL; the value of each parameter with the name of a secret is replaced by a variable."""
+    """Return the URL; a parameter with the name of a secret, and what looks like a token, is replaced by a variable."""
 
     def replaced(found: re.Match[str]) -> str:
         name, value = found[1], unquote(found[2])
         is_secret = is_secret_name(name) or name.lower().endswith("key") or _TOKEN.match(value)
         return f"{name}={_variable_for(value, name, variables, missing_variables)}" if is_secret else found[0]
 
-    return _QUERY_PARAMETER.sub(replaced, url)
+    def replaced_in_path(found: re.Match[str]) -> str:
+        part = unquote(found[0])
+        return _variable_for(part, "path_token", variables, missing_variables) if _TOKEN.match(part) else found[0]
+
+    address, mark, query = url.partition("?")
+    return _PATH_PART.sub(replaced_in_path, address) + _QUERY_PARAMETER.sub(replaced, mark + query)
+
+
+def headers_without_secrets(
+    headers: Mapping[str, str], variables: Collection[str], missing_variables: list[str]
+) -> dict[str, Any]:
+    """Return the headers; one with the name of a secret, or that looks like a token, is replaced by a variable."""
+    shown = without_secrets(headers, "", variables, missing_variables)
+    return {
+        name: _variable_for(text, name, variables, missing_variables) if _TOKEN.match(text) else text
+        for name, text in shown.items()
+    }
 
 
 def _variable_for(value: str, name: str, variables: Collection[str], missing_variables: list[str]) -> str:

@@ -9,10 +9,18 @@ from typing import Any, Final
 
 from ..core.expressions.paths import UNDEFINED
 from ..core.network_policy import URL
+from ..manifest.invisible import escape_in_json
 from ..manifest.variables import VARIABLE
 from ..records import MutableRecord, Record, field
 from .correlation import Conversation, CorrelationIds, RecordedExchange, analyze
-from .credentials import is_login, opens_session, protocols_without_secrets, url_without_secrets, without_secrets
+from .credentials import (
+    headers_without_secrets,
+    is_login,
+    opens_session,
+    protocols_without_secrets,
+    url_without_secrets,
+    without_secrets,
+)
 from .feeds import draft_feeds, is_event
 from .messages import (
     Mark,
@@ -139,7 +147,7 @@ def _public_endpoint(endpoint: Document, variables: Collection[str], missing: li
     """Return the fields of the connection, with variables in place of the secrets that were typed."""
     fields: Document = {"url": url_without_secrets(endpoint["url"], variables, missing)}
     if "headers" in endpoint:
-        fields["headers"] = without_secrets(endpoint["headers"], "", variables, missing)
+        fields["headers"] = headers_without_secrets(endpoint["headers"], variables, missing)
     if "protocol" in endpoint:
         fields["protocol"] = protocols_without_secrets(endpoint["protocol"], variables, missing)
     return fields
@@ -197,19 +205,21 @@ def _is_init(value: Any) -> bool:
 def format_json(value: Any, depth: int = 0, prefix_width: int = 0) -> str:
     """Return the text of a JSON value as people write manifests: what fits on a line is on one line.
 
+    Texts of an endpoint or of a description may be among the values: what is invisible is escaped.
+
     Args:
         value: The JSON value.
         depth: The level of nesting, for the indentation.
         prefix_width: The number of characters before the value on its line, such as those of its key.
     """
-    short = json.dumps(value, ensure_ascii=False)
+    short = escape_in_json(json.dumps(value, ensure_ascii=False))
     fits = depth and 2 * depth + prefix_width + len(short) < LINE_WIDTH
     if not isinstance(value, dict | list) or not value or fits:
         return short
     indent, end = "\n" + "  " * (depth + 1), "\n" + "  " * depth
     if isinstance(value, list):
         return f"[{indent}" + f",{indent}".join(format_json(item, depth + 1) for item in value) + f"{end}]"
-    keys = ((json.dumps(key, ensure_ascii=False) + ": ", item) for key, item in value.items())
+    keys = ((escape_in_json(json.dumps(key, ensure_ascii=False)) + ": ", item) for key, item in value.items())
     members = (key + format_json(item, depth + 1, len(key)) for key, item in keys)
     return f"{{{indent}" + f",{indent}".join(members) + f"{end}}}"
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from ..core.expressions.paths import UNDEFINED, Path
+from ..manifest.secret_names import is_secret_name
 from ..records import Record
 
 KIND_KEYS: Final = ("type", "method", "action", "cmd", "command", "event", "op", "kind", "request", "name", "msg")
@@ -19,7 +20,11 @@ KIND_HOLDERS: Final = ("request", "header", "message", "command", "call")
 _WORD_LENGTH: Final = 40
 """Characters of a text that can say what a message is."""
 
-_IDENTIFIER = re.compile(r"[A-Za-z_]\w*\Z")
+_MAX_NAME_LENGTH: Final = 100
+"""Characters of a key, or of a text that is the kind of a message, which a draft repeats."""
+
+_MAX_KIND_NUMBER: Final = 2**53
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 
 
 class Mark(StrEnum):
@@ -51,6 +56,11 @@ class RecordedMessage(Record):
         return isinstance(self.value, dict | list)
 
 
+def is_plain(text: str, length: int = _MAX_NAME_LENGTH) -> bool:
+    """Return whether a draft may repeat a text of the endpoint: it is short, and nothing in it is invisible."""
+    return len(text) <= length and text.isprintable()
+
+
 def message_kind(value: Any) -> tuple[Path, Any] | None:
     """Return the path and the value of the kind of a message, or None if it has none."""
     if isinstance(value, dict):
@@ -60,14 +70,19 @@ def message_kind(value: Any) -> tuple[Path, Any] | None:
             if isinstance(held := value.get(holder), dict) and (name := _kind_key(held)) is not None:
                 return (holder, name), held[name]
     if isinstance(value, list) and len(value) > 1 and isinstance(value[0], str) and _IDENTIFIER.match(value[0]):
-        return (0,), value[0]
+        return ((0,), value[0]) if _is_kind(value[0]) else None
     return None
 
 
 def _kind_key(value: dict[str, Any]) -> str | None:
     """Return the key of an object whose value is its kind."""
-    named = (name for name in KIND_KEYS if isinstance(value.get(name), str | int))
-    return next((name for name in named if not isinstance(value[name], bool)), None)
+    return next((name for name in KIND_KEYS if _is_kind(value.get(name))), None)
+
+
+def _is_kind(value: Any) -> bool:
+    if isinstance(value, str):
+        return is_plain(value)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MAX_KIND_NUMBER
 
 
 CATCH_ALL_PREDICATES: Final = frozenset({"message is string", "message is defined"})
@@ -78,8 +93,8 @@ def kind_predicate(value: Any) -> str:
     """Return a predicate that holds for messages of the same kind; for one without a kind it can be a catch-all."""
     if kind := message_kind(value):
         return f"{path_expression(kind[0])} == {literal(kind[1])}"
-    if isinstance(value, dict) and value:
-        return f"{path_expression((next(iter(value)),))} is defined"
+    if isinstance(value, dict) and (key := next(filter(is_plain, value), None)) is not None:
+        return f"{path_expression((key,))} is defined"
     return "message is string" if isinstance(value, str) else "message is defined"
 
 
@@ -90,10 +105,13 @@ def alike(message: RecordedMessage, others: Collection[RecordedMessage]) -> bool
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield the path and the value of each field of a message; a list is one value, except at the root."""
+    """Yield the path and the value of each field of a message; a list is one value, except at the root.
+
+    What is below a key that no draft may repeat is left out.
+    """
     if isinstance(value, dict) and value:
-        for key, item in value.items():
-            yield from leaves(item, (*path, key))
+        for key in filter(is_plain, value):
+            yield from leaves(value[key], (*path, key))
     elif isinstance(value, list) and not path:
         for index, item in enumerate(value):
             yield from leaves(item, (index,))
@@ -134,7 +152,8 @@ def _unicode_escape(found: re.Match[str]) -> str:
 def distinguishing_predicate(wanted: Sequence[Any], others: Sequence[Any]) -> str | None:
     """Return a predicate that holds for all wanted messages and for none of the others, or None.
 
-    The kind of the messages comes first, then a text or boolean that they share, then a key that only they have.
+    The kind of the messages comes first, then a text or boolean that they share, then a key that only they have. No
+    text comes from a field with the name of a secret: it is another one next time, and the draft is no place for it.
     """
     shared = [
         (path, item)
@@ -145,7 +164,7 @@ def distinguishing_predicate(wanted: Sequence[Any], others: Sequence[Any]) -> st
     words = [
         (path, item)
         for path, item in shared
-        if isinstance(item, bool) or (isinstance(item, str) and len(item) <= _WORD_LENGTH)
+        if isinstance(item, bool) or (isinstance(item, str) and is_plain(item, _WORD_LENGTH) and not _is_secret(path))
     ]
     for path, item in [*([kind] if kind in shared else []), *words]:
         if not any(value_at(each, path) == item and type(value_at(each, path)) is type(item) for each in others):
@@ -155,8 +174,12 @@ def distinguishing_predicate(wanted: Sequence[Any], others: Sequence[Any]) -> st
     return next((f"{path_expression(path)} is defined" for path in own), None)
 
 
+def _is_secret(path: Path) -> bool:
+    return any(isinstance(step, str) and is_secret_name(step) for step in path)
+
+
 def _key_paths(value: Any) -> Iterator[Path]:
-    yield from ((key,) for key in value if isinstance(value, dict))
+    yield from ((key,) for key in (value if isinstance(value, dict) else ()) if is_plain(key))
     yield from (path for path, _ in leaves(value) if len(path) > 1 and isinstance(path[-1], str))
 
 

@@ -48,6 +48,9 @@ _ACKNOWLEDGES: Final = re.compile(
 _SUBSCRIBES: Final = re.compile(
     r"\b_?(?:sub(?:scribe)?|watch|listen|observe|follow|monitor|stream|join)", re.IGNORECASE
 )
+MAX_IGNORED: Final = 50
+"""Kinds of messages that a draft ignores: an endpoint may send any number of them."""
+
 MAX_ITEMS: Final = 10
 MAX_SECONDS: Final = 10
 
@@ -174,7 +177,7 @@ def error_rules(value: Any) -> dict[str, Any] | None:
         return {"error": "message.error is defined and message.error", "error_message": error_message}
     kind = message_kind(value)
     if kind and str(kind[1]).lower() in _ERROR_KINDS:
-        predicate = f"{path_expression(kind[0])} == '{kind[1]}'"
+        predicate = f"{path_expression(kind[0])} == {literal(kind[1])}"
     elif failed := next((name for name in ("success", "ok") if value.get(name) is False), None):
         predicate = f"{path_expression((failed,))} == false"
     elif code := next((name for name in _ERROR_CODE_KEYS if value.get(name)), None):
@@ -201,7 +204,7 @@ def _event_predicates(unsolicited: Sequence[RecordedMessage], replies: Sequence[
     """Return predicates for unsolicited messages that hold for no reply."""
     of_replies = CATCH_ALL_PREDICATES | {kind_predicate(reply.value) for reply in replies}
     found = dict.fromkeys(kind_predicate(each.value) for each in unsolicited if each.is_json)
-    return [predicate for predicate in found if predicate not in of_replies]
+    return [predicate for predicate in found if predicate not in of_replies][:MAX_IGNORED]
 
 
 def _result_key(results: Sequence[Any]) -> str | None:

@@ -266,6 +266,26 @@ def test_a_schema_that_cannot_be_used_is_named_with_the_reason(files: dict[str, 
         load_types(next(iter(files)), lambda name: files[name].encode()).select("M", None)
 
 
+WITHOUT_PLACE = {
+    "an edition that does not exist": 'edition = "9999";\nmessage A {}',
+    "a number of an enum beyond 32 bits": 'syntax = "proto3"; enum E { A = 0; B = -99999999999; }',
+    "a number of a field beyond 32 bits": 'syntax = "proto3"; message A { string a = 99999999999; }',
+}
+
+
+@pytest.mark.parametrize("text", WITHOUT_PLACE.values(), ids=WITHOUT_PLACE)
+def test_a_value_that_a_descriptor_cannot_hold_is_reported(text: str) -> None:
+    with pytest.raises(InvalidTemplate, match=r"'a\.proto' is no valid \.proto file: .* is not possible\."):
+        load_types("a.proto", lambda _: text.encode())
+
+
+def test_a_descriptor_set_whose_names_are_no_text_is_refused() -> None:
+    file_without_text = b"\x1a\x02\xff\xfe"  # FileDescriptorProto.dependency
+    data = b"\x0a" + bytes([len(file_without_text)]) + file_without_text
+    with pytest.raises(InvalidTemplate, match=r"'a\.bin' is no FileDescriptorSet"):
+        load_types("a.bin", lambda _: data)
+
+
 def test_a_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proto_schema, "MAX_SCHEMA_BYTES", 1 << 20)
     with pytest.raises(InvalidTemplate, match="more than 1 MiB"):
