@@ -232,6 +232,12 @@ def test_the_login_of_wamp_becomes_the_variables_of_its_preset_without_the_ticke
     assert list(plans_of(draft)) == ["com.sum"]
 
 
+def test_an_argument_of_a_preset_that_every_call_has_is_required() -> None:
+    draft = drafted(*WAMP, '> [48, 2, {}, "com.sum", [], {"a": 1, "b": 2}]', "< [50, 2, {}, [3]]")
+    inputs = draft.document["tools"][0]["inputs"]
+    assert ([*inputs["properties"]], inputs["required"]) == (["a", "b"], ["a"])
+
+
 def test_several_answers_to_one_request_are_a_stream() -> None:
     draft = drafted(
         '> {"id": 1, "op": "watch"}', '< {"id": 1, "type": "item"}', '< {"id": 1, "type": "item"}',

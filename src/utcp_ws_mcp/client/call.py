@@ -239,7 +239,7 @@ class Call:
             messages = self._as_argument_error(lambda: self._encode(self.tool.compiled_template.request))
         except InvalidArguments:
             # Nothing was sent, so nothing can still arrive: without this the connection would count as unusable.
-            connection.dispatcher.discard(exchange)
+            connection.dispatcher.take_back(exchange)
             raise
         connection.send_nowait(messages)
         if self.tool.rules.no_reply:
