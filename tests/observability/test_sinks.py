@@ -20,7 +20,7 @@ GUARDED = {
     "cli.terminal: out.buffer.write": "results, redacted by cli.call",
     "cli.call: output.write_bytes": "results, redacted by cli.call",
     "cli.record: new.write": "the draft, tests/cli/test_record.py",
-    "observability.logging: print": "the trace, tests/observability/test_logging.py",
+    "observability.trace: print": "the trace, tests/observability/test_logging.py",
     "observability.opentelemetry: self._tracer.start_span": "tests/observability/test_opentelemetry.py",
     "observability.opentelemetry: span.add_event": "only a number",
     "observability.opentelemetry: span.set_attribute": "the name of a class",
