@@ -60,14 +60,16 @@ OWNERS = {
     "graphql": {f"importers.graphql.{name}" for name in ("schema", "arguments", "selections")},
     "ruamel": {"hosts.yaml_config"},
     "tomlkit": {"hosts.toml_config"},
-    "uvicorn": {"server.http.app", "server.http.connections", "server.http.graceful", "studio.ui.server"},
+    "uvicorn": {
+        *(f"server.http.{name}" for name in ("app", "connections", "fast_connection", "fast_response", "graceful")),
+        "studio.ui.server",
+    },
     "nicegui": {"studio.ui"},
     "fastapi": {"studio.ui.editor", "studio.ui.server"},
     "starlette": {
         "server.http.app",
         "server.http.batch",
         "server.http.body",
-        "server.http.fast_path",
         "studio.ui.server",
     },
     "prometheus_client": {"observability.metrics"},

@@ -141,6 +141,22 @@ def test_two_manifests_with_one_name_are_wrong(tmp_path: Path) -> None:
     assert "name: 'm' is already the name of" in checked.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [("none.pem", None, "ca_file: there is no file 'none.pem' in"), ("ca.pem", "no PEM", "not a certificate or key")],
+)
+def test_a_certificate_file_that_cannot_be_used_is_a_warning(
+    tmp_path: Path, name: str, text: str | None, reason: str
+) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    checked = run("check", "--strict", write(tmp_path, {**GOOD, "tls": {"ca_file": name}}))
+    assert checked.returncode == 2
+    assert "warning: tls: a certificate file cannot be used: " in checked.stderr
+    assert reason in checked.stderr
+    assert checked.stderr.endswith("[certificate-file-not-usable]\n")
+
+
 def login(url: str, **fields: Any) -> dict[str, Any]:
     steps = [{"send": {"token": "${TOKEN}"}}, {"expect": "message.type == 'ready'"}]
     return {"name": "m", "url": url, "on_connect": steps, **fields}

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -525,6 +526,15 @@ async def test_an_idempotent_request_is_sent_again_until_it_is_answered(
     async with peer(cuts(4, 1012)) as seen, bridge_to(tmp_path, entry(seen, tool, **RPC)) as bridge:
         assert await bridge.call_tool("m.t") == "done"
         assert len(seen.received) == 5
+
+
+async def test_a_request_says_how_long_it_took_until_it_was_sent(tmp_path: Path) -> None:
+    seen_events: list[Event] = []
+    started = time.monotonic()
+    async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC), events=seen_events) as bridge:
+        await bridge.call_tool("m.t")
+    (sent,) = (event for event in seen_events if isinstance(event, RequestSent))
+    assert 0 < sent.seconds < time.monotonic() - started
 
 
 WATCH = {"listen": True, "reply": {"match": "message.event is defined", "result": "message.event"}}

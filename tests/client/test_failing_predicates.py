@@ -16,7 +16,8 @@ from tests.peer import PATIENCE, Peer, bridge_to, entry, peer
 from utcp_ws_mcp import BridgeError, CallTimeout, InvalidReply
 from utcp_ws_mcp.errors import ConnectError
 from utcp_ws_mcp.observability.events import Event, PredicateFailed
-from utcp_ws_mcp.observability.logging import Trace, log_event
+from utcp_ws_mcp.observability.logging import log_event
+from utcp_ws_mcp.observability.trace import Trace
 
 BY_ID = {"match": "message.id == request_id"}
 DOCUMENT = {"request_id": "counter", "message": {"id": "{{ request_id }}"}, "response_format": "json"}

@@ -12,6 +12,13 @@ from utcp_ws_mcp.errors import InvalidManifest, InvalidTemplate
 
 FILES = {
     "a comment": (b'// x\n{"url": "wss://a.example/"}', ":1:1: invalid JSON: JSON has no comments. ", "invalid-json"),
+    "Markdown": (b"```json\n{}\n```", ":1:1: invalid JSON: the lines with ``` are Markdown.", "invalid-json"),
+    "single quotes": (b"{'a': 1}", ":1:2: invalid JSON: JSON has texts in straight double quotes", "invalid-json"),
+    "quotes of a text processor": ('{"a": “b”}'.encode(), ":1:7: invalid JSON: JSON has texts in", "invalid-json"),
+    "values of Python": (b'{"a": True}', ":1:7: invalid JSON: JSON has the values true, false", "invalid-json"),
+    "no number": (b'{"NaN": "NaN",\n"b": NaN}', ":2:6: invalid JSON: JSON has no such number.", "invalid-json"),
+    "an infinite number": (b"[-Infinity]", ":1:2: invalid JSON: JSON has no such number.", "invalid-json"),
+    "UTF-16": ('{"a": 1}'.encode("utf-16-le"), ": the file is not UTF-8 text. Save it as UTF-8.", "invalid-encoding"),
     "another encoding": (b"\xff", ": the file is not UTF-8 text. Save it as UTF-8.", "invalid-encoding"),
     "nesting": (b"[" * 200 + b"]" * 200, ": the manifest is nested more than 128 levels deep.", "file-too-large"),
     "a number": (
@@ -47,6 +54,8 @@ def test_files_that_do_not_exist_are_named(tmp_path: Path) -> None:
         InvalidManifest, match=r"the file cannot be read: there is no such file\. \[file-not-readable\]"
     ):
         load_manifest(tmp_path / "none.json", {})
+    with pytest.raises(InvalidManifest, match=r"hosts do not replace ~, so write the whole path\. \["):
+        load_manifest(Path("~/none.json"), {})
     with pytest.raises(InvalidTemplate) as invalid:
         read_file(PurePath(tmp_path), "query.json")
     assert str(invalid.value) == "cannot read the file 'query.json': there is no such file. [file-not-readable]"

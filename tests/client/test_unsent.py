@@ -11,6 +11,7 @@ import pytest
 
 from tests.peer import PATIENCE, Peer, bridge_to, entry, peer
 from utcp_ws_mcp import Bridge, load_manifest
+from utcp_ws_mcp.errors import BridgeError
 from utcp_ws_mcp.observability.events import Event, MatchExplained, MessageReceived, MessageSendFailed, MessageSent
 
 ASKS = {"message": {"q": "{{ args.q | default(1) }}"}, "response_format": "json"}
@@ -92,3 +93,20 @@ async def test_reasons_follow_their_message_only_where_they_are_asked_for(tmp_pa
     assert MatchExplained("m", ("ignore[0] holds: message.ping (message.ping is 1)",)) in said
     assert [event.purpose for event in events if isinstance(event, MessageSent)] == ["on_connect[0]", ""]
     assert not [event for event in await events_of(explain=False) if isinstance(event, MatchExplained)]
+
+
+async def test_the_numbers_of_requests_have_no_gap_where_one_could_not_be_filled(tmp_path: Path) -> None:
+    async def answer_by_number(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"id": message["id"], "value": message["value"]}))
+
+    fields = {
+        "request_id": "counter",
+        "message": {"id": "{{ request_id }}", "value": "{{ args.value | from_json }}"},
+        "reply": {"match": "message.id == request_id", "result": "message.value"},
+    }
+    async with peer(answer_by_number) as seen, bridge_to(tmp_path, entry(seen, "t", **fields)) as bridge:
+        await bridge.call_tool("m.t", {"value": "5"})
+        with pytest.raises(BridgeError, match="expression-failed"):
+            await bridge.call_tool("m.t", {"value": "{"})
+        await bridge.call_tool("m.t", {"value": "6"})
+    assert [message["id"] for message in seen.received] == [1, 2]

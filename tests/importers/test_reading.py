@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utcp_ws_mcp.authoring import import_sources
 from utcp_ws_mcp.errors import ImportFailed
 from utcp_ws_mcp.importers import reading
 from utcp_ws_mcp.importers.detection import detect
@@ -194,3 +196,22 @@ def test_a_hostile_reference_leads_nowhere(reference: str) -> None:
 @pytest.mark.parametrize("default", ["${KEY}", "$KEY", "{{ vars.KEY }}", "UTCP_ARG_x_UTCP_ARG"])
 def test_the_default_of_a_server_is_no_placeholder_of_the_manifest(default: str) -> None:
     assert fill_variables("wss://a.example/{path}", {"path": {"default": default}}) == "wss://a.example/${PATH}"
+
+
+OPTIONS = import_sources.SourceOptions(None, None, {}, {}, remote_references=False)
+
+
+@pytest.mark.parametrize(("files", "is_read"), [(3, True), (4, False)])
+async def test_a_folder_with_too_many_schemas_is_not_read(
+    files: int, is_read: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_sources, "MAX_SCHEMA_FILES", 3)
+    for number in range(files):
+        (tmp_path / f"s{number}.json").write_text("{}", encoding="utf-8")
+    if is_read:
+        source = await import_sources.read_source(str(tmp_path), OPTIONS)
+        assert [*source.others] == ["s0.json", "s1.json", "s2.json"]
+    else:
+        with pytest.raises(ImportFailed, match="it has more than 3 files") as failed:
+            await import_sources.read_source(str(tmp_path), OPTIONS)
+        assert failed.value.code == "description-too-large"

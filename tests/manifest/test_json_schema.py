@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import jsonschema_rs
@@ -12,10 +12,13 @@ import pytest
 from pydantic import BaseModel
 
 from tests.docs.examples import read_examples
+from utcp_ws_mcp.errors import InvalidManifest
 from utcp_ws_mcp.manifest.json_schema import manifest_schema
+from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.models.base import Model
 from utcp_ws_mcp.manifest.models.connection import Heartbeat
 from utcp_ws_mcp.manifest.presets import preset_names, read_preset
+from utcp_ws_mcp.manifest.variables import VariableResolver
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = manifest_schema()
@@ -92,12 +95,23 @@ NOT_FITTING = {
     "a heartbeat without a message": {"url": URL, "heartbeat": {"every": 5}},
     "a variable loader of another kind": {"manual_call_templates": [], "load_variables_from": [{"path": ".env"}]},
     "a url in a list of variables": {"url": URL, "variables": ["A"]},
+    "null where nothing is inherited": {"url": URL, "max_tools": None},
+    "null in credentials": {"url": URL, "auth": {"auth_type": "api_key", "api_key": None}},
+    "null in a step": {"url": URL, "on_connect": [{"send": 1, "capture": None}]},
+    "null in a feed": {"url": URL, "feeds": [{"name": "f", "match": "true", "size": None}]},
 }
 
 
 @pytest.mark.parametrize("document", NOT_FITTING.values(), ids=NOT_FITTING)
 def test_what_is_no_manifest_does_not_fit(document: Any) -> None:
     assert wrong_places(FILE, document) != []
+
+
+@pytest.mark.parametrize("name", [name for name in NOT_FITTING if name.startswith("null in")])
+def test_null_that_does_not_fit_does_not_load_either(name: str) -> None:
+    document = {"name": "m", "tools": [], **NOT_FITTING[name]}
+    with pytest.raises(InvalidManifest):
+        load_document(document, VariableResolver([]), "m.json", PurePath())
 
 
 def reported(example: Any) -> str:

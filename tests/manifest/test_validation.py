@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from utcp_ws_mcp.manifest.models.call_template import CallTemplate
@@ -185,6 +187,35 @@ MESSAGES = {
 
 def problems_of(raw, model=CallTemplate, path=""):
     return [str(problem) for problem in check_model(model, raw, path)[1]]
+
+
+LEAST: dict[str, tuple[float, float]] = {
+    "timeout": (0.001, 0),
+    "limits.max_message_bytes": (1024, 1023),
+    "limits.max_in_flight": (1, 0),
+    "limits.max_connections": (1, 0),
+    "limits.connect_timeout": (0.001, 0),
+    "limits.ping_interval": (0, -0.001),
+    "limits.ping_timeout": (0.001, 0),
+    "limits.requests_per_second": (0.001, 0),
+    "stream.max_items": (1, 0),
+    "stream.max_bytes": (1, 0),
+    "stream.max_seconds": (0.001, 0),
+    "framing.header": (1, 0),
+}
+"""The least value of a field that has a minimum, and one that is too small."""
+
+
+@pytest.mark.parametrize(("path", "values"), LEAST.items(), ids=LEAST)
+def test_a_limit_takes_its_least_value_and_nothing_below(path: str, values: tuple[float, float]) -> None:
+    least, too_small = ({"url": "wss://a.example/", **_nested(path, value)} for value in values)
+    assert check_model(CallTemplate, least, "")[1] == []
+    assert [problem.path for problem in check_model(CallTemplate, too_small, "")[1]] == [path]
+
+
+def _nested(path: str, value: float) -> dict[str, Any]:
+    key, _, below = path.partition(".")
+    return {key: _nested(below, value) if below else value}
 
 
 @pytest.mark.parametrize(("raw", "message"), MESSAGES.values(), ids=MESSAGES)

@@ -1,6 +1,12 @@
 import pytest
 
-from utcp_ws_mcp.manifest.variables import VariableResolver, find_variables, namespaced_variable, substitute
+from utcp_ws_mcp.manifest.variables import (
+    VariableResolver,
+    find_variables,
+    may_use_variables,
+    namespaced_variable,
+    substitute,
+)
 
 FOUND = {
     "in braces": ("${A}", ["A"]),
@@ -59,6 +65,16 @@ NAMESPACED = {
 @pytest.mark.parametrize(("document", "names"), FOUND.values(), ids=FOUND)
 def test_variables_are_found(document, names):
     assert list(find_variables(document)) == names
+
+
+@pytest.mark.parametrize(("document", "names"), FOUND.values(), ids=FOUND)
+def test_no_document_with_variables_is_taken_for_one_without(document, names):
+    assert may_use_variables(document) or names == []
+
+
+def test_a_document_without_variables_is_known_by_its_json():
+    assert not may_use_variables({"url": "wss://a.example", "reply": {"match": "message.id == 1"}})
+    assert may_use_variables({"a": "\ud800"})
 
 
 @pytest.mark.parametrize(("document", "expected"), SUBSTITUTED.values(), ids=SUBSTITUTED)

@@ -13,8 +13,8 @@ import anyio.lowlevel
 from tests.peer import PATIENCE, bridge_to, peer, silent
 from utcp_ws_mcp.observability import feed_events
 from utcp_ws_mcp.observability.events import broadcast
-from utcp_ws_mcp.observability.logging import Trace
 from utcp_ws_mcp.observability.metrics import GaugeSource, MetricsObserver, PrometheusRegistry
+from utcp_ws_mcp.observability.trace import Trace
 from utcp_ws_mcp.server.resources import EndpointResources
 from utcp_ws_mcp.server.run import read_gauges
 

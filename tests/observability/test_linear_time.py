@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,7 +18,7 @@ from utcp_ws_mcp.errors import InvalidTemplate
 from utcp_ws_mcp.errors.base import end_sentence, quote_endpoint, sentence
 from utcp_ws_mcp.manifest.invisible import escape_in_json, escape_invisible, remove_invisible
 from utcp_ws_mcp.manifest.sanitize import ascii_tool_name, sanitize_name, sanitize_text
-from utcp_ws_mcp.manifest.secret_names import is_secret_name, redact_by_key
+from utcp_ws_mcp.manifest.secret_names import REDACTED, is_secret_name, redact_by_key
 from utcp_ws_mcp.observability.secret_search import SecretGroup
 from utcp_ws_mcp.server.http.body import has_too_many_values
 
@@ -91,3 +92,13 @@ def test_the_time_is_linear_in_the_length_of_the_text(read: Callable[[str], Any]
     shorter, longer = (piece * (count // len(piece)) for count in (length, 4 * length))
     read_once = seconds(read, shorter)
     assert seconds(read, longer) <= MAX_RATIO * read_once + 0.002  # the resolution of the clock
+
+
+@pytest.mark.parametrize(("secret", "is_hidden"), [('ab1c2"/:;-', True), ('ab1c"/:;-x9', False)])
+def test_secrets_with_five_letters_or_digits_in_a_row_are_hidden_in_escaped_form_however_many_there_are(
+    secret: str, is_hidden: bool
+) -> None:
+    group = SecretGroup([secret], max_mixed=0)
+    assert group.redact(f"x {secret} y") == f"x {REDACTED} y"
+    escaped = json.dumps(secret)[1:-1]
+    assert (group.redact(f"x {escaped} y") == f"x {REDACTED} y") is is_hidden

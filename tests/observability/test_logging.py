@@ -11,8 +11,9 @@ import sys
 import pytest
 
 from utcp_ws_mcp.observability import events, feed_events
-from utcp_ws_mcp.observability.logging import Trace, configure_logging, log_event, log_observer
+from utcp_ws_mcp.observability.logging import configure_logging, log_event, log_observer
 from utcp_ws_mcp.observability.redaction import Redactor, SinkRedactor, redactor
+from utcp_ws_mcp.observability.trace import Trace
 
 
 def logged(capsys: pytest.CaptureFixture[str], *happened: events.Event, level: str = "info") -> list[dict[str, object]]:

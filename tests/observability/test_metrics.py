@@ -120,7 +120,7 @@ def test_every_instrument_is_described_even_without_measurements() -> None:
 def test_no_label_holds_a_credential() -> None:
     guard = redactor(['Kx7/aB3+dQ9?"zY5'])
     registry = PrometheusRegistry(GaugeSource(lambda: pool_measurements('Kx7/aB3+dQ9?"zY5', 1, 1, 1), guard))
-    observe = MetricsObserver(registry.record, guard)
+    observe = MetricsObserver(registry.record)
     observe(events.CallFinished('d.Kx7/aB3+dQ9?"zY5', 0.1, None))
     observe(events.RequestSent('d.Kx7/aB3+dQ9?"zY5', "wss://m/", 0.1))
     assert "Kx7" not in registry.render()

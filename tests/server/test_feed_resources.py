@@ -51,6 +51,32 @@ async def test_a_feed_is_listed_and_read_by_cursor(tmp_path: Path) -> None:
         assert read(resources, "utcp-ws://feeds")[0]["open"][0]["events"] == 1
 
 
+async def test_a_feed_says_how_often_it_was_opened_again_and_what_it_left_out(tmp_path: Path) -> None:
+    said = [{"floor": 3, "text": "a", "n": 1}, {"floor": 3, "text": "a", "n": 1}, {"floor": 3, "n": 2}]
+
+    async def greet(connection: Any) -> None:
+        for message in said:
+            await connection.send(json.dumps(message))
+
+    feed = {**FEED, "position": "message.n"}
+    async with (
+        peer(silent, greet=greet) as seen,
+        bridge_to(tmp_path, {**manifest(seen), "feeds": [feed]}) as bridge,
+    ):
+        resources, counters = EndpointResources(bridge), ("events", "duplicates", "invalid", "reconnects")
+
+        async def until(*expected: int) -> None:
+            with anyio.fail_after(10):
+                while [read(resources, "utcp-ws://feeds")[0]["open"][0][key] for key in counters] != [*expected]:
+                    await checkpoint()
+
+        read(resources, "utcp-ws://feeds/m/said?floor=3")
+        await until(1, 1, 1, 0)
+        said[:] = [{"floor": 3, "text": "b", "n": 4}]
+        await seen.open[0].close(1012)
+        await until(2, 1, 1, 1)
+
+
 @pytest.mark.parametrize("query", ["", "?floor=x", "?floor=3&cursor=nonsense"])
 async def test_a_wrong_parameter_is_named(tmp_path: Path, query: str) -> None:
     async with peer(silent) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:

@@ -18,7 +18,7 @@ from utcp_ws_mcp.studio.calls import RunningCall
 from utcp_ws_mcp.studio.connect_form import ConnectForm
 from utcp_ws_mcp.studio.conversation import Conversation, Direction, State
 from utcp_ws_mcp.studio.drafting import draft_conversation
-from utcp_ws_mcp.studio.session import Sessions, StudioOptions
+from utcp_ws_mcp.studio.session import Sessions, StudioOptions, StudioSession
 from utcp_ws_mcp.studio.shown import MAX_PREVIEW, MAX_SHOWN, pretty, preview, shown_size
 
 from ..peer import PATIENCE, Peer, peer
@@ -35,6 +35,19 @@ async def answer(_: Peer, connection: Any, message: Any) -> None:
     else:
         await connection.send(json.dumps({"type": "tick"}))
         await connection.send(json.dumps({"id": message["id"], "got": message}))
+
+
+async def test_every_change_gives_a_later_version() -> None:
+    versions = [0]
+    async with Talk() as conversation:
+        for number in range(3):
+            versions.append(conversation.version)
+            await conversation.send(f'{{"id": {number}}}')
+            await until(conversation, lambda number=number: len(conversation.lines) >= 3 * number + 3)
+        versions.append(conversation.version)
+        conversation.clear()
+        versions.append(conversation.version)
+    assert versions == sorted(set(versions))
 
 
 async def until(conversation: Conversation, condition: Any) -> None:
@@ -96,6 +109,23 @@ async def test_the_values_of_variables_are_sent_and_not_shown() -> None:
     drafted = await draft_conversation(conversation)
     assert "very-secret-value" not in drafted.text
     assert "${TOKEN}" in drafted.text
+
+
+async def test_the_manifest_says_what_it_takes_a_message_for_once_there_is_one() -> None:
+    session = StudioSession(StudioOptions())
+    async with Talk(conversation=session.conversation) as conversation:
+        await conversation.send('{"id": 1, "op": "get"}')
+        await until(conversation, lambda: len(conversation.lines) == 4)
+        (reply,) = (line.number for line in conversation.lines if '"got"' in str(line.message))
+        assert await session.judgement(reply) is None
+        tool = {"name": "get", "tool_call_template": {"message": {"id": "{{ request_id }}", "op": "get"}}}
+        manifest = {"name": "m", "url": conversation.endpoint["url"], "tools": [tool]}
+        session.set_text(json.dumps({**manifest, "reply": {"match": "message.id == request_id"}}))
+        found = await session.judgement(reply)
+        assert found is not None
+        assert found.role == "reply"
+        session.set_text("{")
+        assert await session.judgement(reply) is None
 
 
 async def test_a_mark_changes_what_similar_messages_are_taken_for_and_the_draft() -> None:

@@ -130,7 +130,7 @@ async def use_connect(hands: Hands, workplace: Workplace) -> None:
 
 
 async def use_draft(hands: Hands, workplace: Workplace) -> None:
-    """Make a draft of the conversation, say what a message is, add its tools to the manifest, and use it instead."""
+    """Make a draft of the conversation, say what a message is, use the draft, and see what it takes a message for."""
     page = hands.page
     await open_panel(hands, "Draft")
     await hands.press(hands.button("Draft from the conversation"))
@@ -149,6 +149,13 @@ async def use_draft(hands: Hands, workplace: Workplace) -> None:
     await hands.press(hands.button("Use as the manifest"))
     await hands.press(hands.button("Replace"))
     await expect(editor(page)).to_contain_text(workplace.url.rstrip("/"))
+    await open_panel(hands, "Connect")
+    await hands.write(hands.field("Filter"), "celsius")
+    line = page.get_by_role("listbox", name="Messages").locator("visible=true").get_by_role("option").first
+    await expect(line).to_contain_text("celsius")
+    await hands.press_line(line)
+    await expect(page.get_by_text("The manifest takes it for: reply").locator("visible=true")).to_be_visible()
+    await hands.write(hands.field("Filter"), "")
 
 
 async def use_har(hands: Hands, workplace: Workplace) -> None:

@@ -253,7 +253,7 @@ async def _use(document: Sequence[JSONObject], environ: Mapping[str, str], outpu
     tracing = TracerProvider()
     tracing.add_span_processor(SimpleSpanProcessor(spans))
     trace.set_tracer_provider(tracing)
-    observers = (MetricsObserver(registry.record, redactor.guard), SpanObserver(redactor.guard))
+    observers = (MetricsObserver(registry.record), SpanObserver(redactor.guard))
     async with open_bridge(entries, environ=environ, observe=broadcast(observers), redactor=redactor) as bridge:
         for name, tool in bridge.tools.items():
             try:

@@ -302,7 +302,7 @@ async def by_library(templates: Sequence[JSONObject], secret: str) -> dict[str, 
     from opentelemetry import trace
 
     trace.set_tracer_provider(tracing)
-    observers = (MetricsObserver(registry.record, redactor.guard), SpanObserver(redactor.guard))
+    observers = (MetricsObserver(registry.record), SpanObserver(redactor.guard))
     environ = {"API_KEY": secret}
     async with open_bridge(templates, environ=environ, observe=broadcast(observers), redactor=redactor) as bridge:
         await bridge.wait_discovered(5)

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator
 
 from ..client.manifest_files import LoadedManifest
-from ..errors import Problem
+from ..client.tls import CERTIFICATE_FILES, make_ssl_context
+from ..errors import InvalidTemplate, Problem
 from ..lint import lint_manifest
 from ..lint.host_limits import host_notes
 from ..lint.placeholders import Load, load_with_placeholders
+from ..lint.values import owner_path
 from ..manifest.source_map import SourceMap
 from ..manifest.validation import describe_field, join_path
 from ..records import Record, replace
@@ -47,6 +49,7 @@ def examine(text: str, loaded: LoadedManifest, load: Load) -> Examination:
         complete, invalid = load_with_placeholders(document, list(dict.fromkeys(names)), load)
         judged, errors = complete or loaded, invalid.problems if invalid is not None else ()
     warnings = list(dict.fromkeys(_with_positions(lint_manifest(document, judged), source_map)))
+    warnings += _with_positions(_unusable_certificates(loaded), source_map)
     warnings += source_map.duplicate_keys
     return Examination(
         tuple(_missing(loaded, source_map)),
@@ -54,6 +57,20 @@ def examine(text: str, loaded: LoadedManifest, load: Load) -> Examination:
         tuple(sorted(warnings, key=lambda warning: warning.position or (0, 0))),
         tuple(_with_positions(host_notes(judged), source_map)),
     )
+
+
+def _unusable_certificates(loaded: LoadedManifest) -> Iterator[Problem]:
+    """Yield a problem for each call template whose certificate files are not there, or are none."""
+    for entry in loaded.manifest.entries:
+        owners = [(entry.path, entry.template.tls)] if entry.template else []
+        owners += [(owner_path(entry, tool, "tls")[0], tool.template.tls) for tool in entry.tools]
+        for path, tls in dict.fromkeys(owners):
+            if not any(getattr(tls, name) for name in CERTIFICATE_FILES):
+                continue
+            try:
+                make_ssl_context(entry.name, tls, entry.folder)
+            except InvalidTemplate as error:
+                yield Problem(join_path(path, "tls"), error.message.removeprefix(f"{entry.name}: "), code=error.code)
 
 
 def field_description(problem: Problem) -> str:

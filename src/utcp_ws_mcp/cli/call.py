@@ -21,8 +21,8 @@ from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, MissingVariable
 from ..manifest.models.call_template import MAX_TIMEOUT
 from ..observability import events
-from ..observability.logging import Trace
 from ..observability.redaction import Redactor
+from ..observability.trace import Trace
 from ..records import Record
 from .argument_names import check_argument_names
 from .exit_codes import ExitCode

@@ -26,8 +26,8 @@ from ..lint.host_limits import tool_notes
 from ..lint.tools import accepts_any_message
 from ..manifest.entries import ManifestEntry
 from ..observability import events
-from ..observability.logging import Trace
 from ..observability.redaction import Redactor
+from ..observability.trace import Trace
 from ..records import MutableRecord, Record, field, replace
 from .check import CheckResult
 from .exit_codes import ExitCode

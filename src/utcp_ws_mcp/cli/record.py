@@ -19,7 +19,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from ..authoring.recording import Recording, endpoint_fields, open_recorded
 from ..client.connection import Connection
 from ..errors import BridgeError, ManifestError, MissingVariable
-from ..observability.logging import Trace
+from ..observability.trace import Trace
 from ..recorder.manifest import Draft, format_json
 from ..recorder.messages import unescape
 from ..records import Record

@@ -19,8 +19,8 @@ from ..client.feeds.reading import FeedGap, FeedItem
 from ..client.manifest_files import LoadedManifest
 from ..errors import BridgeError, MissingVariable
 from ..observability import events
-from ..observability.logging import Trace
 from ..observability.redaction import Redactor
+from ..observability.trace import Trace
 from ..records import Record
 from .call import parse_arguments
 from .exit_codes import ExitCode

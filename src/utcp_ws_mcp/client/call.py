@@ -12,7 +12,6 @@ import anyio
 from ..core.codecs.message import Message
 from ..core.exchange.dispatcher import SESSION_ENDED
 from ..core.exchange.exchange import Exchange, StreamEnd
-from ..core.exchange.held import MAX_HELD_MESSAGES
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
@@ -22,16 +21,14 @@ from ..errors import (
     CallTimeout,
     IncompleteStream,
     InvalidArguments,
-    MessageTooBig,
     Outcome,
     SessionLost,
     TimeoutStage,
-    TooManyHeldMessages,
     UnidentifiableReply,
 )
 from .call_http import CallRequests
 from .cancel import send_cancel_messages
-from .close_info import lost_connection
+from .close_info import error_of_lost_exchange, lost_connection
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
@@ -239,7 +236,7 @@ class Call:
             messages = self._as_argument_error(lambda: self._encode(self.tool.compiled_template.request))
         except InvalidArguments:
             # Nothing was sent, so nothing can still arrive: without this the connection would count as unusable.
-            connection.dispatcher.discard(exchange)
+            connection.dispatcher.take_back(exchange)
             raise
         connection.send_nowait(messages)
         if self.tool.rules.no_reply:
@@ -325,22 +322,10 @@ class Call:
 
     def _raise_if_lost(self) -> None:
         """Raise if the connection or its session ended before the exchange did."""
-        if self.exchange.is_unproven and self._lease is not None:
-            excerpt = self._lease.connection.unsolicited_excerpt
-            raise UnidentifiableReply(self.tool.full_name, self.address, excerpt, Outcome.MAYBE_EXECUTED)
-        if self.exchange.is_flooded:
-            raise TooManyHeldMessages(self.address, MAX_HELD_MESSAGES, self._outcome(Outcome.MAYBE_EXECUTED))
-        if self.exchange.failure:
-            raise SessionLost(self.address, self.exchange.failure, self._outcome(Outcome.MAYBE_EXECUTED))
-        lost, connection = self.exchange.close_info, self._lease.connection if self._lease else None
-        if lost is None or connection is None:
-            return
-        outcome = self._outcome(Outcome.MAYBE_EXECUTED)
-        # 1009 is sent by either side: the peer, too, may close because our request was too big.
-        if lost.code == 1009 and connection.closed_by_oversized_message:
-            limit, others = self.tool.template.limits.max_message_bytes, connection.dispatcher.lost > 1
-            raise MessageTooBig(connection.address, limit, outcome, other_calls_pending=others)
-        raise lost_connection(connection, lost, outcome, self.tool.template)
+        if self._lease is not None:
+            outcome = self._outcome(Outcome.MAYBE_EXECUTED)
+            if error := error_of_lost_exchange(self._lease.connection, self.exchange, self.tool, outcome):
+                raise error
 
     def _timeout_error(
         self, stage: TimeoutStage, outcome: Outcome, *, detail: str = "", **last_message: str

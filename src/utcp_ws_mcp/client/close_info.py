@@ -6,13 +6,25 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.codecs.message import Message, excerpt
-from ..core.exchange.exchange import CloseInfo
-from ..errors import ConnectionLost, Outcome, end_sentence, quote_endpoint
+from ..core.exchange.exchange import CloseInfo, Exchange
+from ..core.exchange.held import MAX_HELD_MESSAGES
+from ..errors import (
+    BridgeError,
+    ConnectionLost,
+    MessageTooBig,
+    Outcome,
+    SessionLost,
+    TooManyHeldMessages,
+    UnidentifiableReply,
+    end_sentence,
+    quote_endpoint,
+)
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.secret_names import MIN_SECRET_LENGTH, redact_by_key
 from ..manifest.variables import find_variables
 
 if TYPE_CHECKING:
+    from ..core.tools.tool import CompiledTool
     from .connection import Connection
     from .websocket import WebSocket
 
@@ -109,3 +121,31 @@ def lost_connection(
     """Return the error of a call whose connection ended."""
     reason = end_sentence(info.reason) + _expired_credential_hint(template, info, connection.received_count)
     return ConnectionLost(connection.address, reason, outcome, close_code=info.code)
+
+
+def error_of_lost_exchange(
+    connection: Connection, exchange: Exchange, tool: CompiledTool, outcome: Outcome
+) -> BridgeError | None:
+    """Return why an exchange has finished without its reply; None if its connection and session did not end.
+
+    Args:
+        connection: The connection of the exchange.
+        exchange: The exchange, which has finished.
+        tool: The tool that was called.
+        outcome: What is known of the request.
+    """
+    if exchange.is_unproven:
+        excerpt = connection.unsolicited_excerpt
+        return UnidentifiableReply(tool.full_name, connection.address, excerpt, Outcome.MAYBE_EXECUTED)
+    if exchange.is_flooded:
+        return TooManyHeldMessages(connection.address, MAX_HELD_MESSAGES, outcome)
+    if exchange.failure:
+        return SessionLost(connection.address, exchange.failure, outcome)
+    lost = exchange.close_info
+    if lost is None:
+        return None
+    # 1009 is sent by either side: the peer, too, may close because our request was too big.
+    if lost.code == 1009 and connection.closed_by_oversized_message:
+        limit, others = tool.template.limits.max_message_bytes, connection.dispatcher.lost > 1
+        return MessageTooBig(connection.address, limit, outcome, other_calls_pending=others)
+    return lost_connection(connection, lost, outcome, tool.template)

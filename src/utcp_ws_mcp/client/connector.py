@@ -26,7 +26,6 @@ from .handshake import open_websocket
 from .http_steps import HttpStepRunner
 from .login import run_before_connect, run_on_connect
 from .oauth import TokenCache, TokenStore
-from .proxy import open_through_proxy
 from .resolver import SystemResolvers
 from .tls import make_ssl_context
 from .websocket import WebSocket
@@ -230,6 +229,8 @@ class Connector:
         ssl_context = self._ssl_context(request) if url.secure else None
         resolver = self._resolver_for(request.manual)
         if template.proxy:
+            from .proxy import open_through_proxy  # few endpoints are behind one
+
             sock = await open_through_proxy(url, template.proxy, template.network, resolver)
         else:
             sock = await open_socket(url, await resolve(url, template.network, resolver))

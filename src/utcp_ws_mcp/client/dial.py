@@ -14,13 +14,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..core.network_policy import URL, check_addresses, parse_ip
-from ..core.proxy import Proxy
 from ..errors import ConnectError
 from ..manifest.extras import needs_extra
 from ..manifest.models.network import Network
 
 if TYPE_CHECKING:
     from aiohappyeyeballs import AddrInfoType
+
+    from ..core.proxy import Proxy
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """Returns the addresses of a host."""

@@ -55,6 +55,8 @@ def _line_warning(path: Path, line: int, statement: str) -> str:
 def error_reason(error: Exception, path: Path | None = None) -> str:
     """Return why a file cannot be read, for a message."""
     if isinstance(error, FileNotFoundError):
+        if path is not None and path.parts[:1] == ("~",):
+            return "there is no such file; hosts do not replace ~, so write the whole path"
         return "there is no such file" + (f" in {Path.cwd()}" if path and not path.is_absolute() else "")
     if isinstance(error, IsADirectoryError):
         return "it is a folder"

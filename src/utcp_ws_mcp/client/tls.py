@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import ssl
 from collections.abc import Collection
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Final
 
 from ..errors import InvalidTemplate, end_sentence
@@ -19,6 +19,10 @@ class CertificateMismatch(ssl.SSLError):
     def __init__(self, found: str) -> None:
         super().__init__(1, "certificate is not pinned")
         self.found = found
+
+
+CERTIFICATE_FILES: Final = ("ca_file", "client_cert", "client_key")
+"""The fields of `tls` that name a file."""
 
 
 def make_ssl_context(manual: str, tls: Tls, folder: PurePath) -> ssl.SSLContext:
@@ -51,9 +55,8 @@ def make_ssl_context(manual: str, tls: Tls, folder: PurePath) -> ssl.SSLContext:
         if tls.client_cert:
             context.load_cert_chain(folder / tls.client_cert, folder / tls.client_key if tls.client_key else None)
     except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a certificate or key in PEM form"
         raise InvalidTemplate(
-            f"{manual}: tls: a certificate file cannot be used: {end_sentence(reason)}",
+            f"{manual}: a certificate file cannot be used: {_file_reason(tls, folder)}",
             code="certificate-file-not-usable",
         ) from error
     if tls.insecure or (tls.fingerprint and not tls.ca_file):
@@ -62,6 +65,14 @@ def make_ssl_context(manual: str, tls: Tls, folder: PurePath) -> ssl.SSLContext:
     if tls.fingerprint:
         context.sslobject_class = _pinned_ssl_object(tls.fingerprint)
     return context
+
+
+def _file_reason(tls: Tls, folder: PurePath) -> str:
+    for name in CERTIFICATE_FILES:
+        file = getattr(tls, name)
+        if file and not Path(folder, file).is_file():
+            return f"{name}: there is no file {file!r} in {folder}. Correct the path, which begins at the manifest."
+    return "it is not a certificate or key in PEM form, or cannot be read. Correct the file."
 
 
 def _pinned_ssl_object(fingerprints: Collection[str]) -> type[ssl.SSLObject]:

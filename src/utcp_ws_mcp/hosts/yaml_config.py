@@ -89,7 +89,7 @@ class YamlFormat(ABC):
             return {}
         key_line = document.lc.key(servers_key)[0]
         firsts = None if not hasattr(servers, "fa") or servers.fa.flow_style() else self._first_lines(servers)
-        if firsts is None or firsts[0] == key_line:
+        if firsts is None:
             raise InstallError(f"line {key_line + 1}: expected {self.expected} under {servers_key!r}.")
         lines = text.splitlines()
         next_keys = [line for key in document if (line := document.lc.key(key)[0]) > key_line]

@@ -120,7 +120,8 @@ def inherited_documents(raw: Json) -> list[dict[str, Json]]:
     if not isinstance(listed, list) or raw.get("discovery") is not None or raw.get("feeds"):
         listed = [*(listed if isinstance(listed, list) else ()), {}]  # of discovered tools and feeds
     own = [tool.get("tool_call_template") or {} for tool in listed if isinstance(tool, dict)]
-    return [merge_tool(entry, each) for each in own if isinstance(each, dict)]
+    distinct = [*([{}] if {} in own else ()), *filter(None, own)]  # many tools write nothing of their own
+    return [merge_tool(entry, each) for each in distinct if isinstance(each, dict)]
 
 
 def merge_tool(entry: Json, tool: Json) -> dict[str, Json]:

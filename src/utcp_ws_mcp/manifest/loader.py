@@ -20,6 +20,7 @@ from .inheritance import (
     check_fields,
     merge_tool,
     normalize,
+    referenced_presets,
 )
 from .models.base import Json
 from .models.call_template import CallTemplate
@@ -28,7 +29,7 @@ from .models.manual import MANUAL_KEYS, ManualOptions, Tool
 from .stream_framing import with_utcp_framing
 from .validation import check_model, join_path, strip_comments, unknown_keys
 from .variable_forms import resolve_forms
-from .variables import CallerValues, VariableResolver, substitute
+from .variables import CallerValues, VariableResolver, may_use_variables, substitute
 
 WEBSOCKET: Final = "websocket"
 CLIENT_KEYS: Final = frozenset({"manual_call_templates", "variables", "load_variables_from", "catalog", "$schema"})
@@ -183,6 +184,8 @@ def _load_entry(
         message = "this field is required, because the URL contains no host to make a name of."
         report.problems.append(Problem(join_path(path, "name"), message, code="missing-key"))
         return None
+    if not may_use_variables([raw, *referenced_presets(raw)]):
+        return _validate_entry(raw, path, name, {}, report)
     names, callers = caller_names(raw), resolver.callers
     resolver = replace(resolver, caller_names=names) if names else resolver
     raw, problems = resolve_forms(raw, partial(resolver.resolve, name), path)
@@ -257,6 +260,7 @@ def _check_listed_tools(
 ) -> tuple[tuple[ResolvedTool, ...], list[Problem]]:
     tools: list[ResolvedTool] = []
     problems: list[Problem] = []
+    tools_path = join_path(path, "tools")
     for index, raw in enumerate(listed if isinstance(listed, list) else ()):
         if not isinstance(raw, dict):
             continue  # ManualOptions reports it
@@ -264,7 +268,7 @@ def _check_listed_tools(
             message = f"the call_template_type {kind!r} of the tool {raw.get('name')!r} is not supported. Tool skipped."
             report.warnings.append(str(Problem(name, message, code="other-protocol")))
             continue
-        tool, found = check_tool(raw, inherited, join_path(join_path(path, "tools"), index), template)
+        tool, found = check_tool(raw, inherited, join_path(tools_path, index), template)
         problems += found
         tools += [tool] if tool else []
     return tuple(tools), problems

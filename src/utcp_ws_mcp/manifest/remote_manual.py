@@ -19,6 +19,7 @@ from .manual_outline import (
     too_large_warning,
 )
 from .models.base import Json
+from .models.call_template import CallTemplate
 from .models.manual import Tool
 from .sanitize import remove_identifiers, sanitize_name, sanitize_strings, schema_problem
 from .steps import Steps, complete
@@ -70,6 +71,7 @@ def read_manual_in_steps(
         redact: Removes credentials from the texts of the manual.
     """
     tools: dict[str, ResolvedTool] = {}
+    templates: dict[str, CallTemplate] = {}
     warnings = list(outline.warnings)
     for index, tool_outline in enumerate(outline.tools):
         path = f"tools[{index}]"
@@ -80,7 +82,9 @@ def read_manual_in_steps(
             problems, tool = [_add_consequence(problem)], None
         warnings += [_format_warning(entry.name, problem) for problem in problems]
         if tool:
-            tools[tool.tool.name] = tool
+            # In UTCP each tool has a call template, often the same: it is compiled once. `repr` shows types as well.
+            template = templates.setdefault(repr(tool.tool.tool_call_template), tool.template)
+            tools[tool.tool.name] = replace(tool, template=template)
         if (yield):
             warnings.append(too_large_warning(entry, OVERTIME_REASON, len(tools)))
             break

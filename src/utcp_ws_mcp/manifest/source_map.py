@@ -109,13 +109,27 @@ def syntax_problem(text: str, error: json.JSONDecodeError) -> Problem:
     if not text.strip():
         message = "the file is empty. `utcp-ws-mcp init` writes a manifest to start from."
         return Problem("", message, code="invalid-json")
-    if text.startswith(("//", "/*", "#"), error.pos):
-        hint = 'JSON has no comments. Write "$comment": "…" into an object instead.'
-    else:
-        hints = (hint for start, hint in _SYNTAX_HINTS.items() if error.msg.startswith(start))
-        hint = next(hints, f"{error.msg.lower()}.")
+    hints = [
+        *(hint for beginnings, hint in _TEXT_HINTS.items() if text.startswith(beginnings, error.pos)),
+        *(hint for start, hint in _SYNTAX_HINTS.items() if error.msg.startswith(start)),
+    ]
+    hint = hints[0] if hints else f"{error.msg.lower()}."
     return Problem("", f"invalid JSON: {hint}", position, code="invalid-json")
 
+
+def token_offset(text: str, token: str) -> int:
+    """Return where a token, such as `NaN`, is in a text outside of strings; the beginning if it is nowhere."""
+    return next((found.start() for found in _TOKEN.finditer(text) if found[0] == token), 0)
+
+
+_TEXT_HINTS: Final = {
+    ("//", "/*", "#"): 'JSON has no comments. Write "$comment": "…" into an object instead.',
+    ("```",): "the lines with ``` are Markdown. Remove them.",
+    ("'", "‘", "’", "“", "”"): 'JSON has texts in straight double quotes: "text".',
+    ("True", "False", "None"): "JSON has the values true, false and null, in lower case.",
+    ("NaN", "Infinity", "-Infinity"): "JSON has no such number. Write null, or a text.",
+}
+"""The hint for what stands where the text is no JSON, by its beginning."""
 
 _SYNTAX_HINTS: Final = {
     "Expecting property name": 'expected a key in double quotes. Is there an extra comma before "}"?',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -86,10 +86,9 @@ def strip_comments(raw: Json) -> Json:
     return [strip_comments(item) for item in raw] if isinstance(raw, list) else raw
 
 
-def unknown_keys(raw: Mapping[str, Json], known: Iterable[str], path: str) -> list[Problem]:
+def unknown_keys(raw: Mapping[str, Json], known: Collection[str], path: str) -> list[Problem]:
     """Return a problem for each key of an object that is not known, with the most similar known key."""
-    known = sorted(known)
-    return [_unknown_key(key, known, path) for key in raw if key not in known]
+    return [_unknown_key(key, sorted(known), path) for key in raw if key not in known]
 
 
 def _unknown_key(key: str, known: Iterable[str], path: str) -> Problem:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Final, Literal
 
 from ..records import MutableRecord, Record
@@ -127,63 +129,68 @@ INSTRUMENTS: Final = (
 Measurement = tuple[Instrument, tuple[str, ...], float]
 """An instrument, the values of its labels, and the amount."""
 
+Series = dict[tuple[str, ...], list[float]]
+"""The numbers of an instrument by the values of its labels.
+
+Of a counter or gauge its value; of a histogram how many amounts each bucket has, and last their sum.
+"""
+
 RecordMeasurement = Callable[[Instrument, tuple[str, ...], float], None]
 
 
 class MetricsObserver:
     """An observer that records the measurements of counters and histograms. `guard` removes credentials from labels."""
 
-    def __init__(self, record: RecordMeasurement, guard: Callable[[str], str] = str) -> None:
+    def __init__(self, record: RecordMeasurement, guard: Callable[[str], str] | None = None) -> None:
         self._record = record
         self._guard = guard
         self._lost: Counter[str] = Counter()
+        self._measures: Mapping[type[events.Event], Callable[[Any], None]] = {
+            events.CallFinished: self._call_finished,
+            events.RequestSent: lambda event: self._add(CONNECTION_WAIT, (event.tool,), event.seconds),
+            events.MessageSent: lambda event: self._add(MESSAGES_SENT, (event.manual,)),
+            events.MessageReceived: self._message_received,
+            events.ConnectionOpened: self._opened,
+            events.ConnectionClosed: self._closed,
+            events.DiscoverySucceeded: lambda event: self._add(DISCOVERY_ATTEMPTS, (event.manual, "success")),
+            events.DiscoveryFailed: lambda event: self._add(DISCOVERY_ATTEMPTS, (event.manual, "failure")),
+            events.SharedStoreLost: lambda event: self._add(SHARED_STORE_LOSSES, (event.code,)),
+        }
 
     def __call__(self, event: events.Event) -> None:
         """Record an event."""
-        for instrument, labels, amount in self._measurements(event):
-            self._record(instrument, tuple(map(self._guard, labels)), amount)
+        measure = self._measures.get(type(event))
+        if measure is not None:
+            measure(event)
+        elif isinstance(event, events.FeedEvent):
+            for measurement in _feed_measurements(event):
+                self._add(*measurement)
 
-    def _measurements(self, event: events.Event) -> Iterator[Measurement]:
-        match event:
-            case events.CallFinished(tool, seconds, _, error_type):
-                yield CALL_COUNT, (tool, error_type or ""), 1
-                yield CALL_DURATION, (tool,), seconds
-            case events.RequestSent(tool, _, seconds):
-                yield CONNECTION_WAIT, (tool,), seconds
-            case events.ConnectionOpened(manual):
-                yield from self._opened(manual)
-            case events.ConnectionClosed(manual, remote=True):
-                self._lost[manual] += 1
-                yield CONNECTIONS_LOST, (manual,), 1
-            case events.DiscoverySucceeded(manual):
-                yield DISCOVERY_ATTEMPTS, (manual, "success"), 1
-            case events.DiscoveryFailed(manual):
-                yield DISCOVERY_ATTEMPTS, (manual, "failure"), 1
-            case events.MessageSent(manual):
-                yield MESSAGES_SENT, (manual,), 1
-            case events.MessageReceived(manual, _, role):
-                yield MESSAGES_RECEIVED, (manual, role), 1
-                if role == UNMATCHED:
-                    yield MESSAGES_UNMATCHED, (manual,), 1
-            case _:
-                yield from _fleet_measurements(event)
-                yield from _feed_measurements(event)
+    def _add(self, instrument: Instrument, labels: tuple[str, ...], amount: float = 1) -> None:
+        self._record(instrument, labels if self._guard is None else tuple(map(self._guard, labels)), amount)
 
-    def _opened(self, manual: str) -> Iterator[Measurement]:
-        yield CONNECTIONS_OPENED, (manual,), 1
-        if self._lost[manual]:
-            self._lost[manual] -= 1
-            yield RECONNECTS, (manual,), 1
+    def _call_finished(self, event: events.CallFinished) -> None:
+        self._add(CALL_COUNT, (event.tool, event.error_type or ""))
+        self._add(CALL_DURATION, (event.tool,), event.seconds)
+
+    def _message_received(self, event: events.MessageReceived) -> None:
+        self._add(MESSAGES_RECEIVED, (event.manual, event.role))
+        if event.role == UNMATCHED:
+            self._add(MESSAGES_UNMATCHED, (event.manual,))
+
+    def _opened(self, event: events.ConnectionOpened) -> None:
+        self._add(CONNECTIONS_OPENED, (event.manual,))
+        if self._lost[event.manual]:
+            self._lost[event.manual] -= 1
+            self._add(RECONNECTS, (event.manual,))
+
+    def _closed(self, event: events.ConnectionClosed) -> None:
+        if event.remote:
+            self._lost[event.manual] += 1
+            self._add(CONNECTIONS_LOST, (event.manual,))
 
 
-def _fleet_measurements(event: events.Event) -> Iterator[Measurement]:
-    if isinstance(event, events.SharedStoreLost):
-        yield SHARED_STORE_LOSSES, (event.code,), 1
-
-
-def _feed_measurements(event: events.Event) -> Iterator[Measurement]:
-    if not isinstance(event, events.FeedEvent):
-        return
+def _feed_measurements(event: events.FeedEvent) -> Iterator[Measurement]:
     from . import feed_events
 
     match event:
@@ -249,49 +256,62 @@ class GaugeSource(MutableRecord):
 
 
 class PrometheusRegistry:
-    """The instruments in a registry of `prometheus_client`, which writes the text format."""
+    """The instruments in the text format of Prometheus, which `prometheus_client` writes.
+
+    The numbers are kept here: a counter of that library takes a lock and several calls for each change, and every
+    call makes five. Labels lose their credentials when they are exported, so a secret that was learned after the first
+    measurement is removed as well.
+    """
 
     def __init__(self, gauges: GaugeSource | None = None) -> None:
-        # 30 ms of imports, and only `serve --http` has a page of metrics.
-        from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
-        from prometheus_client import Counter as PrometheusCounter
-        from prometheus_client import Gauge as PrometheusGauge
-        from prometheus_client import Histogram as PrometheusHistogram
-
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a time series more for each label, which nothing reads
-        self._registry = CollectorRegistry(auto_describe=False)  # its own: the default one belongs to the program
-        self._generate = generate_latest
         self._gauges = GaugeSource() if gauges is None else gauges
-        self._metrics: dict[Instrument, Any] = {}
-        self._children: dict[tuple[str, ...], Any] = {}
-        for each in INSTRUMENTS:
-            options: dict[str, Any] = {"registry": self._registry}
-            match each.kind:
-                case "counter":
-                    metric: Any = PrometheusCounter(each.name, each.description, each.labels, **options)
-                case "gauge":
-                    metric = PrometheusGauge(each.name, each.description, each.labels, **options)
-                case "histogram":
-                    options["buckets"] = BUCKET_BOUNDS
-                    metric = PrometheusHistogram(each.name, each.description, each.labels, **options)
-            self._metrics[each] = metric
+        self._series: dict[str, Series] = {each.name: {} for each in INSTRUMENTS}
 
     def record(self, instrument: Instrument, labels: tuple[str, ...], amount: float) -> None:
         """Record a measurement of a counter or histogram."""
-        key = (instrument.name, *labels)
-        child = self._children.get(key)
-        if child is None:  # `labels` compares the names of the labels each time
-            child = self._children[key] = self._metrics[instrument].labels(*labels)
-        if instrument.kind == "histogram":
-            child.observe(amount)
-        else:
-            child.inc(amount)
+        series = self._series[instrument.name]
+        is_histogram = instrument.kind == "histogram"
+        numbers = series.get(labels)
+        if numbers is None:
+            numbers = series[labels] = [0.0] * (len(BUCKET_BOUNDS) + 2 if is_histogram else 1)
+        numbers[-1] += amount
+        if is_histogram:
+            numbers[bisect_left(BUCKET_BOUNDS, amount)] += 1
 
     def render(self) -> str:
         """Return all instruments, including those without measurements, in the text format of Prometheus."""
-        for instrument in INSTRUMENTS:
-            if instrument.kind == "gauge":
-                self._metrics[instrument].clear()  # a manual that was removed must not keep its last value
-        for instrument, labels, amount in self._gauges.measurements():
-            self._metrics[instrument].labels(*labels).set(amount)
-        return self._generate(self._registry).decode()
+        from prometheus_client import generate_latest  # 30 ms of imports, and only `serve --http` has such a page
+
+        return generate_latest(self).decode()
+
+    def collect(self) -> Iterator[Any]:
+        """Yield each instrument as a family of `prometheus_client`."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+        families: Mapping[InstrumentKind, Any] = {
+            "counter": CounterMetricFamily,
+            "gauge": GaugeMetricFamily,
+            "histogram": HistogramMetricFamily,
+        }
+        gauges: dict[str, Series] = {each.name: {} for each in INSTRUMENTS}
+        for instrument, labels, amount in self._gauges.read():
+            gauges[instrument.name][labels] = [amount]
+        for each in INSTRUMENTS:
+            family = families[each.kind](each.name, each.description, labels=each.labels)
+            for labels, numbers in self._guarded({**self._series[each.name], **gauges[each.name]}).items():
+                family.add_metric(labels, *((_buckets(numbers), numbers[-1]) if each.kind == "histogram" else numbers))
+            yield family
+
+    def _guarded(self, series: Series) -> Series:
+        """Return time series without credentials in their labels; those that then have the same are added."""
+        guarded: Series = {}
+        for labels, numbers in series.items():
+            safe = tuple(map(self._gauges.guard, labels))
+            same = guarded.get(safe, [0.0] * len(numbers))
+            guarded[safe] = [one + other for one, other in zip(same, numbers, strict=True)]
+        return guarded
+
+
+def _buckets(numbers: Sequence[float]) -> list[tuple[str, float]]:
+    """Return the upper bounds of the buckets, and how many amounts are not above each."""
+    return list(zip([*map(str, BUCKET_BOUNDS), "+Inf"], accumulate(numbers[:-1]), strict=True))

@@ -14,7 +14,7 @@ from ..observability.redaction import redact_strings
 from ..records import Record, field
 from .content import META_PREFIX, json_text
 from .outputs import promised_schema
-from .result import DEFAULT_OPTIONS, ENVELOPE_BYTES, MessageOptions, byte_size
+from .result import DEFAULT_OPTIONS, ENVELOPE_BYTES, MessageOptions, text_size
 
 logger = logging.getLogger(__name__)
 
@@ -97,14 +97,16 @@ def build_listing(
     arguments: dict[str, Mapping[str, str]] = {}
     modern, handshake, in_headers = [], [], set()
     limit = options.max_line_bytes - ENVELOPE_BYTES
+    shared: dict[int, HostInputs] = {}
     for tool in (tool for tool in tools if visible is None or visible(tool)):
-        name, inputs = names[tool.manual, tool.name], host_inputs(tool.inputs)
+        name, declared = names[tool.manual, tool.name], id(tool.inputs)
+        inputs = shared.get(declared) or shared.setdefault(declared, host_inputs(tool.inputs))
         try:
             for_handshake, for_modern = _encode_tool(name, tool, inputs, redact, options)
         except ValueError as error:
             logger.warning("%s is not offered: %s", tool.full_name, str(error).splitlines()[0])
             continue
-        if max(byte_size([for_handshake]), byte_size([for_modern])) >= limit:
+        if max(text_size(for_handshake), text_size(for_modern)) >= limit:
             logger.warning("%s is not offered: its definition is longer than --max-line-bytes", tool.full_name)
             continue
         listed[name] = tool
@@ -127,7 +129,7 @@ def _pages(tools: list[str], limit: int) -> tuple[str, ...]:
     pages: list[list[str]] = [[]]
     used = bracket
     for tool in tools:
-        size = byte_size([tool]) + comma  # behind the last tool, a bracket in its place
+        size = text_size(tool) + comma  # behind the last tool, a bracket in its place
         if pages[-1] and used + size > limit:
             pages.append([])
             used = bracket
@@ -150,7 +152,7 @@ def _encode_tool(
 
 def _encode_redacted(tool: dict[str, Any], redact: Callable[[str], str]) -> str:
     """Return a tool as redacted JSON. Its strings are redacted one by one only if the JSON contains a credential."""
-    text = json_text(tool)
+    text = json_text(tool, is_parsed=True)  # a schema that holds anything else is refused when it is compiled
     return text if redact(text) == text else json_text(redact_strings(tool, redact))
 
 

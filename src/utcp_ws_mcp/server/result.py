@@ -196,7 +196,12 @@ def _fits(result: Result, limit: int, modern: bool) -> bool:
 
 def byte_size(parts: Iterable[str]) -> int:
     """Return the bytes of a text in UTF-8, given in parts."""
-    return sum(len(part) if part.isascii() else len(part.encode("utf-8", "replace")) for part in parts)
+    return sum(map(text_size, parts))
+
+
+def text_size(text: str) -> int:
+    """Return the bytes of a text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _shortened(content: Sequence[ContentBlock], limit: int) -> list[ContentBlock]:

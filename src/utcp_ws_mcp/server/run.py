@@ -82,7 +82,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
     variables = http_options.caller_variables
     with (
         bind_listener(http_options) as listener,
-        open_observability(sinks, options, gauges, MetricsObserver(registry.record, sinks.guard_names)) as observe,
+        open_observability(sinks, options, gauges, MetricsObserver(registry.record)) as observe,
     ):
         async with (
             join_fleet(http_options.shared, observe, redact) as fleet,

@@ -12,7 +12,7 @@ import anyio
 
 from ..manifest.invisible import escape_invisible
 from ..observability import events
-from ..observability.logging import Trace
+from ..observability.trace import Trace
 from ..records import MutableRecord, Record, field
 from ..server.result import Result
 from .live_bridge import LiveBridge

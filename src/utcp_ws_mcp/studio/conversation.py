@@ -258,6 +258,11 @@ class Conversation(MutableRecord):
             if not wanted or wanted in line.role or wanted in plain(line.message).casefold():
                 yield line
 
+    def own_messages(self) -> list[tuple[int, bool, str | bytes]]:
+        """Return the messages that a draft is made from: the number of each line, whether it was sent, and its text."""
+        own = [line for line in self.lines if line.recorded is not None]
+        return [(line.number, line.direction is Direction.SENT, line.message) for line in own]
+
     def mark(self, number: int, mark: Mark | None) -> None:
         """Say what a message is; None: the recorder finds out.
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+import anyio
+
 from ..client.catalog import catalog_files, find_manifest
 from ..client.manifest_files import LoadedManifest, load_text, read_manifest_text
-from ..errors import AuthoringRefused
+from ..errors import AuthoringRefused, BridgeError
 from ..observability.secret_search import SecretGroup
 from ..records import MutableRecord, Record, field
 from .connect_form import ConnectForm
 from .conversation import Conversation
 from .drafting import Drafted
 from .installing import InstallForm
+from .judging import Judgement, judge
 from .live_bridge import LiveBridge
 from .manifest_text import ManifestText
 
@@ -82,6 +86,8 @@ class StudioSession(MutableRecord, dict=True):
     drafted: Drafted | None = None
     panel: str = "connect"
     _listeners: dict[Topic, list[Listener]] = field(default_factory=dict)
+    _judged: object = None
+    _judgements: Mapping[int, Judgement] = field(default_factory=dict)
 
     @cached_property
     def live(self) -> LiveBridge:
@@ -149,6 +155,21 @@ class StudioSession(MutableRecord, dict=True):
         """
         file = self.manifest.path or Path(NEW_FILE)
         return load_text(self.manifest.text, file, {**self.environ, **(extra or {})})
+
+    async def judgement(self, number: int) -> Judgement | None:
+        """Return what the manifest takes a message of the last connection for; None if it says nothing of it."""
+        conversation, url = self.conversation, self.conversation.url
+        if url is None:
+            return None
+        messages = conversation.own_messages()
+        version = self.manifest.text, tuple(self.environ.items()), url, [each[0] for each in messages]
+        if version != self._judged:
+            self._judged, self._judgements = version, {}
+            # A message or a manifest that is nested very deeply, or a manifest that is not right yet, has none.
+            with suppress(BridgeError, RecursionError):
+                judging = partial(judge, self.load(), url, messages, conversation.recording.redact)
+                self._judgements = await anyio.to_thread.run_sync(judging)
+        return self._judgements.get(number)
 
     async def close(self) -> None:
         """End all connections; what was typed stays."""

@@ -15,6 +15,7 @@ from anyio.lowlevel import checkpoint
 from tests.peer import Peer, bridge_to, peer
 from utcp_ws_mcp import Bridge, CallError, InvalidArguments, InvalidManifest
 from utcp_ws_mcp.client.feeds.live_feed import MAX_WAITING_READS
+from utcp_ws_mcp.client.feeds.manager import canonical
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import UnknownFeed
 
@@ -315,6 +316,16 @@ async def test_a_tool_is_no_feed(tmp_path: Path) -> None:
             await anext(aiter(bridge.feed("m.other")))
 
 
+async def test_a_tool_whose_name_ends_like_that_of_a_feed_is_none(tmp_path: Path) -> None:
+    server = Exchange()
+    async with (
+        peer(server.answer) as seen,
+        bridge_to(tmp_path, {**manifest(seen), "tools": [{"name": "past_events"}]}) as bridge,
+    ):
+        with pytest.raises(UnknownFeed, match=r"past.*The feeds are: m\.trades"):
+            await bridge.feed_schema("m.past")
+
+
 async def test_a_cursor_that_is_none_has_a_code(tmp_path: Path) -> None:
     server = Exchange()
     async with peer(server.answer) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
@@ -533,3 +544,10 @@ async def test_the_cursor_of_a_followed_event_is_before_the_gap_behind_it(tmp_pa
             result = await read(bridge, cursor=item.cursor)
         assert item.data == 1
         assert (prices(result), len(result["gaps"])) == ([2], 1)
+
+
+def test_arguments_are_the_same_in_any_order_of_their_keys() -> None:
+    ordered = {"a": [{"x": 1, "y": [2, 1]}], "b": {"c": None, "d": "ü"}}
+    other = {"b": {"d": "ü", "c": None}, "a": [{"y": [2, 1], "x": 1}]}
+    assert canonical(ordered) == canonical(other) == '{"a":[{"x":1,"y":[2,1]}],"b":{"c":null,"d":"ü"}}'
+    assert canonical({"a": [1, 2]}) != canonical({"a": [2, 1]})

@@ -402,3 +402,15 @@ async def count_turn() -> int:
     finally:
         sys.setprofile(None)
     return count
+
+
+async def test_an_attempt_that_fails_does_not_fail_calls_that_need_a_connection_of_their_own() -> None:
+    async with scene() as s:
+        s.gate, s.outcomes = anyio.Event(), [ConnectError("wss://key/", "no.", code="connection-refused")]
+        one = FakeHandshake(max_connections=1)
+        await s.call("shared", LeaseMode.SHARED, one)
+        await s.call("fresh", LeaseMode.FRESH, one)
+        s.gate.set()
+        await anyio.wait_all_tasks_blocked()
+        assert [*s.errors] == ["shared"]
+        assert [*s.leases] == ["fresh"]

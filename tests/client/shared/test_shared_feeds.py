@@ -285,3 +285,31 @@ async def until_wanted(bridge, stream):
     with anyio.fail_after(20):
         while not await write(bridge.fleet, "return redis.call('EXISTS', KEYS[1])", [stream._wanted], []):
             await anyio.sleep(0.05)
+
+
+async def test_an_owner_counts_what_it_left_out_and_how_often_it_opened_a_feed_again(tmp_path):
+    server = Exchange()
+    item = "message.price if message.price < 3 else message.none"
+    async with peer(server.answer) as seen, redis_server(tmp_path) as store:
+        document = manifest(seen, position="message.seq", item=item)
+        async with shared_bridge(tmp_path, document, store, "a") as bridge:
+            await read(bridge)
+            (instance,) = bridge.feed_instances()
+
+            def counts():
+                return instance.keeper.duplicates, instance.keeper.invalid, instance.keeper.reconnects
+
+            async def until(*expected):
+                with anyio.fail_after(30):
+                    while counts() != expected:
+                        await anyio.lowlevel.checkpoint()
+
+            for number in (1, 1, 3):
+                await server.send(seen.open[0], number)
+            await until(1, 1, 0)
+            await seen.open[0].close(1012)
+            await until(1, 1, 1)
+            await store.kill()
+            await store.start()
+            await seen.until(lambda: len(seen.upgrades) == 3)
+            assert counts() == (1, 1, 1)

@@ -12,6 +12,7 @@ from utcp_ws_mcp.core.exchange.dispatcher import LATE_REPLIES_POSSIBLE, SESSION_
 from utcp_ws_mcp.core.exchange.exchange import CloseInfo, Exchange
 from utcp_ws_mcp.core.exchange.reply_rules import Role
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
+from utcp_ws_mcp.core.templates.nodes import RenderError
 from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import VariableResolver
@@ -198,6 +199,22 @@ def test_the_decision_table_says_which_exchanges_get_a_message(rules, message, r
     assert wire.receive(message) is role
     assert [number for number, exchange in enumerate(exchanges, 1) if exchange.received] == got
     assert wire.exchanges.reusable is reusable
+
+
+@pytest.mark.parametrize(("kind", "ids"), [("counter", [1, 2, 2]), ("string_counter", ["1", "2", "2"])])
+def test_a_request_that_was_not_sent_leaves_its_number_to_the_next(kind, ids):
+    wire = Wire(kind)
+    first, unsent = wire.open(BY_ID), wire.open(BY_ID)
+    wire.exchanges.take_back(unsent)
+    assert [first.request_id, unsent.request_id, wire.open(BY_ID).request_id] == ids
+    assert unsent.finished
+
+
+def test_a_request_whose_values_cannot_be_computed_takes_no_number():
+    wire = Wire()
+    with pytest.raises(RenderError):
+        wire.open({"let": {"n": "args.text | from_json"}}, text="{")
+    assert wire.open(BY_ID).request_id == 1
 
 
 # What happens to an exchange; whether a further one may start, and why perhaps not.

@@ -46,6 +46,12 @@ def test_a_long_value_does_not_hide_what_is_allowed():
     assert wrong.endswith('x… is not one of "on" or "off"')
 
 
+@pytest.mark.parametrize(("length", "is_shown"), [(496, True), (497, False)])
+def test_the_values_of_an_enum_are_shown_up_to_a_thousand_characters(length, is_shown):
+    wrong = SchemaValidator({"enum": ["a" * length, "b" * 496]}).check("x")
+    assert (f'"x" is not one of "{"a" * length}" or "{"b" * 496}"' == wrong) is is_shown
+
+
 def test_an_enum_of_hundreds_of_values_is_shortened():
     wrong = SchemaValidator({"enum": [f"value {number}" for number in range(500)]}).check("x")
 

@@ -62,10 +62,17 @@ def test_tools_are_chosen_by_the_name_in_their_manual_and_renamed_then():
 def test_tools_that_say_nothing_of_their_own_share_the_compiled_call_template():
     tools = [{"name": "a"}, {"name": "b"}, {"name": "c", "tool_call_template": {"message": "{{ args.text }}"}}]
     a, b, c = compile_entry(entry_of(tools=tools))[0]
-    (d, e, f), _ = discovered({}, {}, {"url": f"{URL}/other"})
+    (d, e, f, g), _ = discovered({}, {}, {"url": f"{URL}/other"}, {"url": f"{URL}/other"})
 
     assert (a.compiled_template is b.compiled_template, a.compiled_template is c.compiled_template) == (True, False)
     assert (d.compiled_template is e.compiled_template, d.compiled_template is f.compiled_template) == (True, False)
+    assert f.compiled_template is g.compiled_template
+
+
+def test_discovered_tools_share_a_call_template_only_if_its_values_have_the_same_types():
+    (number, boolean), _ = discovered({"message": {"a": 1}}, {"message": {"a": True}})
+
+    assert number.compiled_template is not boolean.compiled_template
 
 
 def test_tools_share_the_upgrade_where_they_ask_for_the_same_connection():

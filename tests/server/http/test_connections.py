@@ -20,7 +20,7 @@ from tests.peer import PATIENCE, entry, jsonrpc, peer
 from tests.server.http.test_app import BEARER, POST, RPC, TOKEN, client_of, initialize, served
 from utcp_ws_mcp.server.http import app as http_app
 from utcp_ws_mcp.server.http import connections
-from utcp_ws_mcp.server.http.connections import RareLog, max_connections, report_accept_failures
+from utcp_ws_mcp.server.http.connections import Alarm, RareLog, max_connections, report_accept_failures
 
 ACCEPT = "Accept: application/json, text/event-stream"
 HEAD = f"POST /mcp HTTP/1.1\r\nHost: {{host}}\r\nContent-Type: application/json\r\n{ACCEPT}\r\n"
@@ -287,3 +287,72 @@ async def test_a_body_that_would_hold_up_all_is_rejected(tmp_path: Path, value: 
             response = await http.post(url, content=json.dumps(message, separators=(",", ":")).encode())
             assert response.status_code == status
             assert (await http.post(url, json=initialize())).status_code == 200
+
+
+class Clock:
+    """The part of an event loop that an alarm needs: a time that the test moves, and timers."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers: list[asyncio.TimerHandle] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, function: Any, *args: Any) -> asyncio.TimerHandle:
+        self.timers.append(asyncio.TimerHandle(when, function, args, asyncio.get_running_loop()))
+        return self.timers[-1]
+
+    def move_to(self, now: float) -> None:
+        """Fire the timers until a time."""
+        while due := [timer for timer in self.timers if not timer.cancelled() and timer.when() <= now]:
+            self.timers.remove(due[0])
+            self.now = due[0].when()
+            due[0]._run()
+        self.now = now
+
+
+async def test_an_alarm_rings_at_the_time_that_was_set_last() -> None:
+    clock: Any = Clock()
+    rung: list[float] = []
+    alarm = Alarm(clock, lambda: rung.append(clock.now))
+    alarm.set(10)
+    clock.move_to(5)
+    alarm.set(10)
+    clock.move_to(20)
+    alarm.set(10)
+    clock.move_to(21)
+    alarm.set(2)
+    clock.move_to(60)
+    alarm.set(1)
+    alarm.clear()
+    clock.move_to(90)
+    alarm.set(1)
+    alarm.end()
+    clock.move_to(99)
+    assert rung == [15, 23]
+    assert [timer for timer in clock.timers if not timer.cancelled()] == []
+
+
+async def test_an_alarm_that_is_set_for_each_request_has_one_timer() -> None:
+    clock: Any = Clock()
+    alarm = Alarm(clock, lambda: None)
+    for number in range(1000):
+        clock.move_to(number / 100)
+        alarm.set(10)
+        alarm.clear()
+    assert len(clock.timers) == 1
+
+
+@pytest.mark.parametrize(
+    "sent", ["GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "POST /mcp HTTP/1.1\r\nContent-Length: 1\r\n\r\n"]
+)
+async def test_a_connection_without_requests_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: str
+) -> None:
+    monkeypatch.setattr(connections, "KEEP_ALIVE_TIMEOUT", 0.1)
+    async with raw_server(tmp_path) as (_, port, _), await connect(port) as stream:
+        await stream.send(sent.encode())
+        assert (await stream.receive()).startswith(b"HTTP/1.1 ")
+        await stream.send(b"{" if "POST" in sent else b"")
+        assert b"HTTP" not in await rest_of(stream)

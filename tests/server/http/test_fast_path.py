@@ -14,9 +14,11 @@ import pytest
 from tests.peer import PATIENCE, Peer, entry, jsonrpc, peer
 from tests.server.http.test_app import BEARER, POST, RPC, served
 from tests.server.stdio.test_transport import MODERN
+from utcp_ws_mcp.observability.redaction import redactor
 from utcp_ws_mcp.server import progress
-from utcp_ws_mcp.server.http import fast_path
-from utcp_ws_mcp.server.http.fast_path import HttpFastPath, read_request
+from utcp_ws_mcp.server.http import fast_connection, fast_response
+from utcp_ws_mcp.server.http.fast_path import HttpFastPath, has_usual_routing, read_request
+from utcp_ws_mcp.server.http.fast_response import Answer, FastResponse
 
 CALL: dict[str, Any] = {"name": "m_t", "arguments": {"n": 1}, "_meta": MODERN}
 HEADERS = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "m_t", **POST}
@@ -28,11 +30,11 @@ def request(method: str = "tools/call", request_id: Any = 1, **params: Any) -> d
     return {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
 
 
-def read(message: Any, headers: Any = None, **changed: str | None) -> Any:
+def read(message: Any, **changed: str | None) -> Any:
     given = {**HEADERS, **{name.replace("_", "-"): value for name, value in changed.items()}}
-    pairs = [(name.lower().encode(), value.encode()) for name, value in given.items() if value is not None]
+    headers = {name.lower().encode(): value.encode() for name, value in given.items() if value is not None}
     body = message if isinstance(message, bytes) else json.dumps(message).encode()
-    return read_request([*pairs, *(headers or [])], body)
+    return read_request(headers, body) if has_usual_routing(headers) else None
 
 
 @pytest.mark.parametrize(
@@ -102,11 +104,6 @@ def test_headers_that_do_not_say_what_the_body_says_are_left_to_the_sdk(changed:
     assert read(request(**CALL), **changed) is None
 
 
-@pytest.mark.parametrize("name", ["mcp-name", "mcp-method", "mcp-protocol-version", "accept"])
-def test_a_header_that_is_repeated_is_left_to_the_sdk(name: str) -> None:
-    assert read(request(**CALL), [(name.encode(), HEADERS.get(name, "x").encode())]) is None
-
-
 STREAMS = [
     {"name": "s", "tool_call_template": {"stream": {"until": "message.result.n == 2", "include_last": True}}},
     {"name": "broken", "tool_call_template": {"stream": {"until": "message.result.n == 9"}}},
@@ -172,23 +169,43 @@ def events_of(body: str) -> list[Any]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.parametrize("token", [{}, {"progressToken": 7}], ids=["JSON", "events"])
+async def test_web_pages_may_read_the_answers_as_those_of_the_sdk(tmp_path: Path, token: Any) -> None:
+    body = request(**{**CALL, "name": "m_s", "_meta": {**MODERN, **token}})
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        for number in range(3):
+            await connection.send(json.dumps({"id": message["id"], "result": {"n": number}}))
+
+    answers: list[Any] = []
+    for fast in (True, False):
+        async with peer(answer) as seen, served(tmp_path, entry(seen, STREAMS[0], **RPC), fast_path=fast) as url:
+            headers = {**BEARER, **HEADERS, "mcp-name": "m_s", "origin": url.removesuffix("/mcp")}
+            async with httpx2.AsyncClient(headers=headers, timeout=PATIENCE) as http:
+                got = (await http.post(url, json=body)).headers
+        names = [name for name in got if name.startswith("access-control") or name in ("vary", "content-type")]
+        assert got["access-control-allow-origin"] == url.removesuffix("/mcp")
+        answers.append({name: got[name] for name in sorted(names) if name != "access-control-allow-origin"})
+    assert answers[0] == answers[1]
+
+
 async def test_usual_calls_take_the_fast_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served_fast: list[bool] = []
-    original = HttpFastPath.serve
+    original = HttpFastPath.answer
 
-    async def count(self: HttpFastPath, *args: Any) -> bool:
-        served_fast.append(await original(self, *args))
-        return served_fast[-1]
+    async def count(self: HttpFastPath, *args: Any) -> Any:
+        answer = await original(self, *args)
+        served_fast.append(answer is not None)
+        return answer
 
-    monkeypatch.setattr(HttpFastPath, "serve", count)
+    monkeypatch.setattr(HttpFastPath, "answer", count)
     async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC)) as url:
         async with httpx2.AsyncClient(headers={**BEARER, **HEADERS}, timeout=PATIENCE) as http:
             assert (await http.post(url, json=request(**CALL))).status_code == 200
     assert served_fast == [True]
 
 
-async def test_a_client_that_goes_cancels_its_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast_path, "WATCH_AFTER", 0.0)
+async def test_a_client_that_goes_cancels_its_call(tmp_path: Path) -> None:
     cancelled = {"cancel": {"id": "{{ request_id }}", "method": "cancel"}}
 
     async def silent(seen: Peer, connection: Any, message: Any) -> None:
@@ -209,8 +226,8 @@ async def test_a_client_that_goes_cancels_its_call(tmp_path: Path, monkeypatch: 
 async def test_a_call_that_takes_long_becomes_an_event_stream_with_comments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("EVENT_STREAM_AFTER", "PING_INTERVAL", "WATCH_AFTER"):
-        monkeypatch.setattr(fast_path, name, 0.01)
+    monkeypatch.setattr(fast_connection, "EVENT_STREAM_AFTER", 0.01)
+    monkeypatch.setattr(fast_response, "PING_INTERVAL", 0.01)
     go_on = asyncio.Event()
 
     async def slow(seen: Peer, connection: Any, message: Any) -> None:
@@ -229,27 +246,93 @@ async def test_a_call_that_takes_long_becomes_an_event_stream_with_comments(
     assert events_of("\n".join(lines))[0]["result"]["structuredContent"] == {"n": 1}
 
 
-async def test_progress_that_is_late_is_not_sent_behind_the_answer() -> None:
-    sent: list[Any] = []
+class Cycle:
+    """What a response needs of a cycle of uvicorn."""
 
-    async def send(message: Any) -> None:
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        self.written = b""
+        self.transport, self.flow = self, self
+        self.message_event = asyncio.Event()
+        self.default_headers = [(b"date", b"today")]
+        self.write_paused = self.disconnected = self.keep_alive = False
+        self.ended: list[str] = []
+
+    async def send(self, message: Any) -> None:
         await anyio.lowlevel.checkpoint()
-        sent.append(message)
+        self.sent.append(message)
 
-    response = fast_path._Response(send)
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.ended.append("closed")
+
+    def on_response(self) -> None:
+        self.ended.append("complete")
+
+    async def drain(self) -> None:
+        self.disconnected = True
+
+
+def response_of(cycle: Any) -> FastResponse:
+    return FastResponse(cycle, redactor(["Kx7aB3dQ9zY5"]), [(b"x", b"y")])
+
+
+async def test_progress_that_is_late_is_not_sent_behind_the_answer() -> None:
+    cycle = Cycle()
+    response = response_of(cycle)
     async with anyio.create_task_group() as tasks:
         for number in range(3):
             tasks.start_soon(response.report, "token", float(number), "part")
         await anyio.lowlevel.checkpoint()
-        tasks.start_soon(response.finish, fast_path.Answer(200, "{}"))
+        tasks.start_soon(response.finish, Answer(200, "{}"))
         await anyio.lowlevel.checkpoint()
         tasks.start_soon(response.report, "token", 9.0, "late")
-    kinds = [(message["type"].rpartition(".")[2], message.get("more_body")) for message in sent]
-    assert kinds == [("start", None), *3 * [("body", True)], ("body", None)]
+    kinds = [(message["type"].rpartition(".")[2], message.get("more_body")) for message in cycle.sent]
+    assert kinds == [("start", None), *3 * [("body", True)], ("body", False)]
 
 
-async def test_a_client_that_goes_during_a_stream_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast_path, "WATCH_AFTER", 0.0)
+@pytest.mark.parametrize("text", ["short", "x" * fast_response.MAX_COPIED_BODY], ids=["short", "long"])
+async def test_a_response_is_a_head_with_its_length_and_the_body(text: str) -> None:
+    cycle = Cycle()
+    await response_of(cycle).finish(Answer(400, json.dumps(text)))
+    lines = ["HTTP/1.1 400 Bad Request", "content-type: application/json", f"content-length: {len(text) + 2}"]
+    lines += ["date: today", "x: y", "connection: close", "", f'"{text}"']
+    assert cycle.written.decode() == "\r\n".join(lines)
+    assert cycle.ended == ["closed", "complete"]
+    assert cycle.message_event.is_set()
+
+
+async def test_a_connection_stays_open_for_the_next_request() -> None:
+    cycle = Cycle()
+    cycle.keep_alive = True
+    await response_of(cycle).finish(Answer(200, "{}"))
+    assert b"connection" not in cycle.written
+    assert cycle.ended == ["complete"]
+
+
+async def test_a_client_that_does_not_read_gets_no_further_response() -> None:
+    cycle = Cycle()
+    cycle.write_paused = True
+    await response_of(cycle).finish(Answer(200, "{}"))
+    assert (cycle.written, cycle.ended) == (b"", [])
+
+
+async def test_no_response_holds_a_credential() -> None:
+    cycle = Cycle()
+    await response_of(cycle).finish(Answer(200, '{"id":1,"result":"Kx7aB3dQ9zY5"}'))
+    assert cycle.written.endswith(b'{"id":1,"result":"***"}')
+    assert b"content-length: 23\r\n" in cycle.written
+    response = response_of(cycle)
+    await response.report("Kx7aB3dQ9zY5", 1.0, "Kx7aB3dQ9zY5")
+    await response.finish(Answer(200, '{"id":1,"result":"Kx7aB3dQ9zY5"}'))
+    token, answer = (events_of(message["body"].decode())[0] for message in cycle.sent[1:])
+    assert token["params"] == {"progressToken": "Kx7aB3dQ9zY5", "progress": 1.0, "message": "***"}
+    assert answer == {"id": 1, "result": "***"}
+
+
+async def test_a_client_that_goes_during_a_stream_ends_it(tmp_path: Path) -> None:
     stream = {"stream": {"until": "message.result.last is true", "cancel": {"id": "{{ request_id }}", "cancel": True}}}
 
     async def first(seen: Peer, connection: Any, message: Any) -> None:

@@ -95,7 +95,7 @@ MUTANTS: Final = (
     ),
     Mutant("a greeting counts as unsolicited", UnsolicitedMessages, "note_dropped", "self.greeting_is_over and", ""),
     Mutant("a loss says not sent", Call, "_raise_if_lost", "MAYBE_EXECUTED", "NOT_SENT"),
-    Mutant("a lost connection is an empty success", Call, "_raise_if_lost", "if lost is None", "if lost is not None"),
+    Mutant("a lost connection is an empty success", Call, "_raise_if_lost", "raise error", "return"),
     Mutant("a lease is released twice", Call, "_finish", "lease.release()", "lease.release() or lease.release()"),
     Mutant("a lease leaks when a call is cancelled", Call, "__aexit__", "self._finish()", "exc_type or self._finish()"),
     Mutant(

@@ -142,15 +142,19 @@ class Dispatcher:
         if self.opened:
             self.messages.explains_close = None
         self.opened += 1
-        request_id = self.next_id()
+        last_id, request_id = self._last_id, self.next_id()
         scope = scope.with_values(request_id=request_id, next_id=self.next_id, counter=self.count)
-        if rules.let_bindings:
-            scope = with_let_bindings(scope, rules.let_bindings)
-        exchange = Exchange(rules, scope, request_id, opened_after=opened_after)
-        if rules.sends_http:
-            self._held.add(exchange)
-        else:
-            self._start(exchange)
+        try:
+            if rules.let_bindings:
+                scope = with_let_bindings(scope, rules.let_bindings)
+            exchange = Exchange(rules, scope, request_id, opened_after=opened_after)
+            if rules.sends_http:
+                self._held.add(exchange)
+            else:
+                self._start(exchange)
+        except RenderError:
+            self._last_id = last_id
+            raise
         return exchange
 
     def release(self, exchange: Exchange, values: dict[str, Any]) -> None:
@@ -226,6 +230,15 @@ class Dispatcher:
         self._held.remove(exchange)
         self._pending.remove(exchange)
         self.cancellations.forget(exchange)
+
+    def take_back(self, exchange: Exchange) -> None:
+        """Finish an exchange whose request was not sent, directly after it was opened: the next one gets its number.
+
+        Some endpoints count the requests themselves, and so expect numbers without a gap.
+        """
+        self.discard(exchange)
+        if self._id_kind != "uuid" and not exchange.rules.sends_http:
+            self._last_id = int(exchange.request_id) - 1
 
     def drain(self) -> None:
         """Allow no further exchange; those that are pending go on."""

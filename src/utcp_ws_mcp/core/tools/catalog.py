@@ -18,7 +18,7 @@ from ..handshake_request import HandshakeTemplate
 from ..network_policy import URL, parse_url
 from ..templates.compiler import Compiler
 from ..url_template import UrlTemplate
-from .template import TemplateCompiler
+from .template import SharedParts, TemplateCompiler
 from .tool import CompiledTool, compile_tool
 
 if TYPE_CHECKING:
@@ -36,14 +36,18 @@ _MANUAL_PREDICATE = "{0} is mapping and {0}.tools is defined and {0}.tools is se
 _UNCHANGED = ToolOverride.model_construct()
 
 
-def compile_entry(entry: ManifestEntry) -> tuple[list[CompiledTool], list[Problem]]:
+def compile_entry(entry: ManifestEntry, shared: SharedParts | None = None) -> tuple[list[CompiledTool], list[Problem]]:
     """Compile the tools that a manifest lists for an entry.
+
+    Args:
+        entry: The entry.
+        shared: What it shares with the other entries of its manifest.
 
     Returns:
         The compiled tools, and everything that is wrong with the templates of the entry. Where the call template of the
         entry itself is wrong, its tools are not compiled: they would repeat its problems.
     """
-    templates = TemplateCompiler(entry)
+    templates = TemplateCompiler(entry, shared)
     if entry.template is not None:
         try:
             _check_own_template(entry, templates)

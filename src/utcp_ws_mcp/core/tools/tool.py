@@ -23,6 +23,22 @@ if TYPE_CHECKING:
     from ..feeds.feed import FeedTool
 
 
+class CompiledInputs(Record):
+    """A compiled input schema.
+
+    Args:
+        schema: The schema, with an object at its root.
+        validator: Validates arguments.
+        forms: Gives them the form that the schema says.
+        defaults: Values of arguments that a call leaves out.
+    """
+
+    schema: Mapping[str, Any]
+    validator: SchemaValidator
+    forms: ArgumentForms
+    defaults: Mapping[str, Any]
+
+
 class CompiledTool(Record):
     """One tool of one manual, ready to be called.
 
@@ -145,34 +161,44 @@ def compile_tool(
     """
     tool = tool_entry.tool
     diagnostics = Diagnostics(tool_entry.path)
-    inputs = _normalize_inputs(override.inputs if override.inputs is not None else tool.inputs, diagnostics)
-    argument_schema = compile_schema(inputs, "inputs", diagnostics)
-    visible = _visible_inputs(inputs, override)
-    if visible is not inputs and argument_schema is not None:
-        argument_schema = compile_schema(visible, "tool_overrides", diagnostics)
+    declared = tool.inputs if override.inputs is None else override.inputs
+    inputs = templates.shared.inputs.get(declared, partial(compile_inputs, declared), diagnostics)
+    visible = inputs and _without_hidden(inputs, override, diagnostics)
     compiled_template = _compile_template(tool_entry, templates, diagnostics)
     result_schema = compile_schema(tool.outputs, "outputs", diagnostics) if tool.outputs else None
     diagnostics.raise_if_any()
-    assert argument_schema is not None
+    assert inputs is not None
+    assert visible is not None
     return CompiledTool(
         manual=entry.name,
         name=override.name or tool.name,
         original_name=tool.name,
         description=override.description if override.description is not None else tool.description,
-        inputs=visible,
+        inputs=visible.schema,
         outputs=tool.outputs,
         tags=tool.tags,
         annotations=_overridden_hints(tool.annotations, override.annotations),
         idempotent=tool.idempotent and not tool_entry.discovered,
         template=tool_entry.template,
         compiled_template=compiled_template,
-        defaults={**default_values(inputs), **override.defaults},
+        defaults={**inputs.defaults, **override.defaults},
         hidden=frozenset(override.hidden),
         variables=entry.variables,
-        argument_schema=argument_schema,
-        argument_forms=ArgumentForms(visible),
+        argument_schema=visible.validator,
+        argument_forms=visible.forms,
         result_schema=result_schema,
     )
+
+
+def _without_hidden(inputs: CompiledInputs, override: ToolOverride, diagnostics: Diagnostics) -> CompiledInputs | None:
+    """Return what a call can set: the inputs without hidden arguments, and with changed defaults."""
+    if not override.hidden and not override.defaults:
+        return inputs
+    visible = _visible_inputs(inputs.schema, override)
+    validator = compile_schema(visible, "tool_overrides", diagnostics)
+    if validator is None:
+        return None
+    return CompiledInputs(visible, validator, ArgumentForms(visible), inputs.defaults)
 
 
 def _overridden_hints(own: Annotations, override: Annotations | None) -> Annotations:
@@ -185,6 +211,8 @@ def _compile_template(
     tool_entry: ResolvedTool, templates: TemplateCompiler, diagnostics: Diagnostics
 ) -> CompiledTemplate:
     """Compile the template of a tool; its problems have the path of the place where it is written."""
+    if (known := templates.find(tool_entry)) is not None:
+        return known
     if tool_entry.is_template:
         return templates.compile_template(tool_entry, diagnostics)
     template_diagnostics = Diagnostics(join_path(tool_entry.path, "tool_call_template"))
@@ -193,32 +221,8 @@ def _compile_template(
     return compiled
 
 
-def compile_schema(schema: Mapping[str, Any], key: str, diagnostics: Diagnostics) -> SchemaValidator | None:
-    """Return the validator of a schema, or None if it cannot be used, which is reported at the place in the schema."""
-    try:
-        return SchemaValidator(schema)
-    except InvalidSchema as error:
-        diagnostics.add(reduce(join_path, error.path, key), f"not a usable JSON Schema: {error}", error.code)
-        return None
-
-
-def _normalize_inputs(inputs: Mapping[str, Any], diagnostics: Diagnostics) -> dict[str, Any]:
-    """Return the input schema with an object at its root, as MCP demands; one without properties takes any object."""
-    kind = inputs.get("type", "object")
-    if kind != "object" and not (isinstance(kind, list) and "object" in kind) and isinstance(kind, str | list):
-        with diagnostics.collect("inputs"):
-            raise InvalidTemplate(
-                f'the root of the schema is of type {kind!r}. Write "type": "object": a tool receives its arguments '
-                "by name.",
-                code="schema-root-not-object",
-            )
-    return {**inputs, "type": "object"} if isinstance(kind, str | list) else dict(inputs)
-
-
-def _visible_inputs(inputs: dict[str, Any], override: ToolOverride) -> dict[str, Any]:
+def _visible_inputs(inputs: Mapping[str, Any], override: ToolOverride) -> dict[str, Any]:
     """Return the schema without hidden arguments, and with changed defaults; what has a default is not required."""
-    if not override.hidden and not override.defaults:
-        return inputs
     declared = inputs.get("properties")
     properties = dict(declared) if isinstance(declared, dict) else {}
     for name, value in override.defaults.items():
@@ -231,13 +235,40 @@ def _visible_inputs(inputs: dict[str, Any], override: ToolOverride) -> dict[str,
     return {**inputs, "properties": shown, "required": required_names}
 
 
-def default_values(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def compile_inputs(declared: Mapping[str, Any], diagnostics: Diagnostics) -> CompiledInputs | None:
+    """Return a compiled input schema, or None if it cannot be used, which is reported."""
+    schema = _normalize(declared, diagnostics)
+    validator = compile_schema(schema, "inputs", diagnostics)
+    if validator is None:
+        return None
+    return CompiledInputs(schema, validator, ArgumentForms(schema), default_values(schema))
+
+
+def compile_schema(schema: Mapping[str, Any], key: str, diagnostics: Diagnostics) -> SchemaValidator | None:
+    """Return the validator of a schema, or None if it cannot be used, which is reported at the place in the schema."""
+    try:
+        return SchemaValidator(schema)
+    except InvalidSchema as error:
+        diagnostics.add(reduce(join_path, error.path, key), f"not a usable JSON Schema: {error}", error.code)
+        return None
+
+
+def default_values(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that a schema has for arguments that a call leaves out."""
-    properties = inputs.get("properties")
+    properties = schema.get("properties")
     if not isinstance(properties, dict):
         return {}
-    return {
-        name: schema["default"]
-        for name, schema in properties.items()
-        if isinstance(schema, dict) and "default" in schema
-    }
+    return {name: each["default"] for name, each in properties.items() if isinstance(each, dict) and "default" in each}
+
+
+def _normalize(inputs: Mapping[str, Any], diagnostics: Diagnostics) -> dict[str, Any]:
+    """Return the input schema with an object at its root, as MCP demands; one without properties takes any object."""
+    kind = inputs.get("type", "object")
+    if kind != "object" and not (isinstance(kind, list) and "object" in kind) and isinstance(kind, str | list):
+        with diagnostics.collect("inputs"):
+            raise InvalidTemplate(
+                f'the root of the schema is of type {kind!r}. Write "type": "object": a tool receives its arguments '
+                "by name.",
+                code="schema-root-not-object",
+            )
+    return {**inputs, "type": "object"} if isinstance(kind, str | list) else dict(inputs)

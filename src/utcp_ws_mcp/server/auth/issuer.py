@@ -154,7 +154,6 @@ class IssuerKeys:
             await self._refresh()
             with anyio.move_on_after(MIN_FETCH_INTERVAL if self._failing else REFRESH_INTERVAL):
                 await self._wanted.wait()
-            await anyio.sleep(max(0.0, self._tried_at + MIN_FETCH_INTERVAL - self._clock()))
 
     async def get(self, key_id: str | None) -> KeySet | None:
         """Return the keys; wait for a fetch if there are none, or none with this id. None: there are none now."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -34,11 +34,14 @@ from ..auth.step_up import called_tools, check_scopes
 from ..guard import GuardMiddleware
 from ..jsonrpc import read_message
 from ..sdk_server import SdkServer
+from ..tools import ToolService
 from .batch import messages_of_batch, serve_batch
 from .body import MAX_BODY_SIZE, read_body, replay
 from .config import HttpListener
-from .connections import ACCEPT_BACKLOG, ConnectionLimits, LimitedProtocol, max_connections, report_accept_failures
-from .fast_path import FastRequest, HttpFastPath, read_request
+from .connections import ACCEPT_BACKLOG, ConnectionLimits, max_connections, report_accept_failures
+from .fast_connection import CheckCalls, FastLane, FastProtocol, Identify
+from .fast_path import HttpFastPath
+from .fast_response import HeaderPairs
 from .graceful import GracefulServer
 from .security import (
     Headers,
@@ -71,13 +74,6 @@ CORS_MAX_AGE: Final = 7200
 GRACEFUL_SHUTDOWN_TIMEOUT: Final = 10
 """Seconds that running calls have to finish after a signal."""
 
-KEEP_ALIVE_TIMEOUT: Final = 75
-"""Seconds that idle connections stay open: longer than nginx keeps its own, or nginx sends into one that closes."""
-
-
-CheckCalls = Callable[[Iterable[str], Caller], Rejection | None]
-"""Returns why a caller may not call one of these tools, or None."""
-
 
 class TextRoute(Record):
     """A page of text, rendered for each request. Its status is 503 as long as it is not available."""
@@ -88,17 +84,11 @@ class TextRoute(Record):
 
 
 class McpEndpoint:
-    """The ASGI application at `/mcp`: checks method and content type; the fast path or the SDK answers."""
+    """The ASGI application at `/mcp`: checks method and content type; the SDK answers."""
 
-    def __init__(
-        self,
-        manager: StreamableHTTPSessionManager,
-        fast_path: HttpFastPath | None = None,
-        check_calls: CheckCalls | None = None,
-    ) -> None:
+    def __init__(self, manager: StreamableHTTPSessionManager, check_calls: CheckCalls | None = None) -> None:
         """Serve with the sessions of a manager; `check_calls` may reject calls before anything runs."""
         self._manager = manager
-        self._fast_path = fast_path
         self._check_calls = check_calls
         self._event_streams: set[anyio.CancelScope] = set()
 
@@ -121,12 +111,8 @@ class McpEndpoint:
             return
         if body is None:
             return
-        request = read_request(scope["headers"], body) if self._fast_path is not None else None
-        if (rejection := self._check(body, request, scope)) is not None:
+        if (rejection := self._check(body, scope)) is not None:
             await _rejection_response(rejection)(scope, receive, send)
-        elif self._fast_path is not None and request is not None:
-            if not await self._fast_path.serve(request, scope.get(CALLER_KEY), receive, send):
-                await self._serve_with_sdk(body, scope, receive, send)
         elif (batch := messages_of_batch(body, scope["headers"])) is not None:
             await serve_batch(*batch, self._manager.handle_request, scope, receive, send)
         else:
@@ -141,13 +127,12 @@ class McpEndpoint:
         else:
             await self._manager.handle_request(scope, replay(body, receive), send)
 
-    def _check(self, body: bytes, request: FastRequest | None, scope: Scope) -> Rejection | None:
+    def _check(self, body: bytes, scope: Scope) -> Rejection | None:
         """Return why a call is rejected, with the challenge that lets a client ask for the scope that it needs."""
         caller = scope.get(CALLER_KEY)
         if self._check_calls is None or caller is None:
             return None
-        names = called_tools(body) if request is None else request.called_tools  # a body is parsed once
-        return self._check_calls(names, caller)
+        return self._check_calls(called_tools(body), caller)
 
     def close_event_streams(self) -> None:
         """End the event streams that clients hold open for notifications; they have no end of their own."""
@@ -172,10 +157,9 @@ class CallerMiddleware:
     The SDK gets the subject of the token: a session belongs to its creator.
     """
 
-    def __init__(self, app: ASGIApp, resource_server: ResourceServer | None, variables: CallerVariables | None) -> None:
+    def __init__(self, app: ASGIApp, identify: Identify) -> None:
         self._app = app
-        self._resource_server = resource_server
-        self._variables = variables
+        self._identify = identify
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or reject one request."""
@@ -189,13 +173,21 @@ class CallerMiddleware:
         user = {} if caller.identity is None else {"user": _sdk_user(caller.identity)}
         await self._app({**scope, CALLER_KEY: caller, **user}, receive, send)
 
-    async def _identify(self, headers: Headers) -> Caller | Rejection:
+
+def make_identification(resource_server: ResourceServer | None, variables: CallerVariables | None) -> Identify | None:
+    """Return the function that says who sent a request; None if all requests have the same caller."""
+    if resource_server is None and variables is None:
+        return None
+
+    async def identify(headers: Headers) -> Caller | Rejection:
         caller: Caller | Rejection = Caller(None, None)
-        if self._resource_server is not None:
-            caller = await self._resource_server.authenticate(headers)
-        if self._variables is None or isinstance(caller, Rejection):
+        if resource_server is not None:
+            caller = await resource_server.authenticate(headers)
+        if variables is None or isinstance(caller, Rejection):
             return caller
-        return replace(caller, given=self._variables.read(headers))
+        return replace(caller, given=variables.read(headers))
+
+    return identify
 
 
 def _sdk_user(identity: Identity) -> AuthenticatedUser:
@@ -262,8 +254,8 @@ def make_app(
     probes = frozenset({HEALTH_PATH, READY_PATH})
     public = frozenset({*probes, *metadata, *((MCP_PATH,) if metadata else ()), *(routes if routes_public else ())})
     # CORS is between the two checks. A preflight request has no token, and a web page must be able to read a 401.
-    identifies = resource_server is not None or caller_variables is not None
-    app: ASGIApp = CallerMiddleware(router, resource_server, caller_variables) if identifies else router
+    identify = make_identification(resource_server, caller_variables)
+    app: ASGIApp = router if identify is None else CallerMiddleware(router, identify)
     app = AccessMiddleware(app, policy.check_token, public)
     app = CORSMiddleware(
         app,
@@ -274,6 +266,15 @@ def make_app(
         max_age=CORS_MAX_AGE,
     )
     return AccessMiddleware(app, policy.check_host_and_origin, probes)
+
+
+def cors_headers(origin: bytes) -> HeaderPairs:
+    """Return the headers that let a web page of an origin read a response, as starlette adds them."""
+    return (
+        (b"access-control-allow-origin", origin),
+        (b"access-control-expose-headers", ", ".join(CORS_EXPOSED_HEADERS).encode()),
+        (b"vary", b"Origin"),
+    )
 
 
 def _text_endpoint(page: TextRoute) -> Callable[[Request], Awaitable[Response]]:
@@ -303,16 +304,9 @@ async def run_http_server(
     `on_started` gets the URL of MCP. With a resource server, clients need its access tokens. Without
     `fast_path`, the SDK answers everything.
     """
-    manager = StreamableHTTPSessionManager(
-        sdk_server.server,
-        stateless=listener.stateless,
-        max_sessions=listener.max_sessions,
-        max_request_body_size=MAX_BODY_SIZE,
-        # HttpAccessPolicy has checked both headers, and more strictly.
-        security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
-    )
+    manager = _make_manager(sdk_server, listener)
     check_calls = partial(check_scopes, sdk_server.tools, resource_server) if resource_server is not None else None
-    endpoint = McpEndpoint(manager, HttpFastPath(sdk_server.tools) if fast_path else None, check_calls)
+    endpoint = McpEndpoint(manager, check_calls)
     app = make_app(
         endpoint,
         listener.access_policy,
@@ -332,16 +326,46 @@ async def run_http_server(
         if resource_server is not None:
             tasks.start_soon(resource_server.keys.run)
         on_started(f"{listener.url}{MCP_PATH}")
-        await GracefulServer(_uvicorn_config(GuardMiddleware(app, sdk_server.guard)), stop).serve([listener.sock])
+        lane = _make_fast_lane(sdk_server.tools, listener, resource_server, check_calls) if fast_path else None
+        config = _uvicorn_config(GuardMiddleware(app, sdk_server.guard), lane)
+        await GracefulServer(config, stop).serve([listener.sock])
         tasks.cancel_scope.cancel()
 
 
-def _uvicorn_config(app: Any) -> uvicorn.Config:
+def _make_manager(sdk_server: SdkServer, listener: HttpListener) -> StreamableHTTPSessionManager:
+    return StreamableHTTPSessionManager(
+        sdk_server.server,
+        stateless=listener.stateless,
+        max_sessions=listener.max_sessions,
+        max_request_body_size=MAX_BODY_SIZE,
+        # HttpAccessPolicy has checked both headers, and more strictly.
+        security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+
+
+def _make_fast_lane(
+    tools: ToolService,
+    listener: HttpListener,
+    resource_server: ResourceServer | None,
+    check_calls: CheckCalls | None,
+) -> FastLane:
+    return FastLane(
+        HttpFastPath(tools),
+        MCP_PATH,
+        listener.access_policy,
+        needs_token=resource_server is None,
+        cors_headers=cors_headers,
+        identify=make_identification(resource_server, listener.caller_variables),
+        check_calls=check_calls,
+    )
+
+
+def _uvicorn_config(app: Any, lane: FastLane | None) -> uvicorn.Config:
     limit = max_connections()
     limits = ConnectionLimits(limit, asyncio.get_running_loop().time)
     return uvicorn.Config(
         app,
-        http=partial(LimitedProtocol, limits=limits),  # type: ignore[arg-type]  # called like a class
+        http=partial(FastProtocol, limits=limits, lane=lane),  # type: ignore[arg-type]  # called like a class
         ws="none",
         lifespan="off",
         log_config=None,
@@ -350,6 +374,5 @@ def _uvicorn_config(app: Any) -> uvicorn.Config:
         proxy_headers=False,
         limit_concurrency=limit + 1,  # requests: `limits` has limited the connections
         backlog=ACCEPT_BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_TIMEOUT,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_TIMEOUT,
     )

@@ -45,12 +45,14 @@ async def read_body(receive: Receive) -> bytes | Rejection | None:
     return body
 
 
-def has_too_many_values(body: bytes) -> bool:
+def has_too_many_values(body: bytes | bytearray) -> bool:
     """Return whether a body has more than MAX_BODY_VALUES keys and values, whether or not it is JSON."""
+    if len(body) <= MAX_BODY_VALUES:
+        return False
     return _count(body) > MAX_BODY_VALUES and _count(_STRING.sub(b"", body)) > MAX_BODY_VALUES
 
 
-def _count(body: bytes) -> int:
+def _count(body: bytes | bytearray) -> int:
     """Count what separates keys and values: each has one of these characters before it."""
     return sum(body.count(separator) for separator in _SEPARATORS)
 

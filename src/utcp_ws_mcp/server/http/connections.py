@@ -13,7 +13,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT: Final = 10.0
 """Seconds for the head of a request, and again for its body."""
+
+KEEP_ALIVE_TIMEOUT: Final = 75.0
+"""Seconds that idle connections stay open: longer than nginx keeps its own, or nginx sends into one that closes."""
 
 MAX_HEAD_SIZE: Final = 1 << 16
 """Bytes of the head of a request."""
@@ -47,6 +50,9 @@ _HEAD_TOO_LARGE_RESPONSE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 )
 _FULL_RESPONSE: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+Awaited = Literal["request", "head", "body"]
 
 
 def max_connections() -> int:
@@ -117,14 +123,65 @@ class ConnectionLimits:
                 del self._by_peer[peer]
 
 
+class Alarm:
+    """Calls a function after a time, unless it is set again or cleared before, as nearly always.
+
+    Its timer is not moved by that: it looks what is due when it fires. A timer for each request would cost as much as
+    reading the request.
+    """
+
+    __slots__ = ("_at", "_loop", "_ring", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+        self._loop = loop
+        self._ring = ring
+        self._at: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, seconds: float) -> None:
+        """Ring in so many seconds, and at no other time."""
+        self._at = self._loop.time() + seconds
+        if self._timer is None or self._at < self._timer.when():
+            self._start_timer(self._at)
+
+    def clear(self) -> None:
+        """Do not ring."""
+        self._at = None
+
+    def end(self) -> None:
+        """Do not ring any more: stop the timer as well."""
+        self._at = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _start_timer(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._on_timer, when)
+
+    def _on_timer(self, when: float) -> None:
+        self._timer = None
+        if self._at is None:
+            return
+        if self._at > when:
+            self._start_timer(self._at)
+            return
+        self._at = None
+        self._ring()
+
+
 class LimitedProtocol(HttpToolsProtocol):
-    """A connection of uvicorn with `limits`, and with a deadline for the part of a request that it waits for."""
+    """A connection of uvicorn with `limits`, and with a deadline for what it waits for.
+
+    This is the next request, a part of one, or nothing while one is served.
+    """
 
     def __init__(self, *args: Any, limits: ConnectionLimits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._limits = limits
-        self._deadline: asyncio.TimerHandle | None = None
-        self._awaited_part: str | None = None
+        self._deadline = Alarm(self.loop, self._on_deadline)
+        self._awaited: Awaited | None = None
         self._head_size = 0
 
     @property
@@ -136,7 +193,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Admit the connection, and wait for the head of the first request."""
         super().connection_made(transport)
         if self._limits.admit(self, self.client[0] if self.client else ""):
-            self._await_part("head")
+            self._await("head")
         else:
             transport.write(_FULL_RESPONSE)
             transport.close()
@@ -144,69 +201,87 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Free the place of the connection."""
         self._limits.remove(self)
-        self._await_part(None)
+        self._deadline.end()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has arrived, and set the deadline for what is awaited next."""
-        if self.has_no_request and self._awaited_part is None:  # also line breaks before a request wait for its head
-            self._await_part("head")
+        """Parse what has arrived."""
+        if self._awaited == "request":  # also line breaks before a request wait for its head
+            self._await("head")
         self._head_size += len(data)
         super().data_received(data)
-        if self._awaited_part == "head" and self._head_size > MAX_HEAD_SIZE and not self.transport.is_closing():
+        if self._awaited == "head" and self._head_size > MAX_HEAD_SIZE and not self.transport.is_closing():
             self.transport.write(_HEAD_TOO_LARGE_RESPONSE)
             self.end()
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._await_part("head")
+        self._await("head")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header of the head; those that follow a body in chunks are dropped: they were not checked."""
-        if self._awaited_part == "head":
+        if self._awaited == "head":
             super().on_header(name, value.strip(b" \t"))  # white space around a value is no part of it (RFC 9110 §5.5)
 
     def on_headers_complete(self) -> None:
         """Start the request; a target in absolute form becomes a path and a Host (RFC 9112 §3.2.2)."""
-        self._await_part("body")
+        self._await("body")
+        if not self.url.startswith(b"/"):
+            self._take_absolute_target()
+        super().on_headers_complete()
+
+    def _take_absolute_target(self) -> None:
         found = split_absolute_target(self.url)
         if found is not None:
             host, self.url = found
             self.headers[:] = [(b"host", host), *(header for header in self.headers if header[0] != b"host")]
         if not self.url.startswith(b"/"):
             self.url = b"/" + self.url  # any other form is a path that does not exist
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """End a request; the next bytes are the head of another one."""
         super().on_message_complete()
         self._head_size = 0
-        self._await_part(None)
+        self._await("request" if self.has_no_request else None)
+
+    def on_response_complete(self) -> None:
+        """Serve the request that has followed meanwhile, or wait for one: as in uvicorn, but without a timer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._awaited is None:
+            self._await("request")
 
     def end(self) -> None:
         """Close the connection, which has no request."""
-        self._await_part(None)
-        self._unset_keepalive_if_required()
+        self._deadline.end()
         self.transport.close()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Close the connection of a client that wants another protocol: the rest is not HTTP."""
         self.end()
 
-    def _await_part(self, part: str | None) -> None:
-        """Wait for a part of a request, with a deadline; None: for nothing."""
-        if part == self._awaited_part:
+    def _await(self, awaited: Awaited | None) -> None:
+        """Wait for something, with a deadline; None: for nothing."""
+        if awaited == self._awaited:
             return
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._awaited_part = part
-        self._deadline = None if part is None else self.loop.call_later(REQUEST_TIMEOUT, self._on_deadline)
+        self._awaited = awaited
+        if awaited is None:
+            self._deadline.clear()
+        else:
+            self._deadline.set(KEEP_ALIVE_TIMEOUT if awaited == "request" else REQUEST_TIMEOUT)
 
     def _on_deadline(self) -> None:
         if self.transport.is_closing():
             return
-        has_begun = self._head_size > 0 if self._awaited_part == "head" else not self.cycle.response_started
+        if self._awaited == "head":
+            has_begun = self._head_size > 0
+        else:
+            has_begun = self._awaited == "body" and not self.cycle.response_started
         if has_begun:
             self.transport.write(_TIMEOUT_RESPONSE)
         self.end()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import ClassVar, Final
 
 from ...records import Record
@@ -40,13 +41,23 @@ class Rejection(Record):
     retry_after: int | None = None
 
 
-class HttpAccessPolicy(Record):
+class HttpAccessPolicy(Record, dict=True):
     """The values that requests must have. `token` is None if no token is required."""
 
     not_in_repr: ClassVar = ("token",)
     hosts: frozenset[Authority]
     origins: frozenset[Origin]
     token: str | None
+
+    @cached_property
+    def usual_hosts(self) -> frozenset[bytes]:
+        """Return the accepted values of Host as most clients write them."""
+        return frozenset(_authority_text(*host).encode() for host in self.hosts)
+
+    @cached_property
+    def usual_origins(self) -> frozenset[bytes]:
+        """Return the accepted values of Origin as browsers write them."""
+        return frozenset(f"{scheme}://{_authority_text(name, port)}".encode() for scheme, name, port in self.origins)
 
     def check(self, headers: Headers) -> Rejection | None:
         """Return why a request is rejected, or None if it is accepted."""
@@ -79,11 +90,14 @@ def check_method_and_content_type(method: str, headers: Headers, allowed_methods
     """
     if method not in allowed_methods:
         return Rejection(405, f"use {', '.join(allowed_methods)}")
-    if method == "POST" and not _JSON_CONTENT_TYPE.fullmatch(
-        (_single_header(headers, b"content-type") or "").encode("latin-1")
-    ):
+    if method == "POST" and not is_json_content((_single_header(headers, b"content-type") or "").encode("latin-1")):
         return Rejection(415, "the Content-Type must be application/json")
     return None
+
+
+def is_json_content(content_type: bytes) -> bool:
+    """Return whether the value of Content-Type is JSON in UTF-8."""
+    return _JSON_CONTENT_TYPE.fullmatch(content_type) is not None
 
 
 def rejection_headers(rejection: Rejection, allowed_methods: Iterable[str] = ()) -> Mapping[str, str]:
@@ -125,6 +139,10 @@ def parse_origin(text: str) -> Origin | None:
     if not separator or authority is None or not _SCHEME.fullmatch(scheme):
         return None
     return scheme, *authority
+
+
+def _authority_text(name: str, port: int | None) -> str:
+    return name if port is None else f"{name}:{port}"
 
 
 def _single_header(headers: Headers, name: bytes) -> str | None:

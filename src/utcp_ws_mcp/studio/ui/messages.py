@@ -12,6 +12,7 @@ from nicegui.events import ValueChangeEventArguments
 from ...errors import BridgeError
 from ...recorder.messages import Mark
 from ..conversation import Direction, Line
+from ..judging import Judgement
 from ..session import Topic
 from ..shown import pretty, shown_size
 from .context import PageContext
@@ -37,6 +38,8 @@ class MessageView:
         self._context = context
         self._use = use
         self._chosen: Line | None = None
+        self._judgement: ui.column | None = None
+        self._shown: Judgement | None = None
         conversation = context.session.conversation
         with ui.row().classes("studio-row"):
             words = ui.input("Filter", placeholder="text or role").props("dense outlined clearable debounce=200")
@@ -70,6 +73,7 @@ class MessageView:
             await conversation.classify()
             if self._chosen is not None:
                 self._show_detail()
+        await self._judge()
 
     def _choose(self, number: int) -> None:
         self._chosen = self._context.session.conversation.line(number)
@@ -77,6 +81,7 @@ class MessageView:
 
     def _show_detail(self) -> None:
         self._detail.clear()
+        self._judgement, self._shown = None, None
         line = self._chosen
         with self._detail:
             if line is None:
@@ -86,10 +91,26 @@ class MessageView:
             for reason in line.reasons:
                 ui.label(reason).classes("studio-muted")
             if line.recorded is not None:
+                self._judgement = ui.column().classes("gap-0")
+                ui.timer(0, self._judge, once=True)
                 self._draw_marks(line)
             ui.label(pretty(line.message, line.redact)).classes("studio-pre").props("tabindex=0 role=document")
             if self._use is not None and line.direction is Direction.SENT and isinstance(line.message, str):
                 ui.button("Edit and send again", on_click=partial(self._use, line.message)).props("flat no-caps")
+
+    async def _judge(self) -> None:
+        """Show what the manifest takes the chosen message for, as soon as there is a manifest for its endpoint."""
+        line, place = self._chosen, self._judgement
+        if line is None or place is None:
+            return
+        judgement = await self._context.session.judgement(line.number)
+        if judgement == self._shown or place is not self._judgement:
+            return
+        self._shown = judgement
+        place.clear()
+        with place:
+            for text in (f"The manifest takes it for: {judgement.role}", *judgement.reasons) if judgement else ():
+                ui.label(text).classes("studio-muted break-words")
 
     def _title(self, line: Line) -> str:
         if line.direction is Direction.NOTE:

@@ -1,0 +1,153 @@
+"""What the manifest takes the messages of a conversation for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from utcp_ws_mcp.client.manifest_files import load_text
+from utcp_ws_mcp.core.network_policy import parse_url
+from utcp_ws_mcp.studio.judging import MAX_JUDGED_CHARACTERS, judge
+from utcp_ws_mcp.studio.unrendering import unrender
+
+URL = "wss://api.example.com/ws"
+GET = {"name": "get", "inputs": {"properties": {"city": {"type": "string"}}}}
+RPC = {"name": "m", "url": URL, "preset": "jsonrpc2", "tools": [GET]}
+
+
+def judged(manifest: Any, *lines: str, url: str = URL, redact: Any = str) -> Any:
+    """What is said of lines such as `> {…}` (sent) and `< {…}` (received)."""
+    loaded = load_text(json.dumps(manifest), Path("manifest.json"), {"KEY": "k"})
+    return judge(loaded, parse_url(url), [(10 + n, line[0] == ">", line[2:]) for n, line in enumerate(lines)], redact)
+
+
+def roles(manifest: dict[str, Any], *lines: str, url: str = URL) -> list[str]:
+    return [each.role for each in judged(manifest, *lines, url=url).values()]
+
+
+def rpc(number: Any, method: str = "get", **more: Any) -> str:
+    return "> " + json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": {"city": "Oslo"}, **more})
+
+
+def test_replies_are_found_by_the_id_that_was_typed() -> None:
+    found = judged(RPC, rpc(7), rpc("x"), '< {"id": "x", "result": 2}', '< {"id": 7, "error": {"message": "no"}}')
+    assert [each.role for each in found.values()] == ["request", "request", "reply", "error"]
+    assert list(found) == [10, 11, 12, 13]
+    assert found[10].reasons == ("as m.get sends it",)
+    assert any("reply.match holds" in reason for reason in found[12].reasons)
+
+
+def test_a_request_without_a_tool_is_judged_by_the_rules_that_it_fits() -> None:
+    found = judged(RPC, rpc(1, "put"), '< {"id": 1, "result": 1}')
+    assert found[10].reasons == ("no tool has this name; the rules are those of m.get",)
+    assert found[11].role == "reply"
+
+
+def test_what_no_tool_sends_is_no_request_and_what_comes_then_is_dropped() -> None:
+    assert roles(RPC, "> hello", '< {"id": 1, "result": 1}') == ["no request", "dropped"]
+
+
+def test_events_of_feeds_are_items() -> None:
+    room = {
+        "name": "room",
+        "open": [{"send": {"join": "{{ args.room }}"}}],
+        "match": "message.room == args.room",
+        "inputs": {"properties": {"room": {}}, "required": ["room"]},
+    }
+    feeds = [{"name": "tick"}, room]
+    found = roles(
+        {**RPC, "feeds": feeds},
+        '< {"jsonrpc": "2.0", "method": "tick", "params": 1}',
+        '< {"room": "a"}',
+        '> {"join": "a"}',
+        '< {"room": "a"}',
+        '< {"room": "b"}',
+    )
+    assert found == ["item", "dropped", "request", "item", "dropped"]
+
+
+LOGIN = {
+    **RPC,
+    "on_connect": [{"send": {"op": "auth", "key": "${KEY}"}}, {"expect": "message.ok", "capture": {"s": "message.s"}}],
+    "auto_reply": [{"match": "message.ping is defined", "send": {"pong": "{{ session.s }}"}}],
+    "reconnect_when": "message.bye is defined",
+    "fail_when": "message.fatal is defined",
+}
+
+
+def test_the_login_and_the_rules_of_the_connection_are_judged_too() -> None:
+    found = roles(
+        LOGIN, '> {"op": "auth", "key": "secret"}', '< {"wait": 1}', '< {"ok": true, "s": 5}', '< {"ping": 1}',
+        rpc(1), '< {"bye": 1}', '< {"id": 1, "result": 1}', rpc(2), '< {"fatal": 1}',
+    )  # fmt: skip
+    expected = ["login", "login", "login", "auto-replied", "request", "dropped", "reply", "request", "session failed"]
+    assert found == expected
+
+
+def test_a_login_that_is_not_answered_ends_with_the_next_request() -> None:
+    found = roles(LOGIN, '> {"op": "auth", "key": "x"}', '< {"no": 1}', rpc(1), '< {"id": 1, "result": 1}')
+    assert found == ["login", "login", "request", "reply"]
+
+
+def test_without_ids_the_first_message_is_the_reply() -> None:
+    manifest = {"name": "m", "url": URL, "tools": [{"name": "say"}]}
+    assert roles(manifest, '> {"a": 1}', '< {"b": 2}', "> text") == ["request", "reply", "no request"]
+
+
+def test_a_framing_of_the_manifest_is_used_and_what_it_cannot_decode_is_named() -> None:
+    manifest = {**RPC, "framing": {"separator": "\n", "spans_messages": True}}
+    assert roles(manifest, "< {}", "< \n") == ["incomplete", "dropped"]
+
+
+@pytest.mark.parametrize(
+    ("url", "count"),
+    [(URL, 1), (f"{URL}/?token=1", 1), ("wss://other.example.com/", 0), ("wss://api.example.com/other", 0)],
+)
+def test_a_manifest_for_another_endpoint_says_nothing(url: str, count: int) -> None:
+    assert len(judged(RPC, "< {}", url=url)) == count
+
+
+def test_the_url_may_contain_variables() -> None:
+    assert len(judged({**RPC, "url": "wss://${KEY}.example.com/ws"}, "< {}", url="wss://k.example.com/ws")) == 1
+
+
+def test_of_several_call_templates_that_of_the_endpoint_judges() -> None:
+    other = {"name": "o", "url": "wss://other.example.com/{{ args.x }}", "tools": [{"name": "t"}]}
+    assert len(judged([other, RPC], "< {}")) == 1
+    assert judged([other, RPC], "< {}", url="wss://another.example.com/") == {}
+
+
+def test_the_only_call_template_is_meant_if_its_url_depends_on_arguments() -> None:
+    manifest = {**RPC, "url": "wss://api.example.com/{{ args.room }}"}
+    assert len(judged(manifest, "< {}", url="wss://api.example.com/a")) == 1
+
+
+def test_a_manifest_without_tools_says_nothing_and_long_messages_are_left_out() -> None:
+    assert judged({**RPC, "tools": []}, "< {}") == {}
+    assert judged(RPC, "< " + "x" * (MAX_JUDGED_CHARACTERS + 1)) == {}
+
+
+@pytest.mark.parametrize(
+    ("template", "value", "names"),
+    [
+        ({"id": "{{ request_id }}", "q": "{{ args.x }}"}, {"id": 1, "q": 2}, {"request_id": 1, "args.x": 2}),
+        ({"q": "UTCP_ARG_city_UTCP_ARG"}, {"q": 5}, {"args.city": 5}),
+        ({"q": "${city}", "n": 1}, {"q": 5, "n": 1}, {"args.city": 5}),
+        ({"q": "{{ args.city }}"}, {}, {}),
+        ({"q": "find {{ args.city }}"}, {"q": "find Oslo"}, {}),
+        (["{{ tool }}", {"a": None}], ["get", {"a": None, "b": 1}], {"tool": "get"}),
+        ("{{ args }}", {"a": 1}, {"args": {"a": 1}}),
+        ("{{ args }}", "text", None),
+        ({"op": "get"}, {"op": "put"}, None),
+        ({"op": "get"}, {}, None),
+        ({"n": 1}, {"n": True}, None),
+        (["a"], ["a", "b"], None),
+        ({"a": {}}, [], None),
+    ],
+)  # fmt: skip
+def test_a_message_says_which_values_its_template_had(template: Any, value: Any, names: Any) -> None:
+    found = unrender(template, value)
+    assert (found.names if found else None) == names
