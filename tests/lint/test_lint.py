@@ -520,6 +520,9 @@ CLEAN: dict[str, Any] = {
     "a message of a template of which a tool takes some arguments": entry(
         tool(), message={"q": "{{ args.q }}", "more": "{{ args.more }}"}
     ),
+    "a message of a template of which a tool takes none of the arguments of others": entry(
+        tool(), {**TOOL, "name": "u", "inputs": {"type": "object", "properties": {}}}, message={"q": "{{ args.q }}"}
+    ),
     "a message at the end that needs a session": entry(
         on_disconnect=[{"when": "session.id is defined", "send": {"end": "{{ session.id }}"}}]
     ),

@@ -594,3 +594,13 @@ def test_a_value_that_is_an_object_in_one_message_and_a_text_in_another_is_one_a
         '> {"op": "put", "at": {"x": 1}}', '< {"ok": true}', '> {"op": "put", "at": "home"}', '< {"ok": true}'
     )
     assert list(draft.document["tools"][0]["inputs"]["properties"]) == ["at"]
+
+
+def test_events_are_recognized_by_a_word_and_not_by_the_id_of_a_connection() -> None:
+    own = "4159c4f5927cef24c21cbf59332a3530"
+    draft = drafted(
+        f'< [0, "", "IDENT", "{own}"]', '> [1, "JOIN", "a"]', '< [1, "JACK", "a"]', f'< [0, "{own}", "JOIN", "a"]',
+        '> [2, "PING"]', '< [2, "ACK"]',
+    )  # fmt: skip
+    stream = draft.document["tools"][0]["tool_call_template"]["stream"]
+    assert stream["match"] == "message[2] == 'JOIN' and message[3] == args.item_2"

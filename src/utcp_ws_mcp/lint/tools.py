@@ -35,12 +35,13 @@ def accepts_any_message(tool: CompiledTool) -> bool:
 
 def _check_each(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator[Problem]:
     resolved = {tool.tool.name: tool for tool in entry.tools}
+    known = set[str]().union(*map(_declared_arguments, tools))
     for tool in tools:
         source = resolved[tool.original_name]
         yield from _check_description(tool, source)
         yield from check_inputs(source.tool.inputs, source.path)
         yield from _check_unused_arguments(tool, source)
-        yield from _check_undeclared_arguments(entry, tool, source)
+        yield from _check_undeclared_arguments(entry, tool, source, known)
         yield from _check_request_id(tool, source)
         yield from _check_concurrent(tool, source)
         yield from check_message_text(entry, tool, source)
@@ -78,13 +79,19 @@ def _check_unused_arguments(tool: CompiledTool, source: ResolvedTool) -> Iterato
         yield Problem(join_path(source.path, f"inputs.properties.{name}"), message, code="argument-not-used")
 
 
-def _check_undeclared_arguments(entry: ManifestEntry, tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
+def _check_undeclared_arguments(
+    entry: ManifestEntry, tool: CompiledTool, source: ResolvedTool, known: set[str]
+) -> Iterator[Problem]:
     declared = _declared_arguments(tool)
     for key in ("let", "before_message", "message", "then", "url", "headers"):
         path, is_own = owner_path(entry, source, key)
         is_own = is_own or key in ("url", "headers")  # all tools share them
-        for name in sorted(_required_arguments(tool.template, key, declared, is_own) - declared - {ALL_MEMBERS}):
+        others = known if not is_own and "inputs" in source.tool.model_fields_set else set()
+        required = _required_arguments(tool.template, key, declared, is_own, others)
+        for name in sorted(required - declared - {ALL_MEMBERS}):
             fix = suggestion(name, declared) or 'Declare it in the "inputs" of the tool.'
+            if not is_own and name in known:
+                fix += ' If the tool has no arguments, write "inputs": {"type": "object", "properties": {}}.'
             by = "not declared" if is_own else f"not declared by {tool.full_name}"
             message = f"the argument {name!r} is used here, but {by}, so no model will provide it. {fix}"
             yield Problem(join_path(path, key), message, code="argument-not-declared")
@@ -96,15 +103,19 @@ def _declared_arguments(tool: CompiledTool) -> set[str]:
     return {*names, *tool.defaults, *tool.hidden}
 
 
-def _required_arguments(template: CallTemplate, key: str, declared: set[str], is_own: bool) -> frozenset[str]:
+def _required_arguments(
+    template: CallTemplate, key: str, declared: set[str], is_own: bool, others: set[str]
+) -> frozenset[str]:
     """Return the arguments that a field uses.
 
-    An inherited message offers more arguments than each tool declares: one of them is enough.
+    An inherited message offers more arguments than each tool declares: one of them is enough, and none is needed
+    where the tool says that it has none and other tools declare them, which are `others`.
     """
     written = template.model_dump(mode="json", by_alias=True, include={key}, exclude_defaults=True)
     arguments = find_arguments(written, MESSAGE_KEYS)
-    is_optional = key == "message" and not is_own and arguments & declared
-    return frozenset() if is_optional else arguments
+    if key != "message" or is_own:
+        return arguments
+    return frozenset() if arguments & declared else arguments - others
 
 
 def _check_request_id(tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:

@@ -24,6 +24,7 @@ _MAX_NAME_LENGTH: Final = 100
 """Characters of a key, or of a text that is the kind of a message, which a draft repeats."""
 
 _MAX_KIND_NUMBER: Final = 2**53
+_HEXADECIMAL_ID = re.compile(r"(?=.*\d)[0-9a-f-]{16,}\Z", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 
 
@@ -164,7 +165,7 @@ def distinguishing_predicate(wanted: Sequence[Any], others: Sequence[Any]) -> st
     words = [
         (path, item)
         for path, item in shared
-        if isinstance(item, bool) or (isinstance(item, str) and is_plain(item, _WORD_LENGTH) and not _is_secret(path))
+        if isinstance(item, bool) or (isinstance(item, str) and _is_word(item) and not _is_secret(path))
     ]
     for path, item in [*([kind] if kind in shared else []), *words]:
         if not any(value_at(each, path) == item and type(value_at(each, path)) is type(item) for each in others):
@@ -172,6 +173,11 @@ def distinguishing_predicate(wanted: Sequence[Any], others: Sequence[Any]) -> st
     keys = (path for path in _key_paths(wanted[0]) if all(value_at(each, path) is not UNDEFINED for each in wanted))
     own = (path for path in keys if all(value_at(each, path) is UNDEFINED for each in others))
     return next((f"{path_expression(path)} is defined" for path in own), None)
+
+
+def _is_word(text: str) -> bool:
+    """Return whether a text can say what messages are; an ID in hexadecimal is another one on the next connection."""
+    return is_plain(text, _WORD_LENGTH) and not _HEXADECIMAL_ID.match(text)
 
 
 def _is_secret(path: Path) -> bool:

@@ -215,7 +215,9 @@ class ReplyRules(Record):
         if value is UNDEFINED and self.result_is_optional:
             return message.payload
         if value is UNDEFINED:
-            raise EvaluationError(f"{field}: {expression.source} is missing from the reply.", code="result-missing")
+            fix = ' Let "reply.ack" hold for messages that are no items.' if field == "stream.item" else ""
+            missing = f"{field}: {expression.source} is missing from the reply.{fix}"
+            raise EvaluationError(missing, code="result-missing")
         return value
 
     def error_text(self, scope: Mapping[str, Any]) -> Any:

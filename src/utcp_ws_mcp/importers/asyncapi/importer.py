@@ -345,7 +345,7 @@ class _Importer(MutableRecord):
                 text = f"{'.'.join(map(str, each.sent))}, {how}"
                 kinds[text] = kinds.get(text, 0) + 1
         without = sum(each is None for _, each in self.found)
-        rest = f"; {without} requests have none" if without else ""
+        rest = f"; {without} request{'s have' if without > 1 else ' has'} none" if without else ""
         if kinds:
             listed = ", ".join(f"{text} ({count})" for text, count in kinds.items())
             yield f"Correlation: replies are matched by an ID of the request: {listed}{rest}."

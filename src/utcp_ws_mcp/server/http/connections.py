@@ -227,13 +227,17 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the request; a target in absolute form becomes a path and a Host (RFC 9112 §3.2.2)."""
         self._await("body")
+        if not self.url.startswith(b"/"):
+            self._take_absolute_target()
+        super().on_headers_complete()
+
+    def _take_absolute_target(self) -> None:
         found = split_absolute_target(self.url)
         if found is not None:
             host, self.url = found
             self.headers[:] = [(b"host", host), *(header for header in self.headers if header[0] != b"host")]
         if not self.url.startswith(b"/"):
             self.url = b"/" + self.url  # any other form is a path that does not exist
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """End a request; the next bytes are the head of another one."""

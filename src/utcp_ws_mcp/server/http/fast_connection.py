@@ -97,7 +97,6 @@ class FastProtocol(LimitedProtocol):
             self._served.cancel()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._served = None
         lane = self._lane if app is self.app else None  # another one rejects what is too much
         headers = None if lane is None else lane.usual_headers(cycle.scope)
         if lane is None or headers is None:
@@ -108,10 +107,13 @@ class FastProtocol(LimitedProtocol):
 
     async def _serve(self, cycle: RequestResponseCycle, exchange: FastExchange) -> None:
         """Serve a request in its task. A callback of the task, as uvicorn adds, takes another turn of the loop."""
+        exchange.task = task = asyncio.current_task()
         try:
             await cycle.run_asgi(exchange)
         finally:
-            self.tasks.discard(asyncio.current_task())
+            self.tasks.discard(task)
+            if self._served is exchange:  # an idle connection keeps nothing of its last request
+                self._served = None
 
     def _on_patience(self) -> None:
         if self._served is not None:
@@ -121,7 +123,7 @@ class FastProtocol(LimitedProtocol):
 class FastExchange:
     """A request and its response, served in the place of the application `app`, to which it may still be left.
 
-    `patience` rings `keep_alive` if the answer takes long.
+    `patience` rings `keep_alive` if the answer takes long. `task` is where it is served, until it is left to `app`.
     """
 
     def __init__(
@@ -132,12 +134,11 @@ class FastExchange:
         self._headers = headers
         self._app = app
         self._patience = patience
-        self._task: asyncio.Task[Any] | None = None
+        self.task: asyncio.Task[Any] | None = None
         self._response: FastResponse | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the request."""
-        self._task = asyncio.current_task()
         try:
             is_answered = self._cycle.disconnected or await self._answer()
         except asyncio.CancelledError:
@@ -145,7 +146,7 @@ class FastExchange:
                 return
             raise
         finally:
-            self._task = None
+            self.task = None
         if not is_answered:
             await self._app(scope, receive, send)
 
@@ -158,8 +159,8 @@ class FastExchange:
         """Stop serving: the client has gone. The application notices it by itself."""
         self._cycle.disconnected = True
         self._cycle.message_event.set()
-        if self._task is not None:
-            self._task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
     async def _answer(self) -> bool:
         """Answer the request; return False, and send nothing, if it must be left to the application."""

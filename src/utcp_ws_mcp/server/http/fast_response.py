@@ -106,14 +106,10 @@ class FastResponse:
         cycle.on_response()
 
     def _head(self, status: int, length: int) -> bytes:
-        further = b"".join(b"%b: %b\r\n" % header for header in (*self._cycle.default_headers, *self._headers))
-        ending = b"\r\n" if self._cycle.keep_alive else b"connection: close\r\n\r\n"
-        return b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%b%b" % (
-            STATUS_LINE[status],
-            length,
-            further,
-            ending,
-        )
+        head = b"%bcontent-type: application/json\r\ncontent-length: %d\r\n" % (STATUS_LINE[status], length)
+        for header in (*self._cycle.default_headers, *self._headers):
+            head += b"%b: %b\r\n" % header
+        return head + (b"\r\n" if self._cycle.keep_alive else b"connection: close\r\n\r\n")
 
     def _safe(self, message: str) -> bytes:
         """Return a JSON-RPC message as bytes, without credentials."""
