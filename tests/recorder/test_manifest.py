@@ -331,7 +331,7 @@ def test_a_flag_whose_name_sounds_like_a_secret_stays_a_flag() -> None:
 
 
 @pytest.mark.parametrize("event", ["[1, 2]", "tick"])
-def test_messages_that_nothing_tells_from_replies_are_no_feed(event: str) -> None:
+def test_messages_that_look_like_any_reply_are_no_feed(event: str) -> None:
     talk = [line for n in (1, 2) for line in (f'> {{"id": {n}, "op": "get"}}', f'< {{"id": {n}}}', f"< {event}")]
     assert "feeds" not in drafted(*talk).document
 
