@@ -219,8 +219,7 @@ class ReplyRules(Record):
         expression = self.result_expression
         if expression is None:
             return message.payload
-        path = expression.path
-        if path is not None and path[0] == "message":
+        if (path := expression.path) is not None and path[0] == "message":
             value = value_at(message.value, path[1:])
         else:
             value = expression.evaluate(scope_for(message))
