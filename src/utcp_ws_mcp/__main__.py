@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from types import ModuleType
+from types import ModuleType, TracebackType
 
 INTERRUPTED = 130
 """`cli.exit_codes.ExitCode.INTERRUPTED`, which may not be imported yet."""
@@ -15,6 +15,8 @@ def run() -> None:
     visit them again and again. `cli.options.run` turns it on before a command runs.
     """
     gc.disable()
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = report_crash_without_text
     _disable_pydantic_plugins()
     for stream in (sys.stdout, sys.stderr):
         # A terminal's encoding, such as cp1252, cannot write every character of a description. None may end a command.
@@ -26,6 +28,20 @@ def run() -> None:
         main(prog_name="utcp-ws-mcp")
     except KeyboardInterrupt:  # during the imports
         sys.exit(INTERRUPTED)
+
+
+def report_crash_without_text(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write where a defect is, without the texts of exceptions, which may hold values of variables.
+
+    It counts until a command knows what to remove: then `observability.logging` writes the texts as well.
+    """
+    import traceback  # only a defect needs it
+
+    text = "".join(traceback.format_tb(trace)) + kind.__qualname__
+    print(f"internal error:\n{text} (its text is left out: it may contain a credential)", file=sys.stderr)
+
+
+report_crash_without_text.knows_no_secrets = True  # type: ignore[attr-defined]
 
 
 def _disable_pydantic_plugins() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from utcp_ws_mcp.client.dotenv_files import read_dotenv
+from utcp_ws_mcp.client.dotenv_files import error_reason, read_dotenv
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import InvalidManifest
 
@@ -64,6 +64,33 @@ def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path, content: bytes |
         (tmp_path / ".env").write_bytes(content)
     with pytest.raises(InvalidManifest, match=reason):
         read_dotenv(tmp_path / ".env", "m.json")
+
+
+REASONS = {
+    "a file that is not there": (FileNotFoundError(2, "No such file"), Path("/a"), "there is no such file"),
+    "one of the home folder": (
+        FileNotFoundError(2, "No such file"),
+        Path("~/a"),
+        "there is no such file; hosts do not replace ~, so write the whole path",
+    ),
+    "one of the working directory": (
+        FileNotFoundError(2, "No such file"),
+        Path("a"),
+        f"there is no such file in {Path.cwd()}",
+    ),
+    "a folder": (IsADirectoryError(21, "Is a directory"), None, "it is a folder"),
+    "another encoding": (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x"), None, "it is not UTF-8 text"),
+    "no name": (ValueError("embedded null byte"), None, "no file can have this name"),
+    "no access": (PermissionError(13, "Permission denied"), None, "permission denied"),
+    "no reason": (OSError(), None, "oserror"),
+}
+
+
+@pytest.mark.parametrize(("error", "path", "reason"), REASONS.values(), ids=REASONS)
+def test_the_reason_why_a_file_cannot_be_read_is_said_in_words(
+    error: Exception, path: Path | None, reason: str
+) -> None:
+    assert error_reason(error, path) == reason
 
 
 SIMILAR = {

@@ -18,6 +18,7 @@ from utcp_ws_mcp.importers.failures import Inexpressible
 from utcp_ws_mcp.importers.model import Format
 from utcp_ws_mcp.importers.reading import check_size, parse_text
 from utcp_ws_mcp.importers.references import References, files_of
+from utcp_ws_mcp.importers.urls import fill_variables
 
 from .sides import imported
 
@@ -178,6 +179,23 @@ def test_the_other_documents_of_a_document_are_listed() -> None:
 
 def test_the_bounds_are_what_the_message_says() -> None:
     assert f"{reading.MAX_SOURCE_BYTES >> 20} MiB" == "32 MiB"
+
+
+HOSTILE_REFERENCES = {
+    "an index of many digits": "#/list/" + "9" * 5_000,
+    "a path of many steps": "#/a" + "/a" * 200_000,
+}
+
+
+@pytest.mark.parametrize("reference", HOSTILE_REFERENCES.values(), ids=HOSTILE_REFERENCES)
+def test_a_hostile_reference_leads_nowhere(reference: str) -> None:
+    with pytest.raises(Inexpressible, match="leads nowhere"):
+        References({"list": [1], "a": {"a": 1}}).follow(reference)
+
+
+@pytest.mark.parametrize("default", ["${KEY}", "$KEY", "{{ vars.KEY }}", "UTCP_ARG_x_UTCP_ARG"])
+def test_the_default_of_a_server_is_no_placeholder_of_the_manifest(default: str) -> None:
+    assert fill_variables("wss://a.example/{path}", {"path": {"default": default}}) == "wss://a.example/${PATH}"
 
 
 OPTIONS = import_sources.SourceOptions(None, None, {}, {}, remote_references=False)

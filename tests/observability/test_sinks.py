@@ -39,6 +39,7 @@ GUARDED = {
 
 OWN_WORDS = {
     "core.value_size: pickler.dump": "counts bytes, writes none",
+    "__main__: print": "the places of a defect, without texts of exceptions",
     "server.run: print": "an address",
     "studio.ui.server: print": "an address, with the token of this start",
     "server.http.connections: transport.write": "fixed responses",

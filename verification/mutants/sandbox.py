@@ -64,7 +64,7 @@ class Sandbox:
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(root / name, target)
-        self._python = _make_python(folder)
+        self._python = make_python(folder)
         # A changed file can have the time and size of the original: compare its contents instead.
         compileall = [self._python, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", "src"]
         subprocess.run(compileall, cwd=folder, check=True)
@@ -137,7 +137,7 @@ def _failed_tests(output: str) -> list[str]:
     return [found[1] for line in output.splitlines() if (found := _SUMMARY.match(line))]
 
 
-def _make_python(folder: Path) -> str:
+def make_python(folder: Path) -> str:
     """Return a Python that imports the copy, also in processes that tests start with an empty environment."""
     venv.create(folder / ".venv", symlinks=True)
     of_sandbox = {"base": str(folder / ".venv"), "platbase": str(folder / ".venv")}
@@ -146,4 +146,10 @@ def _make_python(folder: Path) -> str:
     # The copy comes first: the other packages include the repository itself.
     line = f"import site, sys; site.addsitedir({theirs!r}); sys.path.insert(0, {str(folder / 'src')!r})"
     (packages / "mutants.pth").write_text(line, encoding="utf-8")
-    return str(Path(sysconfig.get_path("scripts", "venv", of_sandbox)) / Path(sys.executable).name)
+    scripts = Path(sysconfig.get_path("scripts", "venv", of_sandbox))
+    python = scripts / Path(sys.executable).name
+    # `install` writes the command that lies beside the interpreter, and tests expect it.
+    command = scripts / "utcp-ws-mcp"
+    command.write_text(f"#!{python}\nfrom utcp_ws_mcp.__main__ import run\n\nrun()\n", encoding="utf-8")
+    command.chmod(0o755)
+    return str(python)

@@ -24,7 +24,9 @@ from .memory import Memory
 from .raw import CLOSE, PING, PONG, TEXT, ConnectionHandler, accept, frame, header, listening, read_frame, read_head
 
 MAX_GROWTH: Final = 40
-"""MiB: twice the largest message (16 MiB), which is inflated and then decoded, and a margin."""
+"""MiB: the largest message (16 MiB) exists twice at most, as inflated bytes and as decoded text, and a margin of 8 MiB
+for the allocator. Measured: 32.6 to 33.6 in seven runs, always for the inflated message. A third copy would be 48.
+"""
 
 TIMEOUT: Final = 1.0
 MAX_LATENESS: Final = 0.5

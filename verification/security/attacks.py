@@ -44,6 +44,7 @@ def attacks() -> Iterator[Attack]:
     yield from _manuals()
     yield from _arguments()
     yield from _logins()
+    yield from _filters()
     items = json.dumps({"x": "y" * 200})
     yield Attack("64 streams without end", {"stream": True, "max_connections": 64}, (items,), endless=True, calls=64)
     yield Attack("a gzip message of 1 GiB", {"framing": {"compression": "gzip"}}, (GZIP_BOMB,))
@@ -68,6 +69,22 @@ def _texts() -> Iterator[Attack]:
 def _tools(count: int, schema: JSONObject, **template: Any) -> JSONObject:
     tools = [{"name": f"t{number}", "inputs": schema, "tool_call_template": template} for number in range(count)]
     return manual_of(*tools)
+
+
+def _filters() -> Iterator[Attack]:
+    """Yield filters of a manifest on the values that take them longest; messages have at most 16 MiB."""
+    objects = json.dumps([{"a": {"x": number % 7}, "b": str(number)} for number in range(80_000)])
+    numbers = "[" + "1," * 1_000_000 + "1]"
+    for name, filters, value in (
+        ("objects", "unique | length", objects),
+        ("objects", "sort | first", objects),
+        ("objects by an attribute", "sort(attribute='a') | first", objects),
+        ("objects by an attribute", "groupby('a') | length", objects),
+        ("numbers", "join(',') | length", numbers),
+        ("numbers", "unique | length", numbers),
+        ("entities", "unescape | length", json.dumps("&a" * 2_000_000)),
+    ):
+        yield Attack(f"{name}, {filters}", {"reply": {"result": f"message | {filters}"}}, (value,))
 
 
 def _manuals() -> Iterator[Attack]:

@@ -14,7 +14,7 @@ from ..client.dial import Resolver
 from ..client.http_client import HttpRequest, send_request
 from ..client.resolver import EndpointResolver
 from ..core.network_policy import parse_url
-from ..errors import AuthoringRefused, BridgeError, ImportFailed
+from ..errors import AuthoringRefused, BridgeError, ForbiddenURL, ImportFailed
 from ..importers.model import Document, Format, ImportOptions
 from ..importers.reading import MAX_SOURCE_BYTES, check_size, parse_text
 from ..importers.references import files_of
@@ -251,10 +251,13 @@ def _websocket_url(url: str, path: str) -> str:
 
 
 async def _fetch_other(url: str, options: SourceOptions) -> Any:
-    """Return a document that a description refers to by its URL, if the user asked for it."""
+    """Return a document that a description refers to by its URL, if the user asked for it.
+
+    The description chose the URL, so that neither headers nor values of variables are sent there.
+    """
     if not options.remote_references:
         return None
-    return parse_text(await _get(url, replace(options, headers={})), url)
+    return parse_text(await _get(url, replace(options, headers={}, variables={})), url)
 
 
 async def _get(url: str, options: SourceOptions) -> str:
@@ -268,7 +271,7 @@ async def _get(url: str, options: SourceOptions) -> str:
         ) from None
     if response.status != 200:
         location = response.headers.get("location", "")
-        hint = f" It redirects to {location}: give that URL." if location else " Check the URL and --header."
+        hint = f" It redirects to {_redirect(location)}: give that URL." if location else " Check the URL and --header."
         message = f"{_shown(url)} cannot be fetched: the server answered with HTTP {response.status}.{hint}"
         raise ImportFailed(message, code="description-not-fetched")
     try:
@@ -276,6 +279,14 @@ async def _get(url: str, options: SourceOptions) -> str:
     except UnicodeDecodeError:
         message = f"{_shown(url)} cannot be read: it is not UTF-8 text. Give the URL of a description."
         raise ImportFailed(message, code="description-not-readable") from None
+
+
+def _redirect(location: str) -> str:
+    """Return where a server redirects to; a text that is no URL could say anything."""
+    try:
+        return parse_url(location, ("http", "https")).address
+    except ForbiddenURL:
+        return "another place"
 
 
 def _shown(url: str) -> str:

@@ -19,6 +19,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from ..authoring.recording import Recording, endpoint_fields, open_recorded
 from ..client.connection import Connection
 from ..errors import BridgeError, ManifestError, MissingVariable
+from ..observability.logging import report_crashes
 from ..observability.trace import Trace
 from ..recorder.manifest import Draft, format_json
 from ..recorder.messages import unescape
@@ -83,6 +84,7 @@ async def record_conversation(options: RecordOptions) -> int:
         echo(f"{options.output} already exists and is not changed; give another name", err=True)
         return ExitCode.USAGE_ERROR
     recording = Recording(read_variables(options.env_files))
+    report_crashes(recording.guard)
     recording.show = Trace(recording.redact, sys.stderr, recording.guard)
     endpoint = endpoint_fields(options.url, options.headers, options.protocols)
     try:

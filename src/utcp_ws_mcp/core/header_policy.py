@@ -27,7 +27,7 @@ def check_host_header(value: str) -> None:
         parsed = parse_url(f"wss://{value}")
     except ForbiddenURL:
         parsed = None
-    if parsed is None or parsed.path != "/" or parsed.query or "/" in value or "?" in value:
+    if parsed is None or "/" in value or "?" in value:
         raise ForbiddenHeader("Host", "the value is not a host name, perhaps with a port. Write one.")
 
 

@@ -28,8 +28,9 @@ LAZY_SCHEMA_DEPTH: Final = 64
 FUEL: Final = 8_000_000
 """What one evaluation of an expression may do: a step, an element of a list and 64 bytes of a text cost 1 each.
 
-It is enough to sort 100,000 numbers, or for some filters on a text of the greatest length. MiniJinja before 3.1 counts
-steps only."""
+It is enough to sort 100,000 numbers, or for some filters on a text of the greatest length; MiniJinja before 3.1 counts
+steps only. What it does not bound are filters that ask Python for each value, which have limits of their own
+(`expressions/bounded.py`): of all filters on values of 16 MiB, the slowest takes about a second."""
 
 MAX_EXPRESSION_LENGTH: Final = 4_000
 MAX_REQUEST_BYTES: Final = 64 << 20

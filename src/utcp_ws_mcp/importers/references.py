@@ -12,6 +12,9 @@ from .failures import Inexpressible
 MAX_HOPS: Final = 50
 """References that refer to a reference, one after the other."""
 
+MAX_STEPS: Final = 100
+"""Steps of a JSON pointer: a document has at most 200 levels, and each step is searched with all that follow it."""
+
 MISSING: Final = object()
 
 
@@ -63,7 +66,8 @@ class References:
         file = join_reference("", path)
         if file not in self._documents:
             raise Inexpressible(f"{reference!r} is in another document, which is not available")
-        target = _walk(self._documents[file], [unquote(step) for step in fragment.split("/")[1:]])
+        steps = [unquote(step) for step in fragment.split("/")[1:]]
+        target = _walk(self._documents[file], steps) if len(steps) <= MAX_STEPS else MISSING
         if target is MISSING:
             raise Inexpressible(f"the reference {reference!r} leads nowhere")
         return target
@@ -74,7 +78,7 @@ def _walk(value: Any, steps: list[str]) -> Any:
     if not steps:
         return value
     if isinstance(value, list):
-        index = int(steps[0]) if steps[0].isdecimal() else len(value)
+        index = int(steps[0]) if steps[0].isdecimal() and len(steps[0]) < 10 else len(value)
         return _walk(value[index], steps[1:]) if index < len(value) else MISSING
     if not isinstance(value, dict):
         return MISSING

@@ -13,6 +13,7 @@ from ..records import Record
 from .model import Document
 
 _VARIABLE: Final = re.compile(r"\{([^{}]+)\}")
+_PLACEHOLDER: Final = re.compile(r"[{}$]|UTCP_ARG_")
 
 
 class Server(Record):
@@ -27,14 +28,18 @@ class Server(Record):
 
 
 def fill_variables(url: str, variables: Any, resolve: Callable[[Any], Any] = lambda value: value) -> str:
-    """Return a URL with the defaults of its variables, and `${NAME}` for those without one."""
+    """Return a URL with the defaults of its variables, and `${NAME}` for those without one.
+
+    A default that a manifest would take for a placeholder counts as none.
+    """
 
     def value(found: re.Match[str]) -> str:
         definition = resolve(variables.get(found[1])) if isinstance(variables, Mapping) else None
         definition = definition if isinstance(definition, Mapping) else {}
         options = definition.get("enum")
         default = definition.get("default", options[0] if isinstance(options, list) and options else None)
-        return str(default) if default not in (None, "") else f"${{{variable_name(found[1])}}}"
+        is_usable = default not in (None, "") and not _PLACEHOLDER.search(str(default))
+        return str(default) if is_usable else f"${{{variable_name(found[1])}}}"
 
     return _VARIABLE.sub(value, url)
 

@@ -91,7 +91,7 @@ def _handle_others(handler: logging.Handler) -> None:
     """
     root = logging.getLogger()
     root.handlers[:] = [*(each for each in root.handlers if not isinstance(each, _StderrHandler)), handler]
-    if sys.excepthook is sys.__excepthook__:
+    if sys.excepthook is sys.__excepthook__ or getattr(sys.excepthook, "knows_no_secrets", False):
         sys.excepthook = _log_crash
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = lambda failed: _log_crash(failed.exc_type, failed.exc_value, failed.exc_traceback)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from verification.mutants.__main__ import changed_line, confirm, draw, known_equ
 from verification.mutants.coverage_map import CoverageMap, move, read_map, read_sources
 from verification.mutants.measure import taking_part
 from verification.mutants.operators import compiles, find_mutants
-from verification.mutants.sandbox import Sandbox, Trial, Verdict
+from verification.mutants.sandbox import Sandbox, Trial, Verdict, make_python
 
 ROOT = Path(__file__).parents[3]
 KINDS: dict[str, tuple[str, set[str]]] = {
@@ -186,6 +187,16 @@ def test_a_verdict_is_about_the_mutant(
     assert (trial.verdict, trial.killer) == (verdict, killer)
     assert sandbox.sources == [b"A = False\n", source][: len(ends)]
     assert (tmp_path / "a.py").read_bytes() == source
+
+
+def test_the_python_of_a_copy_imports_the_copy_and_has_the_command_beside_it(tmp_path: Path) -> None:
+    package = tmp_path / "src" / "utcp_ws_mcp"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text("def run():\n    print(__file__)\n", encoding="utf-8")
+    command = Path(make_python(tmp_path)).with_name("utcp-ws-mcp")
+    shown = subprocess.run([command], env={}, capture_output=True, text=True, check=True).stdout
+    assert shown == f"{package / '__main__.py'}\n"
 
 
 def test_a_test_that_fails_without_a_mutant_kills_none(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ class ConnectionPool:
         """
         if self._awaiting_capacity:
             first = next(iter(self._awaiting_capacity))
-            if self._first_sequence(first) < self._first_sequence(key):
+            if self._state.first_sequence(first) < self._state.first_sequence(key):
                 self._serve_awaiting_capacity()
         self._carry_out(key)
         self._serve_awaiting_capacity()
@@ -199,7 +199,7 @@ class ConnectionPool:
             by_endpoint.setdefault(key.endpoint, []).append(key)
         for keys in by_endpoint.values():
             # A place at an endpoint is for the key whose first call came first, however long the key itself has waited.
-            for key in sorted(keys, key=self._first_sequence):
+            for key in sorted(keys, key=self._state.first_sequence):
                 if (waits := self._carry_out(key)) is not None:
                     if waits.endpoint is None:
                         return
@@ -210,8 +210,9 @@ class ConnectionPool:
 
         Calls that share the connections there would otherwise keep them busy, and that call would never start.
         """
+        first = self._state.first_sequence
         return any(
-            other != key and other.endpoint == key.endpoint and self._first_sequence(other) < self._first_sequence(key)
+            other != key and other.endpoint == key.endpoint and first(other) < first(key)
             for other in self._awaiting_capacity
         )
 
@@ -228,10 +229,6 @@ class ConnectionPool:
             self._apply(action)
         self._awaiting_capacity.pop(key, None)
         return None
-
-    def _first_sequence(self, key: ConnectionKey) -> float:
-        group = self._state.groups.get(key)
-        return group.queue.first_sequence if group is not None else float("inf")
 
     def _apply(self, action: Action) -> None:
         match action:

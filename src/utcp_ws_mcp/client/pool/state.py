@@ -124,6 +124,11 @@ class PoolState:
         connecting = [pooled.reserved_for for pooled in self.connections if pooled.state is State.CONNECTING]
         return [waiter for waiter in connecting if waiter is not None and not waiter.cancelled]
 
+    def first_sequence(self, key: ConnectionKey) -> float:
+        """Return the sequence number of the call of a key that has waited longest; infinite if none waits."""
+        group = self.groups.get(key)
+        return group.queue.first_sequence if group is not None else float("inf")
+
     def stats(self) -> PoolStats:
         """Return what a status shows."""
         opened = [pooled for pooled in self.connections if pooled.connection is not None and pooled.connection.is_open]

@@ -42,8 +42,8 @@ def parse_store_address(text: str, source: str) -> StoreAddress:
     try:
         parts = urlsplit(text.strip())
         port, path = parts.port, parts.path.strip("/")
-    except ValueError as error:
-        raise _invalid(source, str(error).partition(":")[0]) from None
+    except ValueError:  # its text repeats what follows the last colon, which may be a part of the password
+        raise _invalid(source, "the host or the port is malformed. Percent-encode a password") from None
     if parts.scheme not in ("redis", "rediss"):
         raise _invalid(source, "the scheme is not redis or rediss")
     if not parts.hostname:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, Final
 
@@ -34,6 +34,10 @@ ITEM_LENGTH: Final = 64
 
 MAX_ITEMS: Final = MAX_VALUE_LENGTH // ITEM_LENGTH
 """Items of a list that an expression makes of a text, and pairs or lists that it makes of the items of a list."""
+
+
+MAX_COMPARED: Final = 20_000
+"""Values in the objects and lists that a filter compares: MiniJinja asks Python for each, in some microseconds."""
 
 
 def reject(reason: str) -> RejectedValue:
@@ -99,6 +103,42 @@ def _slice(value: Any, start: int | None, stop: int | None, step: int | None) ->
     if isinstance(value, bytes):
         return type(value)(value[start:stop:step])
     return (value if isinstance(value, str | list | tuple) else list(value))[start:stop:step]
+
+
+def _comparable(value: Any, attribute: str) -> Any:
+    """Raise where a list has too much in the objects and lists that a filter is about to compare."""
+    if not isinstance(value, list | tuple):
+        return value
+    steps = attribute.split(".") if attribute else []
+    compared = [_at(item, steps) for item in value] if steps else value
+    if _HOLDERS.isdisjoint(map(type, compared)):  # the usual case, in a tenth of the time
+        return value
+    left = MAX_COMPARED
+    for each in compared:
+        left -= _count(each, left) if type(each) in _HOLDERS else 0
+        if left < 0:
+            raise reject("it compares too many objects or lists. Name an attribute that is a text or a number.")
+    return value
+
+
+_HOLDERS: Final = frozenset({dict, list, tuple})
+
+
+def _at(item: Any, steps: Sequence[str]) -> Any:
+    for step in steps:
+        item = item.get(step) if isinstance(item, dict) else None
+    return item
+
+
+def _count(value: Any, most: int) -> int:
+    """Return how many values an object or a list holds, itself included; more than `most` if there are more."""
+    waiting, count = [value], 0
+    while waiting and count <= most:
+        held = waiting.pop()
+        count += 1 + len(held)
+        items = held.values() if isinstance(held, dict) else held
+        waiting += [each for each in items if isinstance(each, dict | list | tuple)]
+    return count
 
 
 def _factor(value: Any) -> Any:
@@ -195,10 +235,15 @@ def join(values: Any, separator: Any = "") -> str:
     if isinstance(values, bool | int | float):
         raise reject(f"{describe(values)} cannot be joined; join takes a list.")
     _listed(values)
-    texts = [text_of(each) for each in _iterate(values)]
+    texts = list(map(_text_of_item, _iterate(values)))
     between = text_of(separator)
     check_length(sum(map(len, texts)) + len(between) * len(texts))
     return between.join(texts)
+
+
+def _text_of_item(item: Any) -> str:
+    """Return a value of a list as `text_of` does; a message may hold millions of whole numbers."""
+    return str(item) if type(item) is int or type(item) is str else text_of(item)
 
 
 def _iterate(values: Any) -> Iterable[Any]:
@@ -273,6 +318,7 @@ class MissingValue(Exception):
 
 
 BOUNDED_FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "_comparable": _comparable,
     "_listed": _listed,
     "_measured": _measured,
     "_paired": _paired,

@@ -21,6 +21,10 @@ BINARY_MARKER: Final = "\ufdd0\ufdd1\ufdd2"
 """What MiniJinja writes for bytes inside text, which it never refuses: noncharacters of Unicode, to be found later."""
 
 
+MAX_ENTITIES: Final = 500_000
+"""Signs `&` in a text for `unescape`, each of which takes up to a microsecond."""
+
+
 class Binary(bytes):
     """Bytes in an expression."""
 
@@ -205,7 +209,10 @@ def _regex_find(value: Any, pattern: str) -> str | None:
 def _unescape(value: Any) -> str:
     from html import unescape
 
-    return unescape(_as_text(value))
+    text = _as_text(value)
+    if text.count("&") > MAX_ENTITIES:
+        raise reject(f"unescape takes a text with at most {MAX_ENTITIES:,} times '&'.")
+    return unescape(text)
 
 
 def _pack(value: Any, form: str) -> bytes:

@@ -8,6 +8,7 @@ r"""Rewrite what MiniJinja evaluates, where it would give something else than is
 | `x.replace(a, b)`, `x.join(y)` | `x \| _replace(a, b)`, `x \| _join(y)` | nor how long a text becomes |
 | `x.split(a)`, `x.splitlines()` | `x \| _split(a)`, `x \| _splitlines` | nor how many pieces it has |
 | `x \| list`, `x \| zip(y)`, … | `x \| _listed \| list`, `x \| _paired \| zip(y \| _paired)` | nor how many items |
+| `x \| sort(attribute='a')`, … | `x \| _comparable('a') \| sort(…)` | nor how long objects and lists are compared |
 | `[a, b, …] ~ x` of many parts | `[a, b, …] \| _measured ~ x` | a list that holds a value often is written as often |
 | `x.format(y)` | `x \| _format_text` first | the width of a field is any number |
 | `a ~ b ~ …` of many parts | `a \| _at_most(n) ~ …` | the same text may be joined again and again |
@@ -15,6 +16,7 @@ r"""Rewrite what MiniJinja evaluates, where it would give something else than is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -38,6 +40,8 @@ _GUARDS: Final = {
 }
 """What checks the operand of a filter that goes through the characters of a text, or makes a list of each item."""
 
+_COMPARES: Final = frozenset({"sort", "unique", "max", "min", "groupby"})
+_ATTRIBUTE: Final = re.compile(r"[\w.-]+")
 _SEVERAL_OPERANDS: Final = frozenset({"zip", "chain"})
 _GIVES_LIST: Final = frozenset(_GUARDS) - {"max", "min", "join"} | {"split", "lines"}
 _HOLDING: Final = frozenset({("operator", "+"), ("filter", "chain"), ("filter", "zip"), ("filter", "groupby")})
@@ -162,7 +166,17 @@ def _find_guard(node: Node, operand: Node) -> str:
     named = node.parts[1:2] if node.name == "map" else ()
     if any(each.value in _GUARDS if each.kind == "literal" else each.kind != "keyword" for each in named):
         guards.append("map('_paired')")  # map('list') does the same with each item
+    if node.name in _COMPARES:
+        guards.append(f"_comparable({_find_attribute(node)!r})")
     return " | ".join(guards)
+
+
+def _find_attribute(node: Node) -> str:
+    """Return the attribute that a filter compares; empty where it compares the items, or the attribute is computed."""
+    named = [each.parts[0] for each in node.parts[1:] if each.kind == "keyword" and each.name == "attribute"]
+    first = (named or node.parts[1:2] if node.name == "groupby" else named)[:1]
+    value = first[0].value if first and first[0].kind == "literal" else ""
+    return value if isinstance(value, str) and _ATTRIBUTE.fullmatch(value) else ""
 
 
 def _rewrite_slice(node: Node, edits: _Edits) -> None:

@@ -97,7 +97,6 @@ class FastProtocol(LimitedProtocol):
             self._served.cancel()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._served = None
         lane = self._lane if app is self.app else None  # another one rejects what is too much
         headers = None if lane is None else lane.usual_headers(cycle.scope)
         if lane is None or headers is None:
@@ -113,6 +112,8 @@ class FastProtocol(LimitedProtocol):
             await cycle.run_asgi(exchange)
         finally:
             self.tasks.discard(task)
+            if self._served is exchange:  # an idle connection keeps nothing of its last request
+                self._served = None
 
     def _on_patience(self) -> None:
         if self._served is not None:
