@@ -91,8 +91,7 @@ class Connection:
         self.received_count = 0
         self.closed_with: CloseInfo | None = None
         self._unsolicited_at = -math.inf
-        self.refuses_pings = False
-        self._answers_pings, self._unanswered_pings = False, 0
+        self.refuses_pings, self._answers_pings, self._unanswered_pings = False, False, 0
         self._websocket = websocket
         self._framer = framer
         self._observe = observe
