@@ -38,9 +38,10 @@ BASE = {"o": 1, "g": 0, "t": 0.5, "d": "1", "k": None, "p": None}
     [
         *({"o": value} for value in (None, "1", True, -1, 1 << 53, 1.5)),
         *({"g": value} for value in (None, -1)),
-        *({"t": value} for value in (None, "1", -1, 1e12, float("nan"))),
-        *({"d": value} for value in (1, "{", "[" * 200 + "]" * 200)),
+        *({"t": value} for value in (None, "1", -1, 1e12, float("nan"), True)),
+        *({"d": value} for value in (1, "{", "[" * 200 + "]" * 200, "NaN", "[-Infinity]")),
         {"k": "{"},
+        {"p": float("inf")},
         {"p": json.loads("[" * 80 + "]" * 80)},
     ],
 )
@@ -55,3 +56,9 @@ def test_what_is_no_entry_and_no_state_is_refused(raw):
         decode_entry(raw)
     with pytest.raises(ValueError):
         decode_state(raw)
+
+
+def test_halves_of_surrogate_pairs_are_replaced() -> None:
+    gap = decode_entry(b'{"o": 1, "g": 1, "t": 1, "r": "a\\ud800"}')
+    assert isinstance(gap, SharedGap)
+    assert gap.reason == "a\ufffd"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from ...records import Record
 from ..codecs.message import encode_json, to_json_safe
@@ -64,7 +64,7 @@ def decode_entry(raw: bytes) -> SharedEvent | SharedGap:
     """
     found = _read_object(raw)
     offset, gap, at = _count(found, "o"), _count(found, "g"), found.get("t")
-    if not isinstance(at, int | float) or not 0 <= at < MAX_TIME:  # also false for NaN
+    if not isinstance(at, int | float) or isinstance(at, bool) or not 0 <= at < MAX_TIME:  # also false for NaN
         raise ValueError("the time is wrong")  # one error for all
     if isinstance(reason := found.get("r"), str):
         return SharedGap(offset, gap, at, reason[:MAX_REASON_LENGTH])
@@ -93,7 +93,8 @@ def decode_state(raw: bytes) -> SharedState:
 def _read_object(raw: bytes) -> dict[str, Any]:
     try:
         text = raw.decode()
-        found = None if json_text_is_deeper(text, MAX_MESSAGE_DEPTH) else json.loads(text)
+        deep = json_text_is_deeper(text, MAX_MESSAGE_DEPTH)
+        found = None if deep else to_json_safe(json.loads(text, parse_constant=_refuse))
     except (UnicodeDecodeError, ValueError) as error:
         raise ValueError("it is not JSON") from error
     if not isinstance(found, dict):
@@ -114,8 +115,12 @@ def _json_text(found: dict[str, Any], name: str) -> str | None:
         return None
     if not isinstance(value, str) or json_text_is_deeper(value, 2 * MAX_MESSAGE_DEPTH):
         raise ValueError(f"{name} is no text")
-    json.loads(value)
+    json.loads(value, parse_constant=_refuse)  # it becomes a part of what hosts read
     return value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _json(value: Any) -> str:
