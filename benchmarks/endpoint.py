@@ -7,7 +7,7 @@ costs a third of a `websockets` server. The parameters of a request are in `para
     {"hold": true}         no answer
     {"items": 100}         so many items and the end of the stream, in UTCP's framing
     {"size": …, "shape": …} an answer of about so many bytes: rows, text, binary
-    anything else          is repeated
+    anything else          is repeated, after the seconds of `pause` in the URL
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Peer(asyncio.Protocol):
         self._transport: Any = transport
         self._buffer = bytearray()
         self._url = ""
+        self._pause = 0.0
 
     def data_received(self, data: bytes) -> None:
         """Handle the opening handshake, then every complete frame."""
@@ -73,6 +74,7 @@ class Peer(asyncio.Protocol):
         answer = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
         self._transport.write("\r\n".join([*answer, f"Sec-WebSocket-Accept: {accept}", "", ""]).encode())
         self._url = f"ws://{headers['host']}{request.split()[1]}"
+        self._pause = float(parse_qs(urlsplit(self._url).query).get("pause", ["0"])[0])
 
     def _process_buffer(self) -> tuple[int, bytes] | None:
         """Return the next masked frame, if it is complete."""
@@ -101,7 +103,13 @@ class Peer(asyncio.Protocol):
         elif "shape" in parameters:
             self._send(reply(request, large(parameters["shape"], parameters["size"])))
         elif "hold" not in parameters:
-            self._send(reply(request, json.dumps(parameters).encode()))
+            self._send_later(reply(request, json.dumps(parameters).encode()))
+
+    def _send_later(self, data: bytes) -> None:
+        if self._pause:
+            asyncio.get_running_loop().call_later(self._pause, self._send, data)
+        else:
+            self._send(data)
 
     def _send(self, data: bytes) -> None:
         self._transport.write(frame(TEXT, data))

@@ -82,15 +82,24 @@ class BenchmarkEnvironment:
     def __post_init__(self) -> None:
         self.environ = {"UTCP_WS_MCP_STATE_DIR": str(self.folder / "state")}
 
-    def url(self, name: str = "m0", tools: int = 1, delay: float = 0.0) -> str:
-        """Return a URL at which the endpoint returns a manual with so many tools after `delay` seconds."""
-        return f"ws://127.0.0.1:{self.port}/{name}?tools={tools}&delay={delay}"
+    def url(self, name: str = "m0", tools: int = 1, delay: float = 0.0, pause: float = 0.0) -> str:
+        """Return a URL at which the endpoint returns a manual with so many tools after `delay` seconds.
+
+        It answers each call after `pause` seconds.
+        """
+        return f"ws://127.0.0.1:{self.port}/{name}?tools={tools}&delay={delay}&pause={pause}"
 
     def workload(
-        self, endpoints: int = 1, tools: int = 1, kind: str = "replies", *, discovered: bool = False
+        self,
+        endpoints: int = 1,
+        tools: int = 1,
+        kind: str = "replies",
+        *,
+        discovered: bool = False,
+        pause: float = 0.0,
     ) -> Workload:
-        """Return a workload with endpoints m0, m1, … and tools t0, t1, … at each."""
-        urls = {f"m{number}": self.url(f"m{number}", tools) for number in range(endpoints)}
+        """Return a workload with endpoints m0, m1, … that answer after `pause`, and tools t0, t1, … at each."""
+        urls = {f"m{number}": self.url(f"m{number}", tools, pause=pause) for number in range(endpoints)}
         return Workload(urls, tools, kind, discovered)
 
     def host(

@@ -55,9 +55,9 @@ def _list_often(host: Host) -> None:
 def _imports(environment: BenchmarkEnvironment) -> str:
     """Return the cost of imports; Python prints `import time: own | cumulative | name` in microseconds for each."""
     with environment.host(OURS, environment.workload()) as known:
-        module, file = known.command[2:]
+        arguments = known.command[2:]
     run = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", module, file],
+        [sys.executable, "-X", "importtime", "-m", *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -95,8 +95,8 @@ def _profile(environment: BenchmarkEnvironment, workload: Workload, work: Work) 
     """Serve under cProfile, do the work, close, and return the profile."""
     output = environment.folder / "profile"
     with environment.host(OURS, workload) as known:
-        module, file = known.command[2:]
-    host = Host([sys.executable, "-m", "cProfile", "-o", str(output), "-m", module, file], environment.environ)
+        arguments = known.command[2:]
+    host = Host([sys.executable, "-m", "cProfile", "-o", str(output), "-m", *arguments], environment.environ)
     with host:
         work(host)
         host.close()

@@ -89,6 +89,7 @@ class Bridge(BridgeStatus, FeedAccess):
         self._max_feed_bytes = max_feed_bytes
         self._observer = observe
         self._observe: Observer = SelectiveObserver(self._pass_on, events.ignored_by(observe))
+        self._reports_calls = events.CallFinished not in events.ignored_by(observe)
         self._redact = Redactor() if redactor is None else redactor
         self._redact.add_secrets(each.manifest for each in loaded)
         self._ambient = Ambient(lambda: datetime.now(UTC), os.urandom, self._redact_message)
@@ -241,12 +242,13 @@ class Bridge(BridgeStatus, FeedAccess):
             CallError: if the tool failed (ToolError), the arguments are invalid, the reply timed out, …
             NetworkError, PolicyError, ManifestError: if no connection could be opened, or it was lost.
         """
-        started, started_at = time.monotonic(), anyio.current_time()
+        current_time = self._call_runner.current_time
+        started_at = current_time()
         error: str | None = None
         error_type: str | None = None
         error_code: str | None = None
         try:
-            tool = await self._find_tool(name)
+            tool = self._repository.find(name) or await self._find_tool(name)
             name = tool.full_name
             self._check_callable(tool)
             valid = self._valid_arguments(tool, arguments)
@@ -264,8 +266,8 @@ class Bridge(BridgeStatus, FeedAccess):
             error, error_type = "cancelled", "Cancelled"
             raise
         finally:
-            if events.CallFinished not in events.ignored_by(self._observe):
-                self._observe(events.CallFinished(name, time.monotonic() - started, error, error_type, error_code))
+            if self._reports_calls:
+                self._observe(events.CallFinished(name, current_time() - started_at, error, error_type, error_code))
 
     async def call_tool_streaming(
         self, name: str, arguments: Mapping[str, Any] | None = None, *, utcp_framing: bool = False

@@ -1,4 +1,4 @@
-"""A server that takes the pings between calls for a flood: the log names the field to write, and so does the check."""
+"""A server that takes the pings between calls for a flood, or answers none: the log and the check name the field."""
 
 from __future__ import annotations
 
@@ -31,6 +31,20 @@ class Impatient(ServerConnection):
             if self.pings > 1:
                 self.closing = asyncio.get_running_loop().create_task(self.close(1008, "Ping/pong flood"))
         super().process_event(event)
+
+
+class Mute(ServerConnection):
+    """A connection that answers no ping, as QLC+ does."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        send = self.protocol.send_frame
+
+        def send_unless_pong(frame: Frame) -> None:
+            if frame.opcode is not Opcode.PONG:
+                send(frame)
+
+        self.protocol.send_frame = send_unless_pong  # type: ignore[method-assign]
 
 
 def warnings(events: list[Event]) -> list[str]:
@@ -79,4 +93,25 @@ async def test_a_check_online_finds_it(tmp_path: Path) -> None:
         options = ["check", "--online", "--strict", "--duration", "0.1", str(file)]
         checked = await asyncio.to_thread(CliRunner().invoke, main, options)
     assert FIX in checked.output
+    assert checked.exit_code != 0
+
+
+async def test_a_server_that_answers_no_pings_is_reported_once_with_the_field_to_write(tmp_path: Path) -> None:
+    events: list[Event] = []
+    async with peer(echo, create_connection=Mute) as seen:
+        async with bridge_to(tmp_path, entry(seen, "t"), events=events) as bridge:
+            for _ in range(3):
+                await bridge.call_tool("m.t")
+    (warning,) = warnings(events)
+    assert "the server answers no pings, so that each call waits for one and opens a connection." in warning
+    assert FIX in warning
+
+
+async def test_a_check_online_finds_that_no_ping_is_answered(tmp_path: Path) -> None:
+    async with peer(echo, create_connection=Mute) as seen:
+        file = tmp_path / "m.json"
+        file.write_text(json.dumps(entry(seen, {"name": "t", "description": "d"})))
+        options = ["check", "--online", "--strict", "--duration", "0.1", str(file)]
+        checked = await asyncio.to_thread(CliRunner().invoke, main, options)
+    assert "the server answers no pings" in checked.output
     assert checked.exit_code != 0

@@ -1,5 +1,8 @@
 """Waiting for one notification until a deadline."""
 
+import asyncio
+from unittest.mock import patch
+
 import anyio
 
 from utcp_ws_mcp.client.wakeup import Wakeup
@@ -32,3 +35,41 @@ async def test_a_cancelled_wait_can_be_repeated() -> None:
         await wakeup.wait(anyio.current_time() + 10)
     wakeup.set()
     assert await wakeup.wait(anyio.current_time())
+
+
+class Waiters:
+    """Tasks that wait, and their results in the order in which they end."""
+
+    def __init__(self) -> None:
+        self.results: list[tuple[str, bool]] = []
+        self.wakeups: dict[str, Wakeup] = {}
+
+    async def wait(self, name: str, seconds: float) -> None:
+        self.wakeups[name] = Wakeup()
+        self.results.append((name, await self.wakeups[name].wait(anyio.current_time() + seconds)))
+
+
+async def test_each_wait_ends_at_its_own_deadline() -> None:
+    waiters = Waiters()
+    async with anyio.create_task_group() as tasks:
+        for name, seconds in (("second", 0.03), ("never", 60.0), ("first", 0.0), ("third", 0.06)):
+            tasks.start_soon(waiters.wait, name, seconds)
+        while len(waiters.results) < 3:
+            await anyio.sleep(0)
+        waiters.wakeups["never"].set()
+
+    assert waiters.results == [("first", False), ("second", False), ("third", False), ("never", True)]
+
+
+async def test_waits_that_are_woken_share_one_timer() -> None:
+    loop, waiters = asyncio.get_running_loop(), Waiters()
+    with patch.object(loop, "call_at", wraps=loop.call_at) as call_at:
+        async with anyio.create_task_group() as tasks:
+            for number in range(10):
+                tasks.start_soon(waiters.wait, str(number), 60 + number)
+            await anyio.wait_all_tasks_blocked()
+            for wakeup in waiters.wakeups.values():
+                wakeup.set()
+
+    assert call_at.call_count <= 1
+    assert [was_set for _, was_set in waiters.results] == [True] * 10

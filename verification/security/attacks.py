@@ -74,12 +74,14 @@ def _tools(count: int, schema: JSONObject, **template: Any) -> JSONObject:
 def _filters() -> Iterator[Attack]:
     """Yield filters of a manifest on the values that take them longest; messages have at most 16 MiB."""
     objects = json.dumps([{"a": {"x": number % 7}, "b": str(number)} for number in range(80_000)])
+    lists = json.dumps([[{"a": number} for number in range(5_000)]] * 10)
     numbers = "[" + "1," * 1_000_000 + "1]"
     for name, filters, value in (
         ("objects", "unique | length", objects),
         ("objects", "sort | first", objects),
         ("objects by an attribute", "sort(attribute='a') | first", objects),
         ("objects by an attribute", "groupby('a') | length", objects),
+        ("lists of objects", "map('unique') | map('length') | sum", lists),
         ("numbers", "join(',') | length", numbers),
         ("numbers", "unique | length", numbers),
         ("entities", "unescape | length", json.dumps("&a" * 2_000_000)),

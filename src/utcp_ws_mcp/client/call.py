@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
 
@@ -20,7 +20,6 @@ from ..core.tools.tool import CompiledTool
 from ..errors import (
     CallTimeout,
     IncompleteStream,
-    InvalidArguments,
     Outcome,
     SessionLost,
     TimeoutStage,
@@ -37,8 +36,6 @@ from .wakeup import Wakeup, current_time
 
 if TYPE_CHECKING:
     from .connection import Connection
-
-T = TypeVar("T")
 
 MAX_CONNECTION_ATTEMPTS: Final = 3
 """Connections that may end, one after the other, before the request could be sent over them."""
@@ -61,6 +58,7 @@ class Call:
         deadline: float | None = None,
     ) -> None:
         self.tool = tool
+        self._rules = tool.rules
         self._pool = pool
         self._timeout = tool.template.timeout
         self._deadline = current_time() + self._timeout if deadline is None else deadline
@@ -98,7 +96,9 @@ class Call:
     ) -> None:
         try:
             if self._lease is not None and self._exchange is not None:
-                await send_cancel_messages(self._lease.connection, self._exchange)
+                connection = self._lease.connection
+                if due := connection.dispatcher.cancellations.end(self._exchange):
+                    await send_cancel_messages(connection, due)
         finally:
             self._finish()
 
@@ -125,22 +125,25 @@ class Call:
 
     async def _start(self) -> None:
         """Send the request; a connection that ends before it could be sent is replaced."""
-        request = LeaseRequest(self._as_argument_error(self._render_handshake), self._lease_mode(), self._scope["args"])
+        request = LeaseRequest(self._render_handshake(), self._lease_mode(), self._scope["args"])
         # Most calls find an open connection with room: they never wait, and need no task or cancel scope.
         self._lease = self._pool.try_lease(request)
         if self._lease is None or not self._try_send(request):
             await self._wait_and_send(request)
-        if self.tool.rules.sends_http:
+        if self._rules.sends_http:
             await self._send_http()
-        if self.tool.rules.no_reply:
+        if self._rules.no_reply:
             await self._drain()
 
     def _render_handshake(self) -> HandshakeRequest:
         template = self.tool.compiled_template.handshake
-        return template.constant or template.render(self._scope.with_frozen_time())
+        try:
+            return template.constant or template.render(self._scope.with_frozen_time())
+        except (RenderError, ValueError) as error:
+            raise self._requests.argument_error(error) from None
 
     def _lease_mode(self) -> LeaseMode:
-        rules = self.tool.rules
+        rules = self._rules
         exclusive = rules.concurrency is Concurrency.EXCLUSIVE
         alone = exclusive or not self.tool.template.keep_alive
         if rules.listen_only:
@@ -176,23 +179,22 @@ class Call:
         connection = self._lease.connection
         # A fresh connection is used even if it has ended: what the endpoint sent before may be all that is wanted.
         if self._lease.start_reading is None:
-            writable = connection.can_write or self.tool.rules.listen_only
-            if not (connection.is_available and writable and self._can_identify_reply(connection, request)):
+            writable = connection.can_write or self._rules.listen_only
+            if not (connection.is_available and writable):
+                return False
+            if self._rules.takes_first_message and not self._can_identify_reply(connection, request):
                 return False
         self._send(connection)
         return True
 
     def _can_identify_reply(self, connection: Connection, request: LeaseRequest) -> bool:
-        """Return whether the first message would be the reply; False if it would be over another connection.
+        """Return whether the first message is the reply; False if it would be over another connection.
 
         Raises:
             UnidentifiableReply: if the endpoint sends unsolicited messages, and the tool names neither those
                 nor its reply.
         """
-        rules = self.tool.rules
-        if not rules.takes_first_message:
-            return True
-        if rules.is_unproven_reply and (talking := self._pool.find_talking(request.key)) is not None:
+        if self._rules.is_unproven_reply and (talking := self._pool.find_talking(request.key)) is not None:
             excerpt = talking.unsolicited_excerpt
             raise UnidentifiableReply(self.tool.full_name, talking.address, excerpt, Outcome.NOT_SENT)
         unsolicited = connection.dispatcher.unsolicited
@@ -222,24 +224,26 @@ class Call:
         if (reason := connection.take_session_loss()) is not None:
             raise SessionLost(connection.address, reason, Outcome.NOT_SENT)
         self._scope["session"] = connection.state.values
-        exchange = self._as_argument_error(lambda: connection.dispatcher.open(self.tool.rules, self._scope))
-        self._exchange = exchange
+        try:
+            exchange = self._exchange = connection.dispatcher.open(self._rules, self._scope)
+        except (RenderError, ValueError) as error:
+            raise self._requests.argument_error(error) from None
         exchange.wake = self._wakeup.set
-        if not self.tool.rules.sends_http:
+        if not self._rules.sends_http:
             self._send_messages(connection)
 
     def _send_messages(self, connection: Connection) -> None:
-        if self.tool.rules.listen_only:
+        if self._rules.listen_only:
             return
         exchange = self.exchange
         try:
-            messages = self._as_argument_error(lambda: self._encode(self.tool.compiled_template.request))
-        except InvalidArguments:
+            messages = self._encode(connection, self.tool.compiled_template.request)
+        except (RenderError, ValueError) as error:
             # Nothing was sent, so nothing can still arrive: without this the connection would count as unusable.
             connection.dispatcher.take_back(exchange)
-            raise
+            raise self._requests.argument_error(error) from None
         connection.send_nowait(messages)
-        if self.tool.rules.no_reply:
+        if self._rules.no_reply:
             connection.dispatcher.discard(exchange)
 
     async def _send_http(self) -> None:
@@ -247,33 +251,29 @@ class Call:
         assert self._lease is not None
         connection = self._lease.connection
         values = await self._requests.send(connection, self.exchange)
-        self._as_argument_error(lambda: connection.dispatcher.release(self.exchange, values))
+        try:
+            connection.dispatcher.release(self.exchange, values)
+        except (RenderError, ValueError) as error:
+            raise self._requests.argument_error(error) from None
         if self.exchange.finished:  # by what arrived meanwhile, or by the end of the connection
             self._raise_if_lost()
             return
-        if connection.dispatcher.unusable_reason == SESSION_ENDED and not self.tool.rules.listen_only:
+        if connection.dispatcher.unusable_reason == SESSION_ENDED and not self._rules.listen_only:
             connection.dispatcher.discard(self.exchange)  # nothing was sent
             raise SessionLost(connection.address, SESSION_ENDED, self._requests.outcome)
-        if not self.tool.rules.listen_only and not connection.is_open:
+        if not self._rules.listen_only and not connection.is_open:
             info = connection.close_info
             raise lost_connection(connection, info, self._requests.outcome, self.tool.template)
         self._send_messages(connection)
 
-    def _encode(self, templates: Sequence[Node]) -> list[str | bytes]:
-        assert self._lease is not None
+    def _encode(self, connection: Connection, templates: Sequence[Node]) -> list[str | bytes]:
         scope = self.exchange.scope.with_frozen_time()
         values = [template.render(scope) for template in templates]
         self.exchange.request = values[0]
-        messages = [message for value in values for message in self._lease.connection.encode(value)]
+        messages = [message for value in values for message in connection.encode(value)]
         if not messages:
             raise RenderError('there is nothing to send: the list of "$each" is empty.', code="nothing-to-send")
         return messages
-
-    def _as_argument_error(self, render: Callable[[], T]) -> T:
-        try:
-            return render()
-        except (RenderError, ValueError) as error:
-            raise self._requests.argument_error(error) from None
 
     # Receiving
 
@@ -306,14 +306,14 @@ class Call:
 
     def _end_at_timeout(self) -> StreamEnd | None:
         """Return how a stream without `max_seconds` ends at the timeout of the call; None if that is a failure."""
-        stream = self.tool.rules.stream
+        stream = self._rules.stream
         assert stream is not None
         has_end = stream.until or stream.bounds.until_close or stream.bounds.require_end
         return None if has_end else "max_seconds"
 
     def _raise_if_incomplete(self) -> None:
         """Raise if a bound has ended a stream that must end by itself."""
-        exchange, stream = self.exchange, self.tool.rules.stream
+        exchange, stream = self.exchange, self._rules.stream
         if stream is not None and stream.bounds.require_end and not exchange.is_complete:
             outcome = self._outcome(Outcome.MAYBE_EXECUTED)
             raise IncompleteStream(self.tool.full_name, str(exchange.end), exchange.item_count, outcome)
@@ -335,7 +335,7 @@ class Call:
 
     def _reply_timeout(self) -> CallTimeout:
         """Return the error of a call whose reply, or the end of whose stream, did not come in time."""
-        exchange, rules = self.exchange, self.tool.rules
+        exchange, rules = self.exchange, self._rules
         assert self._lease is not None
         detail, stage = "", TimeoutStage.LISTEN if rules.listen_only else TimeoutStage.REPLY
         if exchange.in_stream and (exchange.item_count or not rules.listen_only):
@@ -361,7 +361,7 @@ class Call:
         """Return what is known of the request; a call that only listens has none, unless something of it was sent."""
         if self._requests.sent:
             return Outcome.MAYBE_EXECUTED
-        if not self.tool.rules.listen_only or self.tool.compiled_template.handshake.uses_arguments:
+        if not self._rules.listen_only or self.tool.compiled_template.handshake.uses_arguments:
             return outcome
         return outcome if self._exchange is not None and self._exchange.sent else Outcome.NOT_SENT
 

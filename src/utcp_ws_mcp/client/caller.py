@@ -18,6 +18,7 @@ from ..observability import events
 from ..observability.events import Observer
 from .call import Call
 from .pool.pool import ConnectionPool
+from .wakeup import current_time
 
 MAX_RETRIES: Final = 10
 """How often the request of an idempotent tool is sent again, within the call's deadline."""
@@ -39,6 +40,9 @@ class CallRunner:
         self._ambient = ambient
         self._observe = observe
         self._reports_requests = events.RequestSent not in events.ignored_by(observe)
+
+    current_time = staticmethod(current_time)
+    """Return the clock of deadlines."""
 
     async def call(
         self,
@@ -101,7 +105,7 @@ class CallRunner:
         deadline: float,
         on_item: ItemCallback | None,
     ) -> Any:
-        started = time.monotonic()
+        started = time.monotonic() if self._reports_requests else 0.0
         async with Call(pool, self._ambient, tool, arguments, deadline) as call:
             if self._reports_requests:
                 self._observe(events.RequestSent(tool.full_name, call.address, time.monotonic() - started))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from ..core.exchange.exchange import Exchange
+from ..core.exchange.cancellation import CancelMessage
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -15,11 +16,8 @@ CANCEL_TIMEOUT: Final = 1.0
 """Seconds for sending these messages. It is short, because a call that was cancelled waits for it."""
 
 
-async def send_cancel_messages(connection: Connection, exchange: Exchange) -> None:
-    """Send `reply.cancel` or `stream.cancel` of an exchange whose caller leaves, if one is due."""
-    messages = connection.dispatcher.cancellations.end(exchange)
-    if not messages:
-        return
+async def send_cancel_messages(connection: Connection, messages: Sequence[CancelMessage]) -> None:
+    """Send the messages that are due because the caller of an exchange leaves (`Cancellations.end`)."""
     # Shielded: a cancelled call, above all, must tell the endpoint to stop.
     with anyio.move_on_after(CANCEL_TIMEOUT, shield=True):
         for purpose, value in messages:

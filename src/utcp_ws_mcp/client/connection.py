@@ -41,6 +41,9 @@ TALKING_PERIOD: Final = 60.0
 SYNC_TIMEOUT: Final = 0.5
 """Seconds that a peer has to answer the ping that separates two exclusive exchanges."""
 
+UNANSWERED_PINGS: Final = 2
+"""Pings on one connection of which a peer has answered none: it was not only slow."""
+
 
 class Connection:
     """An open connection. Messages go to the login while it runs, and to the dispatcher afterwards.
@@ -88,7 +91,7 @@ class Connection:
         self.received_count = 0
         self.closed_with: CloseInfo | None = None
         self._unsolicited_at = -math.inf
-        self.refuses_pings = False
+        self.refuses_pings, self._answers_pings, self._unanswered_pings = False, False, 0
         self._websocket = websocket
         self._framer = framer
         self._observe = observe
@@ -211,8 +214,8 @@ class Connection:
             by_peer = info.reason != CLOSED_LOCALLY
             reason = ": ".join(filter(None, (info.reason, "" if by_peer else self._local_close_reason)))
             self._observe(events.ConnectionClosed(self.manual, self.address, reason, by_peer))
-            self.refuses_pings = refuses_pings(self._websocket, idle=not self.dispatcher.lost)
-            if self.refuses_pings:
+            if refuses_pings(self._websocket, idle=not self.dispatcher.lost):
+                self.refuses_pings = True
                 self._on_refused_pings(info.reason)
 
     def _on_message(self, raw: str | bytes) -> bool:
@@ -322,6 +325,7 @@ class Connection:
         answered = None
         with anyio.move_on_after(SYNC_TIMEOUT):
             answered = await self._websocket.ping()
+        self._note_ping(answered)
         if answered is False or (answered is None and self.dispatcher.opened):
             return False
         unsolicited = self.dispatcher.unsolicited
@@ -329,6 +333,15 @@ class Connection:
         # The pong may have arrived together with a close frame or the end of the stream.
         await anyio.lowlevel.checkpoint()
         return self.is_available
+
+    def _note_ping(self, answered: bool | None) -> None:
+        """Report a peer that answers no pings; one that has answered before is only slow."""
+        self._answers_pings |= bool(answered)
+        self._unanswered_pings += answered is None
+        if self._unanswered_pings == UNANSWERED_PINGS and not self._answers_pings:
+            self.refuses_pings = True
+            reason = "the server answers no pings, so that each call waits for one and opens a connection"
+            self._on_refused_pings(reason)
 
     async def aclose(self, code: int = 1000, reason: str = "", local_reason: str = "") -> None:
         """Send the disconnect messages and close, within CLOSE_TIMEOUT seconds.

@@ -57,7 +57,7 @@ REDISCOVERY_DELAY: Final = 1.0
 STABLE_AFTER: Final = 30.0
 """Seconds after which the loss of an endpoint says nothing about the manual that it has announced."""
 
-FAST_DISCOVERY_MARGIN: Final = 0.01
+FAST_DISCOVERY_MARGIN: Final = 0.02
 """Seconds that a list of tools waits at least for further manuals after one has arrived."""
 
 

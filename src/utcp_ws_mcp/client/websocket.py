@@ -26,6 +26,7 @@ from websockets.uri import WebSocketURI
 from .. import USER_AGENT
 from ..core.network_policy import URL
 from ..manifest.models.network import Limits
+from .frames import MessageFrames
 from .pending_pings import PendingPings
 from .write_batch import WriteBatch
 
@@ -88,6 +89,7 @@ class WebSocket(asyncio.Protocol):
         self._discarding = False
         self._fragments: list[Frame] = []
         self._unread_bytes = 0
+        self._frames = MessageFrames()
         self._writable = asyncio.Event()
         self._writable.set()
         self._pings = PendingPings(self._loop.create_future)
@@ -152,14 +154,12 @@ class WebSocket(asyncio.Protocol):
                 request counts nothing: it may be as large as it likes.
             more: Whether others may follow in this turn of the event loop, with which it is written then.
         """
-        if isinstance(message, str):
-            self.protocol.send_text(message.encode())
-        else:
-            self.protocol.send_binary(message)
+        opcode, payload = (TEXT, message.encode()) if isinstance(message, str) else (BINARY, message)
+        frame = self._frames.serialize(opcode, payload)
+        self._outgoing.add(frame, more=more)
         if automatic:
-            self._count_unread(self._flush())
-        else:
-            self._flush(now=False, more=more)
+            self._outgoing.flush()
+            self._count_unread(len(frame))
 
     async def drain(self) -> None:
         """Wait until the peer has read enough; one that reads nothing in `ping_timeout` seconds is disconnected.
@@ -322,19 +322,18 @@ class WebSocket(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write(data)
 
-    def _flush(self, *, now: bool = True, more: bool = False) -> int:
-        """Write what the protocol has to send, at the end of this turn unless `now`; return how many bytes that is."""
+    def _flush(self) -> int:
+        """Write what the protocol has to send, and what waits for the end of the turn; return how many bytes it had."""
         size = 0
         for data in self.protocol.data_to_send():
             if data:
                 size += len(data)
-                self._outgoing.add(data, more=more)
+                self._outgoing.add(data, more=False)
             else:
                 # SEND_EOF: the peer has closed its side, or the opening handshake failed. Nothing follows.
                 self._outgoing.flush()
                 self.transport.close()
-        if now:
-            self._outgoing.flush()
+        self._outgoing.flush()
         if self._close_timer is None and self.protocol.close_expected():
             self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
         return size

@@ -57,7 +57,7 @@ def result_blocks(
     binary data; by default its first bytes indicate it. `is_parsed`: other values come from a parser of JSON.
     """
     if isinstance(value, StreamResult):
-        return _stream_blocks(value, kind)
+        return _stream_blocks(value, kind, is_parsed=is_parsed)
     if isinstance(value, bytes):
         return [binary_block(value, kind=kind)], None
     if isinstance(value, str):
@@ -119,12 +119,14 @@ def json_text(value: Any, *, is_parsed: bool = False) -> str:
     return encode_json(to_json_safe(value, MAX_MESSAGE_DEPTH))
 
 
-def _stream_blocks(stream_result: StreamResult, kind: str | None) -> tuple[list[ContentBlock], str | None]:
+def _stream_blocks(
+    stream_result: StreamResult, kind: str | None, *, is_parsed: bool
+) -> tuple[list[ContentBlock], str | None]:
     """Return the result of a stream as JSON, followed by a block for each binary item, numbered by its position."""
     value = stream_result.value
     held = value.get("items", [value.get("item", value.get("data"))])
     binary = [(number, item) for number, item in enumerate(held, 1) if isinstance(item, bytes)]
-    text = json_text(_describe_binary(stream_result.value))
+    text = json_text(_describe_binary(stream_result.value), is_parsed=is_parsed)
     blocks = [{"type": "text", "text": text}, *(binary_block(item, number, kind) for number, item in binary)]
     return blocks, None if binary else text
 

@@ -10,6 +10,7 @@ import anyio
 
 from ..core.codecs.message import redact_beginning, to_json_safe
 from ..core.exchange.result import as_text
+from .content import json_text
 
 FIRST_KEEPALIVE: Final = 5.0
 """Seconds after which a call without items sends its first keepalive; the next follow every KEEPALIVE_INTERVAL."""
@@ -31,18 +32,22 @@ ProgressCallback = Callable[[float, str], Awaitable[None]]
 class Progress:
     """The progress of one call. `report` sends a notification if the client requested progress.
 
-    `redact` removes credentials from the items of a stream.
+    `redact` removes credentials from the items of a stream. `is_parsed`: items come from a parser of JSON.
     """
 
-    def __init__(self, report: ProgressCallback, redact: Callable[[str], str] = str) -> None:
+    def __init__(
+        self, report: ProgressCallback, redact: Callable[[str], str] = str, *, is_parsed: bool = False
+    ) -> None:
         self._report = report
+        self._is_parsed = is_parsed
         self._redact = redact
         self._count = 0
         self._keepalive_at = current_time() + FIRST_KEEPALIVE
 
     async def report_item(self, item: Any) -> None:
         """Report an item of a stream."""
-        shown = redact_beginning(as_text(item), MAX_PROGRESS_LENGTH, self._redact)
+        text = as_text(item) if isinstance(item, str | bytes) else json_text(item, is_parsed=self._is_parsed)
+        shown = redact_beginning(text, MAX_PROGRESS_LENGTH, self._redact)
         await self._send(to_json_safe(shown[:MAX_PROGRESS_LENGTH]))
 
     async def keepalive(self) -> None:

@@ -95,19 +95,18 @@ class Result(Record):
 
     def json_chunks(self, *, modern: bool) -> Iterator[str]:
         """Yield the result as JSON text in parts, so that large parts are not copied."""
-        yield '{"content":'
         if len(self.content) == 1 and self.content[0].keys() == _TEXT_BLOCK:
-            yield '[{"type":"text","text":'
+            yield '{"content":[{"type":"text","text":'
             yield encode_json(self.content[0]["text"])
             yield "}]"
         else:
+            yield '{"content":'
             yield from _json_chunks(self.content)
         structured = self._structured_content(modern)
         if structured is not None:
             yield ',"structuredContent":'
             yield structured
-        yield ',"isError":true' if self.is_error else ',"isError":false'
-        yield self._json_suffix(modern)
+        yield f',"isError":{"true" if self.is_error else "false"}{self._json_suffix(modern)}'
 
     def to_dict(self, *, modern: bool) -> dict[str, Any]:
         """Return the result as a JSON value."""
@@ -188,7 +187,7 @@ def error_result(error: BridgeError, content: Sequence[ContentBlock], structured
 
 def _fits(result: Result, limit: int, modern: bool) -> bool:
     """Return whether the JSON of a result has at most `limit` bytes; it is measured only if it may have more."""
-    longest = sum(len(text) for block in result.content for text in _texts(block)) + len(result.structured or "")
+    longest = _text_length(result.content) + len(result.structured or "")
     if MAX_ESCAPED_BYTES * 2 * longest + ENVELOPE_BYTES < limit:
         return True
     return byte_size(result.json_chunks(modern=modern)) <= limit
@@ -227,12 +226,16 @@ def _scalar_or_array_in_text(content: Sequence[ContentBlock]) -> str | None:
     return encode_json(text)
 
 
-def _texts(block: ContentBlock) -> Iterator[str]:
-    for value in block.values():
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict):
-            yield from _texts(value)
+def _text_length(blocks: Iterable[ContentBlock]) -> int:
+    """Return the characters of all strings in content blocks."""
+    length = 0
+    for block in blocks:
+        for value in block.values():
+            if isinstance(value, str):
+                length += len(value)
+            elif isinstance(value, dict):
+                length += _text_length((value,))
+    return length
 
 
 def _json_chunks(value: Any) -> Iterator[str]:

@@ -73,9 +73,13 @@ class MetaTools(ToolService):
         """Return the three tools, without waiting for discoveries."""
         return ToolListing({}, (_META_TOOLS_JSON,), (_META_TOOLS_JSON,))
 
-    async def find(self, name: str) -> Any:
+    def find_known(self, name: str) -> Any:
         """Return the name of one of the three, or None."""
         return name if name in META_TOOLS else None
+
+    async def find(self, name: str) -> Any:
+        """Return the name of one of the three, or None, without waiting for discoveries."""
+        return self.find_known(name)
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """Return the input schema of one of the three, or None."""

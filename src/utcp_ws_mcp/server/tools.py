@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from ..errors import BridgeError, InvalidReply
 from ..records import Record
 from .content import ContentBlock, json_text, result_blocks, text_block
 from .outputs import has_structured_output, promise_of
-from .progress import Progress, ProgressCallback, current_time
+from .progress import Progress, ProgressCallback
 from .resources import EndpointResources
 from .result import DEFAULT_OPTIONS, MessageOptions, Result, error_result
 
@@ -107,15 +108,19 @@ class ToolService:
         await self._bridge.wait_fast_discovery(max(0.0, self._list_deadline - anyio.current_time()))
         return self._listing(caller)
 
-    async def find(self, name: str) -> CompiledTool | None:
-        """Return the tool with a name, or None. If it is unknown, wait for the discoveries that are running.
+    def find_known(self, name: str) -> CompiledTool | None:
+        """Return the tool with a name if it is known now, or None.
 
         Whether a caller may use it is the question of `missing_scopes`.
         """
-        tool = self._listing().find(name)
+        return self._listing().find(name)
+
+    async def find(self, name: str) -> CompiledTool | None:
+        """Return the tool with a name, or None. If it is unknown, wait for the discoveries that are running."""
+        tool = self.find_known(name)
         if tool is None:
             await self._bridge.wait_discovered(FIND_TIMEOUT)
-            tool = self._listing().find(name)
+            tool = self.find_known(name)
         return tool
 
     def unknown_tool_message(self, name: str) -> str:
@@ -148,7 +153,7 @@ class ToolService:
     ) -> Result:
         """Call a tool. A failure is a result as well (MCP, Tools, "Error Handling"); only cancellation is raised."""
         arguments = self._listing().restore_arguments(tool, arguments)
-        started, code = current_time(), "cancelled"
+        started, code = time.monotonic(), "cancelled"
         lease: CallerBridge | None = None
         try:
             if caller is not None:
@@ -171,18 +176,19 @@ class ToolService:
             if lease is not None:
                 lease.release()
             if caller is not None:
-                caller.audit(tool.full_name, current_time() - started, code)
+                caller.audit(tool.full_name, time.monotonic() - started, code)
 
     async def _call_over(
         self, lease: CallerBridge | None, tool: CompiledTool, arguments: dict[str, Any] | None, report: ProgressCallback
     ) -> Result:
         """Call a tool over the bridge of its caller, or the one that all share."""
         bridge, redact = (self._bridge, self._redact_result) if lease is None else (lease.bridge, lease.redact_result)
-        progress = Progress(report, redact)
+        is_parsed = tool.returns_parsed_json
+        progress = Progress(report, redact, is_parsed=is_parsed)
         self.running.add(progress)
         try:
             value = await bridge.call_tool(tool.full_name, arguments, progress.report_item)
-            return self._build_result(tool, value, redact)
+            return self._build_result(tool, value, redact, is_parsed=is_parsed)
         finally:
             self.running.discard(progress)
 
@@ -198,11 +204,11 @@ class ToolService:
         """Close the bridge; calls that still run fail."""
         await self._bridge.aclose()
 
-    def _build_result(self, tool: CompiledTool, value: Any, redact: Redact) -> Result:
-        blocks, structured = result_blocks(value, tool.template.media_type, is_parsed=tool.returns_parsed_json)
+    def _build_result(self, tool: CompiledTool, value: Any, redact: Redact, *, is_parsed: bool) -> Result:
+        blocks, structured = result_blocks(value, tool.template.media_type, is_parsed=is_parsed)
         blocks = [_redact_block(block, redact) for block in blocks]
         if structured is not None:
-            structured = _if_still_json(redact(structured), structured)
+            structured = _if_still_json(blocks[0]["text"], structured)  # the same JSON, without credentials
         elif has_structured_output(tool) and isinstance(value, str):
             structured = encode_json(blocks[0]["text"])
         if has_structured_output(tool) and (mismatch := _schema_mismatch(tool, structured)):

@@ -133,7 +133,7 @@ def test_stream_alone_understands_the_framing_of_utcp(value, role, item, local):
 
     assert classified(rules, value) is role
     if role is Role.ITEM:
-        assert rules.extract(seeing(message), message) == item
+        assert rules.extract(seeing, message) == item
     if role is Role.ERROR:
         assert rules.error_text(seeing(message)) == "no"
 
@@ -188,7 +188,7 @@ TAKEN = {
 def test_the_result_is_taken_out_of_a_message(fields, raw, expected):
     message = decode(raw)
 
-    assert rules_of(**fields).extract(seeing(message, args={"x": "x"}), message) == expected
+    assert rules_of(**fields).extract(lambda each: seeing(each, args={"x": "x"}), message) == expected
 
 
 @pytest.mark.parametrize("raw", ["{}", "text", '{"result": {}}'])
@@ -196,7 +196,7 @@ def test_a_reply_without_its_result_says_so(raw):
     message = decode(raw)
 
     with pytest.raises(EvaluationError, match=r"reply\.result: message\.result\.value is missing") as missing:
-        rules_of(reply={"result": "message.result.value"}).extract(seeing(message), message)
+        rules_of(reply={"result": "message.result.value"}).extract(seeing, message)
     assert missing.value.code == "result-missing"
 
 

@@ -151,7 +151,7 @@ def answers(entry, value):
     plan = compile_discovery(entry)
     message = decode(json.dumps(value) if not isinstance(value, str) else value)
     scope = dict.fromkeys(MESSAGE_NAMES, UNDEFINED) | {"message": message.value}
-    return plan.rules.extract(scope, message) if plan.rules.match.is_true(scope) else None
+    return plan.rules.extract(lambda each: scope, message) if plan.rules.match.is_true(scope) else None
 
 
 MANUAL = {"utcp_version": "1.0", "tools": [{"name": "t"}]}

@@ -108,13 +108,13 @@ class FeedSubscription:
             self._scope = self._scope.with_values(reply=await self._ask(request))
         self._exchange = exchange = self._send(self._feed.subscription, self._feed.subscription.rules)
         definition = self._feed.definition
-        exchange.early_messages = EarlyMessages(definition.size, definition.max_bytes)
+        early = exchange.early_messages = EarlyMessages(definition.size, definition.max_bytes)
         exchange.wake = self._note_arrival
         if exchange.rules.has_subscribe_reply:
             await self._wait_until_open(exchange, self._feed.subscription.timeout)
         if self._position is not None and self._feed.resume:
             await self._resume(exchange)
-        self.overflowed += exchange.early_messages.dropped
+        self.overflowed += early.dropped
         exchange.wake = self._wakeup.set
         self._is_shared = self._lease.connection.dispatcher.reusable
 
@@ -241,7 +241,8 @@ class FeedSubscription:
         try:
             if self._exchange is not None:
                 self._exchange.wake = lambda: None
-                await send_cancel_messages(lease.connection, self._exchange)
+                if due := lease.connection.dispatcher.cancellations.end(self._exchange):
+                    await send_cancel_messages(lease.connection, due)
         finally:
             if self._exchange is not None:
                 lease.connection.dispatcher.cancel(self._exchange)

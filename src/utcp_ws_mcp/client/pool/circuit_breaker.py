@@ -110,7 +110,8 @@ class FailureTracker:
 
     def record_success(self, key: ConnectionKey) -> None:
         """Reset the breaker: a message arrived over a connection that calls used."""
-        self._breakers.pop(key, None)
+        if self._breakers:  # this is called for each call, and to look up a key takes time
+            self._breakers.pop(key, None)
 
 
 def store_bounded(entries: dict[ConnectionKey, T], key: ConnectionKey, value: T) -> None:

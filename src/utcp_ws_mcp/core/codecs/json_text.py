@@ -56,7 +56,7 @@ def _make_encoder() -> Callable[[Any], str]:
     quote: Any = json.encoder.encode_basestring
     # Without the search for cycles: none can be in a value, and the interpreter bounds the recursion.
     chunks = make(None, _ENCODER.default, quote, None, ":", ",", False, False, False)
-    return lambda value: "".join(chunks(value, 0))
+    return lambda value: quote(value) if type(value) is str else "".join(chunks(value, 0))
 
 
 encode: Final = _make_encoder()

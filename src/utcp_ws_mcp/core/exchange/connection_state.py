@@ -74,10 +74,12 @@ class ConnectionState:
 
     def snapshot(self) -> Mapping[str, Any]:
         """Return the captured values as they are now; the result does not change with them."""
-        known = self._snapshot
+        known, values = self._snapshot, self.values
         # By identity: 1, 1.0 and true are equal in Python, and a large value is not compared.
-        if len(known) != len(self.values) or any(known.get(name) is not value for name, value in self.values.items()):
-            self._snapshot = dict(self.values)
+        if len(known) != len(values) or (
+            values and any(known.get(name) is not value for name, value in values.items())
+        ):
+            self._snapshot = dict(values)
         return self._snapshot
 
     def process(self, message: Message, send: Callable[[Any], None]) -> bool:

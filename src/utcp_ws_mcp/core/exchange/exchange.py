@@ -104,7 +104,7 @@ class Exchange(MutableRecord, eq=False):
         failure: Why the session cannot answer any more, if that settled the exchange.
         item_count, byte_count: The items of the stream so far, and their bytes.
         replied: Whether the reply that opens the stream has come.
-        early_messages: What came before that reply and may belong to the stream.
+        early_messages: What came before that reply and may belong to the stream; None before the first.
         request: The first message of the request, as it was rendered.
         until_seen: Indexes of the predicates of `stream.until` that were true.
         wake: Called when something has arrived, or the exchange has finished.
@@ -132,7 +132,7 @@ class Exchange(MutableRecord, eq=False):
     replied: bool = False
     limits: StreamLimits | None = None
     opened_after: int = 0
-    early_messages: EarlyMessages = field(default_factory=EarlyMessages)
+    early_messages: EarlyMessages | None = None
     request: Any = UNDEFINED
     until_seen: set[int] = field(default_factory=set)
     wake: Callable[[], None] = lambda: None
@@ -185,11 +185,13 @@ class Exchange(MutableRecord, eq=False):
 
     def matches(self, message: Message) -> bool:
         """Return whether a message belongs to this exchange."""
-        match = self.current_match
-        if self.watches:
-            return match is not None and match.is_true(self.scope_for(message))
         # MiniJinja takes true for 1, so the id is compared first.
-        return match is None or (self.carries_id(message) and match.is_true(self.scope_for(message)))
+        return (self.watches or self.carries_id(message)) and self.match_holds(message)
+
+    def match_holds(self, message: Message) -> bool:
+        """Return whether the predicate that selects its messages is true, or there is none."""
+        match = self.current_match
+        return match is None or match.is_true(self.scope_for(message))
 
     def is_error_for_any_id(self, message: Message, other_id: str | None) -> bool:
         """Return whether a message is an error reply that `match` would accept for a request with another id, too."""
@@ -273,6 +275,7 @@ class Exchange(MutableRecord, eq=False):
         """Keep a message that came before the reply which opens the stream; False where only later ones are items."""
         if self.rules.stream is None or self.rules.stream.bounds.after_reply:
             return False
+        self.early_messages = self.early_messages or EarlyMessages()
         self.early_messages.add(message)
         return True
 
@@ -281,7 +284,7 @@ class Exchange(MutableRecord, eq=False):
         self.replied = True
         self.rules = self.rules.opened or self.rules
         self.scope = self.scope.with_values(reply=reply.value)
-        for message in self.early_messages.take():
+        for message in self.early_messages.take() if self.early_messages else ():
             if not self.finished and self.matches(message):
                 self.accept(message)
 

@@ -7,10 +7,10 @@ from typing import Final
 from ..codecs.message import Message
 from .reply_rules import Role
 
-_UNEXPECTED: Final = {Role.DROPPED, Role.HELD}
+_UNEXPECTED: Final = (Role.DROPPED, Role.HELD)
 """Roles of messages that no call expected."""
 
-_PROCESSED: Final = {Role.AUTO_REPLIED, Role.HEARTBEAT}
+_PROCESSED: Final = (Role.AUTO_REPLIED, Role.HEARTBEAT)
 """Roles of messages that the connection itself took; a rule that is too wide takes replies as well."""
 
 

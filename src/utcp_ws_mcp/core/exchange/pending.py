@@ -80,7 +80,7 @@ class PendingExchanges:
         for path, exchanges in self._by_correlation_id.items():
             request_id = correlation_id_at(message, path)
             found = exchanges.get(request_id) if request_id is not None else None
-            if found is not None and (found.rules.match_is_id_only or found.matches(message)):
+            if found is not None and (found.rules.match_is_id_only or found.match_holds(message)):
                 return found
         return None
 

@@ -16,7 +16,7 @@ from ..codecs.message import Message
 from ..diagnostics import Diagnostics
 from ..expressions.expression import EvaluationError, Expression, compile_expression
 from ..expressions.let_bindings import LetBindings, compile_let_bindings
-from ..expressions.paths import STRING_LITERAL, UNDEFINED, Path, parse_path
+from ..expressions.paths import STRING_LITERAL, UNDEFINED, Path, parse_path, value_at
 from ..expressions.scope import CALL_REPLY_NAMES
 from ..templates.compiler import Compiler
 from ..templates.nodes import Node, RenderError
@@ -179,7 +179,7 @@ class ReplyRules(Record):
 
     def is_ignored(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the message in `scope` never answers anything."""
-        return any(predicate.is_true(scope) for predicate in self.ignore)
+        return bool(self.ignore) and any(predicate.is_true(scope) for predicate in self.ignore)
 
     def is_error(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the message in `scope` reports a failure."""
@@ -200,21 +200,33 @@ class ReplyRules(Record):
         found = (name for name, predicate in fields.items() if predicate is not None and predicate.source == source)
         return next(found, "a predicate of the connection")
 
-    def extract(self, scope: Mapping[str, Any], message: Message) -> Any:
+    @property
+    def result_expression(self) -> Expression | None:
+        """Return what selects the result or the stream's item of a message; None: it is the message itself."""
+        stream = self.stream
+        return stream.item if stream is not None and (stream.item or stream.match) else self.result
+
+    def extract(self, scope_for: Callable[[Message], Mapping[str, Any]], message: Message) -> Any:
         """Return the result or the stream's item of a message; the message itself where no expression is written.
+
+        Args:
+            scope_for: Returns the names for expressions on a message. A path in the message needs none.
+            message: The message.
 
         Raises:
             EvaluationError: where the expression cannot be evaluated, or has no value on this message.
         """
-        field, expression = "reply.result", self.result
-        if self.stream is not None and (self.stream.item or self.stream.match):
-            field, expression = "stream.item", self.stream.item
+        expression = self.result_expression
         if expression is None:
             return message.payload
-        value = expression.evaluate(scope)
+        if (path := expression.path) is not None and path[0] == "message":
+            value = value_at(message.value, path[1:])
+        else:
+            value = expression.evaluate(scope_for(message))
         if value is UNDEFINED and self.result_is_optional:
             return message.payload
         if value is UNDEFINED:
+            field = "stream.item" if self.stream is not None and expression is self.stream.item else "reply.result"
             fix = ' Let "reply.ack" hold for messages that are no items.' if field == "stream.item" else ""
             missing = f"{field}: {expression.source} is missing from the reply.{fix}"
             raise EvaluationError(missing, code="result-missing")

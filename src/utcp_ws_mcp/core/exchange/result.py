@@ -62,7 +62,7 @@ def extract_result(tool: CompiledTool, exchange: Exchange, message: Message) -> 
             raise InvalidReply(tool.full_name, reason, shown, code="predicate-failed")
         raise _tool_error(tool, exchange, message)
     try:
-        value = tool.rules.extract(exchange.scope_for(message), message)
+        value = tool.rules.extract(exchange.scope_for, message)
     except EvaluationError as error:
         raise InvalidReply(
             tool.full_name, redact(str(error)), excerpt(message.for_display, redact=redact), code=error.code

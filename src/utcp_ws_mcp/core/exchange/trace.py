@@ -312,7 +312,7 @@ def _explain_held(exchange: Exchange, reply: Message, explanation: Explanation) 
     scope = exchange.scope_for(reply)
     if stream is None or stream.match is None or rules.is_error(scope) or rules.is_ack(scope):
         return
-    for held in exchange.early_messages:
+    for held in exchange.early_messages or ():
         earlier = Explanation(exchange.scope_for(held).with_values(reply=reply.value))
         earlier.evaluate("stream.match", stream.match, include_false=True)
         for line in earlier.lines:

@@ -36,8 +36,9 @@ MAX_ITEMS: Final = MAX_VALUE_LENGTH // ITEM_LENGTH
 """Items of a list that an expression makes of a text, and pairs or lists that it makes of the items of a list."""
 
 
-MAX_COMPARED: Final = 20_000
-"""Values in the objects and lists that a filter compares: MiniJinja asks Python for each, in some microseconds."""
+MAX_COMPARED: Final = 5_000
+"""Values in the objects and lists that a filter compares: MiniJinja asks Python for each, several times; `unique` takes
+0.3 s for so many."""
 
 
 def reject(reason: str) -> RejectedValue:
@@ -118,6 +119,13 @@ def _comparable(value: Any, attribute: str) -> Any:
         left -= _count(each, left) if type(each) in _HOLDERS else 0
         if left < 0:
             raise reject("it compares too many objects or lists. Name an attribute that is a text or a number.")
+    return value
+
+
+def _comparable_items(value: Any) -> Any:
+    """Raise where the lists in a list hold together too much to be compared."""
+    if isinstance(value, list | tuple):
+        _comparable([each for item in value if isinstance(item, list | tuple) for each in item], "")
     return value
 
 
@@ -319,6 +327,7 @@ class MissingValue(Exception):
 
 BOUNDED_FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "_comparable": _comparable,
+    "_comparable_items": _comparable_items,
     "_listed": _listed,
     "_measured": _measured,
     "_paired": _paired,

@@ -17,7 +17,7 @@ r"""Rewrite what MiniJinja evaluates, where it would give something else than is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import Final
 
 from ...records import MutableRecord, field
@@ -164,11 +164,18 @@ def _find_guard(node: Node, operand: Node) -> str:
     is_list = operand.kind == "literal" or (operand.kind == "filter" and operand.name in _GIVES_LIST)
     guards = [] if is_list and _GUARDS[node.name] == "_listed" else [_GUARDS[node.name]]
     named = node.parts[1:2] if node.name == "map" else ()
-    if any(each.value in _GUARDS if each.kind == "literal" else each.kind != "keyword" for each in named):
+    if _may_name(named, _GUARDS):
         guards.append("map('_paired')")  # map('list') does the same with each item
+    if _may_name(named, _COMPARES):
+        guards.append("_comparable_items")
     if node.name in _COMPARES:
         guards.append(f"_comparable({_find_attribute(node)!r})")
     return " | ".join(guards)
+
+
+def _may_name(named: Sequence[Node], filters: Container[object]) -> bool:
+    """Return whether the argument of `map` may name one of these filters."""
+    return any(each.value in filters if each.kind == "literal" else each.kind != "keyword" for each in named)
 
 
 def _find_attribute(node: Node) -> str:

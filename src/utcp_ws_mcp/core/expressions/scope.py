@@ -97,17 +97,24 @@ class Scope(dict[str, Any]):
     def with_frozen_time(self) -> Scope:
         """Return the scope at one moment, so that all times in a message are the same."""
         ambient = self.ambient
-        return Scope(Ambient(_Moment(ambient.now), ambient.random, ambient.redact), self, self.failures)
+        return self._copy(Ambient(_Moment(ambient.now), ambient.random, ambient.redact), self.failures)
 
     def with_values(self, **values: Any) -> Scope:
         """Return the scope with more names."""
-        scope = Scope(self.ambient, self, self.failures)
+        scope = self._copy(self.ambient, self.failures)
         scope.update(values)
         return scope
 
     def with_own_failures(self) -> Scope:
         """Return the scope with failures of its own, none so far."""
-        return Scope(self.ambient, self)
+        return self._copy(self.ambient, {})
+
+    def _copy(self, ambient: Ambient, failures: dict[str, str]) -> Scope:
+        # Without `__init__`: several scopes are made for each message, and that would take half of the time.
+        scope: Scope = Scope.__new__(Scope)
+        scope.update(self)
+        scope.ambient, scope.failures = ambient, failures
+        return scope
 
 
 class _Moment:

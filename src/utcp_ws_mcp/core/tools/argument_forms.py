@@ -301,13 +301,16 @@ def has_float(value: Any) -> bool:
     It goes through the value level by level: an argument may have 50,000 values, and a call for each takes 0.1 s.
     """
     level = [value]
-    while level:
-        if float in set(map(type, level)):
+    while not (types := set(map(type, level))) <= _SCALARS:
+        if float in types:
             return True
         members = [item for each in level if isinstance(each, dict) for item in each.values()]
         level = members + [item for each in level if isinstance(each, list) for item in each]
     return False
 
+
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
+"""Types of values without members, apart from float."""
 
 _CONTAINERS: Final[Mapping[type, str]] = {str: "string", list: "array", dict: "object"}
 

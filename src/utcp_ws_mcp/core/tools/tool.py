@@ -92,11 +92,11 @@ class CompiledTool(Record):
 
     @property
     def returns_parsed_json(self) -> bool:
-        """Return whether a result that is neither text nor bytes is a part of a message that was parsed as JSON."""
-        result, framing = self.rules.result, self.template.framing
+        """Return whether a result or item that is no text or bytes is a part of a message that was parsed as JSON."""
+        result, framing = self.rules.result_expression, self.template.framing
         is_part = result is None or (result.path is not None and result.path[0] == "message")
         is_json = framing.codec == "json" and not framing.has_header
-        return is_part and is_json and self.rules.stream is None and self.feed is None
+        return is_part and is_json and self.feed is None
 
     @property
     def full_name(self) -> str:

@@ -30,8 +30,12 @@ from .protocol_versions import HANDSHAKE, INTERNAL_ERROR, INVALID_PARAMS, METHOD
 from .subscriptions import RESOURCES_CHANGED, TOOLS_CHANGED, Subscriptions
 
 JsonObject = dict[str, Any]
+Work = Callable[[Any, JsonObject], Coroutine[Any, Any, None]]
+"""Answers a request, given its id and its parameters."""
+
 CAPABILITIES: Final = {"tools": {"listChanged": True}, "resources": {"listChanged": True, "subscribe": True}}
 _DISCOVERY: Final = {"supportedVersions": MODERN, "capabilities": CAPABILITIES, "instructions": INSTRUCTIONS}
+_PROGRESS: Final = '{"jsonrpc":"2.0","method":"notifications/progress","params":{'
 logger = logging.getLogger(__name__)
 
 
@@ -43,6 +47,7 @@ class FastPath:
         self._tools = tools
         self._outbound = outbound
         self._subscriptions = Subscriptions(outbound, tools.resources)
+        self._loop = asyncio.get_running_loop()
         self._tasks: dict[Any, asyncio.Task[None]] = {}
         self._handlers: dict[str, Callable[[Any, JsonObject], bool]] = {
             "initialize": self._initialize,
@@ -114,7 +119,7 @@ class FastPath:
     def _list_tools(self, request_id: Any, params: JsonObject) -> bool:
         if not self._is_list_request(params):
             return False
-        self._start_task(request_id, self._send_tool_list(request_id, params.get("cursor")))
+        self._start_task(request_id, self._send_tool_list, params)
         return True
 
     def _list_resources(self, request_id: Any, params: JsonObject) -> bool:
@@ -187,7 +192,7 @@ class FastPath:
             return False
         if not self._is_supported(params, {"_meta", "name", "arguments"}):
             return False
-        self._start_task(request_id, self._run_tool_call(request_id, params))
+        self._start_task(request_id, self._run_tool_call, params)
         return True
 
     def _is_list_request(self, params: JsonObject) -> bool:
@@ -206,13 +211,14 @@ class FastPath:
             task = self._tasks.get(key)
             if task is not None:
                 task.cancel()
+                task.add_done_callback(lambda cancelled: self._forget(key, cancelled))  # it may not have begun
             return task is not None or self._subscriptions.cancel(key)
         return False
 
-    async def _send_tool_list(self, request_id: Any, cursor: str | None) -> None:
+    async def _send_tool_list(self, request_id: Any, params: JsonObject) -> None:
         listing = await self._tools.list_tools()
         self._subscriptions.note_listed(TOOLS_CHANGED)
-        page = listing.page(cursor, modern=self._state.is_modern)
+        page = listing.page(params.get("cursor"), modern=self._state.is_modern)
         if page is None:
             self._respond_error(request_id, INVALID_PARAMS, INVALID_CURSOR_MESSAGE)
             return
@@ -221,7 +227,7 @@ class FastPath:
         self._respond_cacheable(request_id, ('"tools":', tools, *following), LIST_TTL)
 
     async def _run_tool_call(self, request_id: Any, params: JsonObject) -> None:
-        tool = await self._tools.find(params["name"])
+        tool = self._tools.find_known(params["name"]) or await self._tools.find(params["name"])
         if tool is None:
             self._respond_error(request_id, INVALID_PARAMS, self._tools.unknown_tool_message(params["name"]))
             return
@@ -234,16 +240,15 @@ class FastPath:
         self._respond(request_id, result.json_chunks(modern=modern))
 
     def _progress_callback(self, params: JsonObject) -> ProgressCallback:
-        """Return the function that sends the progress of a call, if the host requested progress."""
+        """Return the function that sends the progress of a call, or does nothing if the host has not requested it."""
         token = params.get("_meta", {}).get("progressToken")
+        if token is None:
+            return _report_nothing
+        head = f'{_PROGRESS}"progressToken":{encode_json(token)},"progress":'
 
         async def report(number: float, message: str) -> None:
-            if token is not None:
-                progress = {"progressToken": token, "progress": number, "message": message}
-                self._outbound.send(
-                    f'{{"jsonrpc":"2.0","method":"notifications/progress","params":{encode_json(progress)}}}'
-                )
-                await self._outbound.drain()
+            self._outbound.send(f'{head}{number},"message":{encode_json(message)}}}}}')
+            await self._outbound.drain()
 
         return report
 
@@ -259,21 +264,31 @@ class FastPath:
         error = encode_json({"code": code, "message": message, **({} if data is None else {"data": data})})
         self._outbound.respond(request_id, (f'{{"jsonrpc":"2.0","id":{encode_json(request_id)},"error":{error}}}',))
 
-    def _start_task(self, request_id: Any, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks[request_id] = task
-        task.add_done_callback(lambda done: self._on_task_done(request_id, done))
+    def _start_task(self, request_id: Any, work: Work, params: JsonObject) -> None:
+        self._tasks[request_id] = self._loop.create_task(self._serve(request_id, work, params))
 
-    def _on_task_done(self, request_id: Any, task: asyncio.Task[None]) -> None:
+    async def _serve(self, request_id: Any, work: Work, params: JsonObject) -> None:
+        """Do the work of a request in its task. A callback of the task would take another turn of the event loop."""
+        try:
+            await work(request_id, params)
+        except Exception:  # an edge: the host must get an answer, whatever failed
+            logger.exception("internal error in a request")
+            self._respond_error(request_id, INTERNAL_ERROR, INTERNAL_ERROR_MESSAGE)
+        finally:
+            self._forget(request_id, asyncio.current_task(self._loop))
+
+    def _forget(self, request_id: Any, task: asyncio.Task[None] | None) -> None:
+        """Forget a task that has ended, unless the host has used the id for another request."""
         if self._tasks.get(request_id) is task:
             del self._tasks[request_id]
-        if not task.cancelled() and (failed := task.exception()) is not None:
-            logger.error("internal error in a request", exc_info=failed)
-            self._respond_error(request_id, INTERNAL_ERROR, INTERNAL_ERROR_MESSAGE)
 
     def _on_tools_changed(self) -> None:
         self._subscriptions.manifests_changed()
         self._subscriptions.list_changed(TOOLS_CHANGED)
+
+
+async def _report_nothing(number: float, message: str) -> None:
+    """Report no progress: the host has not requested it."""
 
 
 def _result_fields(result: JsonObject) -> str:

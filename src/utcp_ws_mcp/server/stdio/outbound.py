@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 
 import anyio
 
@@ -50,7 +50,7 @@ class StdioOutbound:
             parts = [self._too_long(request_id, size)]
         batch = self._batches.pop(request_id, None)
         if batch is None:
-            self._writer.write(*parts)
+            self._writer.write(*parts, more=len(self._pending) > 1)
         else:
             batch.responses.append(b"".join(parts).rstrip(b"\n"))
             batch.waiting.discard(request_id)
@@ -76,9 +76,9 @@ class StdioOutbound:
         else:
             logger.warning("a notification of %s bytes is longer than --max-line-bytes; it is not sent", size)
 
-    async def drain(self) -> None:
+    def drain(self) -> Awaitable[None]:
         """Wait while the host reads more slowly than lines are written."""
-        await self._writer.drain()
+        return self._writer.drain()
 
     async def wait_idle(self, timeout: float) -> None:
         """Wait until every request is answered, at most `timeout` seconds."""

@@ -13,7 +13,7 @@ import queue
 import select
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -52,14 +52,18 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._poll = _writable_poll(fd)
 
-    def write(self, *parts: bytes) -> None:
-        """Write the parts of a line without waiting. After the end of the session they are dropped."""
+    def write(self, *parts: bytes, more: bool = True) -> None:
+        """Write the parts of a line without waiting. After the end of the session they are dropped.
+
+        `more`: others may follow in this turn of the event loop, whose end costs another turn.
+        """
         if self._closed:
             return
         self._buffer += parts
         if not self._is_batching:
-            self._is_batching = True
-            self._loop.call_soon(self._end_batch)
+            if more:
+                self._is_batching = True
+                self._loop.call_soon(self._end_batch)
             self._flush()
 
     async def drain(self) -> None:
@@ -89,10 +93,8 @@ class Writer:
 
     def _flush(self) -> None:
         parts, self._buffer = self._buffer, []
-        if sum(map(len, parts)) < THREAD_WRITE_SIZE:
-            parts = [b"".join(parts)]
-        for part in parts:
-            self._write_part(memoryview(part))
+        for piece in _joined(parts):
+            self._write_part(memoryview(piece))
 
     def _write_part(self, data: memoryview) -> None:
         if not self._backlog and self._poll is not None and len(data) < THREAD_WRITE_SIZE:
@@ -144,6 +146,23 @@ class Writer:
         self._backlog = 0
         self._drained.set()
         self.on_broken_pipe()
+
+
+def _joined(parts: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield the parts in few pieces: each of them may cost a system call and a message to the thread."""
+    small: list[bytes] = []
+    size = 0
+    for part in parts:
+        if small and size + len(part) >= THREAD_WRITE_SIZE:
+            yield b"".join(small)
+            small, size = [], 0
+        if len(part) >= THREAD_WRITE_SIZE:
+            yield part
+        else:
+            small.append(part)
+            size += len(part)
+    if small:
+        yield b"".join(small)
 
 
 def _writable_poll(fd: int) -> Callable[[], bool] | None:
