@@ -70,8 +70,7 @@ DRIVEN: Final[Mapping[str, str]] = {
     "cli.terminal: out.buffer.write": "call",
     "cli.call: output.write_bytes": "call",
     "cli.record: new.write": "draft",
-    "observability.logging: print": "call",
-    "observability.metrics: self._metrics[instrument].labels": "metrics",
+    "observability.trace: print": "call",
     "observability.opentelemetry: self._tracer.start_span": "spans",
     "observability.opentelemetry: span.add_event": "spans",
     "observability.opentelemetry: span.set_attribute": "spans",
@@ -82,6 +81,7 @@ DRIVEN: Final[Mapping[str, str]] = {
     "server.http.app: Response": "http",
     "server.http.app: self._manager.handle_request": "http",
     "server.http.batch: self._response.write": "http",
+    "server.http.fast_response: cycle.transport.write": "http",
     "files: file.write": "files",
 }
 
