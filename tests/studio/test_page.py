@@ -65,6 +65,11 @@ def shown(user: User, kind: type[ui.element], text: str = "") -> list[Any]:
     return [each for each in elements if text in str(getattr(each, "text", "") or each.props.get("label", ""))]
 
 
+def texts(user: User) -> set[str]:
+    """Return the texts of all visible labels."""
+    return {each.text for each in shown(user, ui.label)}
+
+
 async def field(user: User, label: str) -> Any:
     """Return the field with a label, once it is there."""
     await until(lambda: shown(user, ui.element, label))
@@ -88,6 +93,7 @@ async def test_a_call_with_the_form_of_a_tool_shows_what_a_host_gets(tmp_path: P
     async with peer(echo) as seen, opened(tmp_path, manifest_of(seen, SAY), "tools") as (user, session):
         text = await field(user, "text (required)")
         assert (session.tool, text.props["hint"]) == ("m.say", "What is said.")
+        assert (await field(user, "loud")).options == {None: "(not given)", True: "true", False: "false"}
         assert shown(user, ui.label, "What a host gets, and the messages that led to it, appear here.")
         text.value = "hello"
         press(user, "Call")
@@ -145,6 +151,14 @@ async def test_a_manifest_that_cannot_be_served_says_why_and_leads_to_the_editor
         await until(lambda: session.panel == "manifest")
 
 
+async def test_the_endpoints_of_the_manifest_are_listed_with_their_state(tmp_path: Path) -> None:
+    async with peer(echo) as seen, opened(tmp_path, manifest_of(seen, SAY), "endpoints") as (user, session):
+        await until(lambda: "m" in texts(user))
+        assert "1" not in texts(user)
+        await session.live.bridge.call_tool("m.say", {"text": "hello"})
+        await until(lambda: "1" in texts(user))
+
+
 async def test_the_findings_are_listed_by_their_severity(tmp_path: Path) -> None:
     document = {"name": "m", "url": "wss://a.example/", "timeout": "soon", "tools": [{"name": "t"}]}
     async with opened(tmp_path, document, "manifest") as (user, session):
@@ -193,14 +207,14 @@ async def test_messages_go_to_the_endpoint_and_stand_in_the_list(tmp_path: Path)
         (await field(user, "URL of the endpoint")).value = seen.url
         press(user, "Connect")
         await until(lambda: session.conversation.state is State.OPEN)
-        box, texts = await field(user, "Message; Ctrl+Enter sends it"), ['{"op": "hi"}', '{"op": "bye"}']
-        for number, text in enumerate(texts, 1):
+        box, sent = await field(user, "Message; Ctrl+Enter sends it"), ['{"op": "hi"}', '{"op": "bye"}']
+        for number, text in enumerate(sent, 1):
             box.value = text
             press(user, "Send")
             await seen.until(lambda number=number: len(seen.received) == number)
-        await until(lambda: session.form.history == texts)
+        await until(lambda: session.form.history == sent)
         await until(lambda: [line.direction for line in session.conversation.lines][-2:] == ["sent", "received"])
-        for event, text in (("alt.up", texts[1]), ("alt.up", texts[0]), ("alt.down", texts[1])):
+        for event, text in (("alt.up", sent[1]), ("alt.up", sent[0]), ("alt.down", sent[1])):
             UserInteraction(user, {box}, None).trigger(f"keydown.{event}")
             assert box.value == text
 
