@@ -227,6 +227,12 @@ def test_alternatives_of_a_payload_are_tools_of_their_own() -> None:
     assert call_of(result, "open") == {"message": {"type": "open"}, "reply": "none"}
 
 
+def test_alternatives_that_stand_alone_in_all_of_are_tools_of_their_own() -> None:
+    either = {"payload": {"allOf": [{"oneOf": [message("open")["payload"], message("close")["payload"]]}]}}
+    result = imported(api({"order": {"action": "receive", "messages": of("either")}}, {"either": either}))
+    assert {*tools(result)} == {"open", "close"}
+
+
 def test_alternatives_of_an_event_are_events_of_one_feed() -> None:
     either = {"payload": {"oneOf": [message("up")["payload"], message("down")["payload"]]}}
     result = imported(api({"news": {"action": "send", "messages": of("either")}}, {"either": either}))

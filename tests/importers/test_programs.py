@@ -14,7 +14,7 @@ from utcp_ws_mcp.importers.model import Format
 
 from .sides import feeds, imported, problems_of, tools
 
-CDP = {
+CDP: dict[str, Any] = {
     "version": {"major": "1", "minor": "3"},
     "domains": [
         {
@@ -60,6 +60,16 @@ def test_the_events_of_a_domain_are_a_feed_that_enables_and_disables_it() -> Non
     assert feed["match"] == "message.method in ['Page.loaded', 'Page.closed']"
     own = feeds(imported(CDP, url="ws://127.0.0.1:9229/0f2c"))["Page"]
     assert (own["open"][0]["send"]["method"], own["close"]["method"]) == ("Page.enable", "Page.disable")
+
+
+@pytest.mark.parametrize("name", ["{{ x }}", "", "a b", "9", None, {}])
+@pytest.mark.parametrize("events", ["feeds", "streams"])
+def test_a_domain_without_a_name_that_can_be_one_is_left_out(name: Any, events: Any, tmp_path: Any) -> None:
+    page, browser = CDP["domains"]
+    odd = {**page, "domain": name}
+    result = imported({**CDP, "domains": [odd, browser]}, url=None, events=events)
+    assert {*tools(result)} == {"Browser.getVersion"}
+    assert problems_of(result, tmp_path) == []
 
 
 def test_the_endpoint_of_one_page_needs_no_session(tmp_path: Any) -> None:

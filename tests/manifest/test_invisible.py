@@ -33,6 +33,11 @@ def test_json_with_an_invisible_character_keeps_its_meaning(char: str) -> None:
     assert json.loads(escape_in_json(text)) == {"a": char}
 
 
+@pytest.mark.parametrize("code", [0xDFFFF, 0xE1000, 0x1342F, 0x13456])
+def test_what_stands_beside_invisible_characters_is_shown(code: int) -> None:
+    assert not is_invisible(chr(code))
+
+
 def test_every_character_of_these_categories_is_invisible_and_no_letter_is() -> None:
     for code in range(0x110000):
         char, category = chr(code), unicodedata.category(chr(code))

@@ -7,6 +7,7 @@ import json
 import logging
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -175,6 +176,15 @@ def test_what_the_mcp_sdk_logs_is_dropped_because_the_host_learns_of_it_anyway(
     configure_logging("debug")
     logging.getLogger("mcp.server").error("Processing request of type CallToolRequest")
     assert capsys.readouterr().err == ""
+
+
+def test_a_warning_of_the_interpreter_has_the_same_form_and_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        configure_logging("info", redactor(["topsecret-value"]), as_json=True)
+        warnings.warn("topsecret-value is deprecated", stacklevel=1)
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], "*** is deprecated" in line["message"]) == ("warning", True)
 
 
 def test_a_secret_that_json_escapes_is_not_in_a_json_line(capsys: pytest.CaptureFixture[str]) -> None:

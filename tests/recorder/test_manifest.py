@@ -232,6 +232,16 @@ def test_the_login_of_wamp_becomes_the_variables_of_its_preset_without_the_ticke
     assert list(plans_of(draft)) == ["com.sum"]
 
 
+def test_only_what_stomp_sends_to_a_destination_is_the_call_of_its_preset() -> None:
+    draft = drafted(
+        "> CONNECT\naccept-version:1.2\nhost:/\n\n\0", "< CONNECTED\nversion:1.2\n\n\0",
+        "> SEND\ndestination:/queue/a\nreceipt:r1\n\nhello\0", "< RECEIPT\nreceipt-id:r1\n\n\0",
+        "> SUBSCRIBE\ndestination:/queue/a\nreceipt:r2\n\n\0", "< RECEIPT\nreceipt-id:r2\n\n\0",
+        protocol=["v12.stomp"],
+    )  # fmt: skip
+    assert [tool["name"] for tool in draft.document["tools"]] == ["send", "SUBSCRIBE"]
+
+
 def test_an_argument_of_a_preset_that_every_call_has_is_required() -> None:
     draft = drafted(*WAMP, '> [48, 2, {}, "com.sum", [], {"a": 1, "b": 2}]', "< [50, 2, {}, [3]]")
     inputs = draft.document["tools"][0]["inputs"]
@@ -309,6 +319,21 @@ def test_messages_that_answer_nothing_are_feeds_of_their_kind() -> None:
         ("tick", "message.event == 'tick'", "message.data"),
         ("stock_changed", "message.event == 'stock/changed'", None),
     ]
+
+
+def test_a_flag_whose_name_sounds_like_a_secret_stays_a_flag() -> None:
+    draft = drafted(
+        '> {"op": "login", "token": "${TOKEN}", "save_password": true}', '< {"ready": true}',
+        '> {"id": 1, "op": "get"}', '< {"id": 1, "data": 5}',
+        variables=("TOKEN",),
+    )  # fmt: skip
+    assert draft.document["on_connect"][0]["send"] == {"op": "login", "token": "${TOKEN}", "save_password": True}
+
+
+@pytest.mark.parametrize("event", ["[1, 2]", "tick"])
+def test_messages_that_look_like_any_reply_are_no_feed(event: str) -> None:
+    talk = [line for n in (1, 2) for line in (f'> {{"id": {n}, "op": "get"}}', f'< {{"id": {n}}}', f"< {event}")]
+    assert "feeds" not in drafted(*talk).document
 
 
 def test_what_follows_a_subscription_is_no_feed() -> None:

@@ -22,6 +22,8 @@ from utcp_ws_mcp.recorder.messages import (
 KINDS: dict[str, tuple[Any, Any]] = {
     "the most usual key first": ({"op": "a", "type": "b"}, (("type",), "b")),
     "a number": ({"op": 0}, (("op",), 0)),
+    "the largest number that every host holds": ({"op": 2**53 - 1}, (("op",), 2**53 - 1)),
+    "a larger number is no kind": ({"op": 2**53}, None),
     "a boolean says nothing": ({"type": True, "op": "a"}, (("op",), "a")),
     "an object says nothing": ({"type": {}}, None),
     "the name at the beginning of a list": (["join", 1], ((0,), "join")),

@@ -71,8 +71,8 @@ def _file_reason(tls: Tls, folder: PurePath) -> str:
     for name in CERTIFICATE_FILES:
         file = getattr(tls, name)
         if file and not Path(folder, file).is_file():
-            # Without the path: it may hold the value of a variable.
-            return f"{name}: there is no such file. Correct the path, which begins at {folder}."
+            # Not the path: a variable may have brought it, and this text goes to the host.
+            return f"tls.{name} names no file. Correct the path, which begins at the folder of the manifest."
     return "it is not a certificate or key in PEM form, or cannot be read. Correct the file."
 
 

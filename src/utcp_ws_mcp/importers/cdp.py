@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
@@ -33,6 +34,9 @@ _ENABLED: Final = frozenset({"Page", "Inspector"})
 _OF_BROWSER: Final = frozenset({"Browser", "Target", "SystemInfo", "Tethering"})
 """Domains whose commands are for the browser, not for a page."""
 
+_NAME: Final = re.compile(r"[A-Za-z]\w*\Z", re.ASCII)
+"""The name of a domain, which feeds and messages repeat."""
+
 
 def import_cdp(document: Mapping[str, Any], options: ImportOptions, source: str) -> Description:
     """Return the commands and events of a protocol.
@@ -40,7 +44,7 @@ def import_cdp(document: Mapping[str, Any], options: ImportOptions, source: str)
     Raises:
         ImportFailed: if it has no domains.
     """
-    domains = [each for each in objects(document.get("domains")) if isinstance(each.get("domain"), str)]
+    domains = [each for each in objects(document.get("domains")) if _is_name(each.get("domain"))]
     if not domains:
         raise ImportFailed(f'{source} has no "domains", so it is no protocol of a browser. Give its /json/protocol.')
     version = document.get("version")
@@ -191,3 +195,7 @@ def _status(*levels: Mapping[str, Any]) -> Status:
 def _returns(command: Mapping[str, Any]) -> str:
     names = [str(each.get("name")) for each in objects(command.get("returns"))]
     return f"Returns: {', '.join(names)}." if names else ""
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and _NAME.match(value) is not None

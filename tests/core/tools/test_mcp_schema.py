@@ -115,6 +115,27 @@ def test_what_accepts_too_much_inside_a_negation_does_not_make_it_accept_too_lit
     assert (rewritten.schema, rewritten.changes) == ({"type": "object"}, {UNPORTABLE_PATTERN})
 
 
+WIDE, EXACT = {"pattern": "(?!x)"}, {"type": "string"}
+COUNTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "what is counted": ({"contains": WIDE, "maxContains": 1, "minContains": 1}, {"contains": {}, "minContains": 1}),
+    "what is beside it": (
+        {"items": WIDE, "contains": EXACT, "maxContains": 1},
+        {"items": {}, "contains": EXACT, "maxContains": 1},
+    ),
+    "a condition": ({"if": WIDE, "then": EXACT, "else": EXACT}, {}),
+    "what follows from a condition": ({"if": EXACT, "then": WIDE}, {"if": EXACT, "then": {}}),
+    "one of several": ({"oneOf": [WIDE, EXACT]}, {"anyOf": [{}, EXACT]}),
+}
+
+
+@pytest.mark.parametrize(("schema", "expected"), COUNTED.values(), ids=COUNTED)
+def test_only_conditions_on_what_accepts_too_much_are_left_out(
+    schema: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    noted = json.loads(json.dumps(expected).replace("{}", '{"description": "Pattern: (?!x)"}')) if expected else {}
+    assert host_schema(schema).schema == noted
+
+
 def test_clients_do_not_check_in_results_what_their_validators_read_differently() -> None:
     schema = {"properties": {"a": {"pattern": "x", "format": "email"}, "b": {"prefixItems": [{}], "items": False}}}
     rewritten = host_schema(schema, for_outputs=True).schema

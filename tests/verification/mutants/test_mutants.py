@@ -95,7 +95,7 @@ def test_every_test_of_the_program_takes_part() -> None:
     found = taking_part(ROOT)
     assert found[:3] == ["tests/cli", "tests/client", "tests/server"]
     assert {"tests/studio", "tests/docs", "tests/test_manifests.py"} < set(found)
-    names = {path.name for path in (ROOT / "src/utcp_ws_mcp").iterdir() if path.is_dir()}
+    names = {path.name for path in (ROOT / "src/utcp_ws_mcp").iterdir() if (path / "__init__.py").exists()}
     assert {f"tests/{name}" for name in names if (ROOT / "tests" / name).exists()} <= set(found)
     assert "tests/verification" not in found
     assert "tests/conftest.py" not in found

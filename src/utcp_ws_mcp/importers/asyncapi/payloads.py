@@ -139,7 +139,7 @@ def expand(schema: Mapping[str, Any], schemas: Schemas) -> Document:
         return dict(schema)
     resolved = [schemas.peek(part) for part in parts]
     alternatives = [part for part in resolved if isinstance(part, Mapping) and {"oneOf", "anyOf"} & part.keys()]
-    if len(alternatives) == 1 and len(parts) > 1:  # what is common stands beside the alternatives
+    if len(alternatives) == 1:  # what is common stands beside the alternatives
         rest = [part for part in resolved if part is not alternatives[0]]
         common = flat_object(
             {**{k: v for k, v in schema.items() if k != "allOf"}, "allOf": [expand(p, schemas) for p in rest]}
