@@ -514,6 +514,19 @@ def test_a_text_that_is_marked_as_a_request_is_not_left_out() -> None:
     assert "preset" not in document.document
 
 
+@pytest.mark.parametrize(
+    ("in_message", "variable", "missing"), [("other", "TOKEN_2", ["TOKEN", "TOKEN_2"]), ("first", "TOKEN", ["TOKEN"])]
+)
+def test_two_secrets_whose_fields_have_one_name_become_two_variables(
+    in_message: str, variable: str, missing: list[str]
+) -> None:
+    login = json.dumps({"type": "auth", "token": in_message})
+    draft = drafted(f"> {login}", '< {"type": "ready"}', '> {"type": "get"}', '< {"n": 1}', url=f"{URL}?token=first")
+    assert draft.document["url"] == f"{URL}?token=${{TOKEN}}"
+    assert draft.document["on_connect"][0]["send"] == {"type": "auth", "token": f"${{{variable}}}"}
+    assert draft.missing_variables == missing
+
+
 def test_a_draft_says_nothing_about_what_a_tool_changes() -> None:
     draft = drafted('> {"cmd": "get"}', '< {"n": 1}')
     assert "annotations" not in draft.document["tools"][0]

@@ -13,7 +13,7 @@ from ..errors import BridgeError, ImportFailed, ToolError
 from ..importers.model import Document, Format
 from ..importers.openrpc.introspection import QUESTIONS
 from ..manifest.variables import VariableResolver
-from ..recorder.credentials import without_secrets
+from ..recorder.credentials import SecretVariables, without_secrets
 from .import_sources import Source, SourceOptions
 
 QUESTION_TIMEOUT: Final = 20.0
@@ -50,8 +50,8 @@ async def ask_endpoint(url: str, options: SourceOptions) -> Source:
     Raises:
         ImportFailed: if it cannot be reached, or answers none of the questions.
     """
-    missing: list[str] = []
-    headers = without_secrets(dict(options.headers), "", options.variables, missing) if options.headers else {}
+    secrets = SecretVariables()
+    headers = without_secrets(dict(options.headers), "", options.variables, secrets) if options.headers else {}
     fields: Document = {"headers": headers} if headers else {}
     errors: list[str] = []
     for format_, preset, tool in _questions(url, options):

@@ -14,7 +14,7 @@ from ..core.codecs.message import decode
 from ..core.network_policy import URL, parse_url
 from ..errors import AuthoringRefused
 from ..manifest.variables import VARIABLE
-from ..recorder.credentials import protocols_without_secrets, url_without_secrets, without_secrets
+from ..recorder.credentials import SecretVariables, protocols_without_secrets, url_without_secrets, without_secrets
 from ..records import Record, field
 from .quoting import DATA_NOTICE, ShownConversation, shown_json, without_comment
 from .recording import Recording, endpoint_fields, open_recorded
@@ -85,14 +85,14 @@ def check_request(request: ProbeRequest, schemes: tuple[str, ...] = ("ws", "wss"
 
 
 def _refuse_secrets(request: ProbeRequest) -> None:
-    known, found = set(request.variables()), list[str]()
+    known, found = set(request.variables()), SecretVariables()
     url_without_secrets(request.url, known, found)
     without_secrets(dict(request.headers), "", known, found)
     protocols_without_secrets(request.protocols, known, found)
     for message in request.messages:
         without_secrets(decode(message).value, "", known, found)
-    if found:
-        names = ", ".join(f"${{{name}}}" for name in dict.fromkeys(found))
+    if found.values:
+        names = ", ".join(f"${{{name}}}" for name in found.values)
         raise AuthoringRefused(
             f"nothing is sent: the arguments contain a secret as plain text. Write {names} in its place, and ask the "
             "person whom you work for to set the variable.",

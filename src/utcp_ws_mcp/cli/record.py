@@ -191,5 +191,5 @@ def _write_draft(draft: Draft, output: Path | None) -> None:
         with output.open("x", encoding="utf-8") as new:
             new.write(text)
         echo(f"{output} is written; check it with: utcp-ws-mcp check {output}", err=True)
-    for name in dict.fromkeys(draft.missing_variables):
+    for name in draft.missing_variables:
         echo(f"A secret was typed. The draft contains ${{{name}}} instead: set {name} before you use it.", err=True)

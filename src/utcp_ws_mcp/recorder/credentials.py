@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from itertools import chain, count
+from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
 from ..core.expressions.paths import Path
 from ..manifest.secret_names import is_secret_name, is_session_name, is_user_name
 from ..manifest.variables import VARIABLE
+from ..records import MutableRecord, field
 from .messages import KIND_KEYS, leaves
 from .templates import escape_template
 
@@ -22,6 +24,20 @@ _TOKEN: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_.=+/~-]{20,}\Z")
 
 _PROTOCOL_NAME: Final = re.compile(r"[a-z]+(?:[.-](?:v?\d+(?:\.\d+)*|[a-z]+))*\Z")
 """The name of a subprotocol, such as `graphql-transport-ws` or `v12.stomp`: words and versions."""
+
+
+class SecretVariables(MutableRecord):
+    """The variables that replace the secrets of a conversation, and what each replaces."""
+
+    not_in_repr: ClassVar = ("values",)
+    values: dict[str, str] = field(default_factory=dict)
+
+    def variable_for(self, value: str, name: str) -> str:
+        """Return the variable of a secret, named after its field. Fields of one name may have different secrets."""
+        base = re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).upper()
+        base = base if re.match(r"[A-Z_]", base) else f"SECRET_{base}"
+        candidates = chain([base], (f"{base}_{number}" for number in count(2)))
+        return next(each for each in candidates if self.values.setdefault(each, value) == value)
 
 
 def is_login(value: Any, variables: Collection[str]) -> bool:
@@ -56,18 +72,18 @@ def opens_session(kind: Any) -> bool:
     return re.split(r"[./:#]", str(kind))[-1].lower() in _OPENING
 
 
-def without_secrets(value: Any, name: str, variables: Collection[str], missing_variables: list[str]) -> Any:
-    """Return a message with a variable in place of each secret, and append its name to `missing_variables`."""
+def without_secrets(value: Any, name: str, variables: Collection[str], secrets: SecretVariables) -> Any:
+    """Return a message with a variable in place of each secret, and note the variable in `secrets`."""
     if isinstance(value, dict):
         names = {key: _name_below(name, str(key)) for key in value}
-        return {key: without_secrets(item, names[key], variables, missing_variables) for key, item in value.items()}
+        return {key: without_secrets(item, names[key], variables, secrets) for key, item in value.items()}
     if isinstance(value, list):
-        return [without_secrets(item, name, variables, missing_variables) for item in value]
+        return [without_secrets(item, name, variables, secrets) for item in value]
     if not is_secret_name(name) or not _can_be_secret(value):
         return escape_template(value, variables) if isinstance(value, str) else value
     if isinstance(value, str):
-        return _variable_for(value, name, variables, missing_variables)
-    variable = _variable_for(str(value), name, variables, missing_variables)[2:-1]
+        return _variable_for(value, name, variables, secrets)
+    variable = _variable_for(str(value), name, variables, secrets)[2:-1]
     return f"{{{{ vars.{variable} | {'float' if isinstance(value, float) else 'int'} }}}}"
 
 
@@ -83,48 +99,45 @@ def _can_be_secret(value: Any) -> bool:
 
 
 def protocols_without_secrets(
-    protocols: Sequence[str], variables: Collection[str], missing_variables: list[str]
+    protocols: Sequence[str], variables: Collection[str], secrets: SecretVariables
 ) -> list[str]:
     """Return the subprotocols; one that is a token is replaced by a variable."""
     return [
-        _variable_for(each, "protocol_token", variables, missing_variables)
+        _variable_for(each, "protocol_token", variables, secrets)
         if _TOKEN.match(each) and not _PROTOCOL_NAME.match(each)
         else each
         for each in protocols
     ]
 
 
-def url_without_secrets(url: str, variables: Collection[str], missing_variables: list[str]) -> str:
+def url_without_secrets(url: str, variables: Collection[str], secrets: SecretVariables) -> str:
     """Return the URL; a parameter with the name of a secret, and what looks like a token, is replaced by a variable."""
 
     def replaced(found: re.Match[str]) -> str:
         name, value = found[1], unquote(found[2])
         is_secret = is_secret_name(name) or name.lower().endswith("key") or _TOKEN.match(value)
-        return f"{name}={_variable_for(value, name, variables, missing_variables)}" if is_secret else found[0]
+        return f"{name}={_variable_for(value, name, variables, secrets)}" if is_secret else found[0]
 
     def replaced_in_path(found: re.Match[str]) -> str:
         part = unquote(found[0])
-        return _variable_for(part, "path_token", variables, missing_variables) if _TOKEN.match(part) else found[0]
+        return _variable_for(part, "path_token", variables, secrets) if _TOKEN.match(part) else found[0]
 
     address, mark, query = url.partition("?")
     return _PATH_PART.sub(replaced_in_path, address) + _QUERY_PARAMETER.sub(replaced, mark + query)
 
 
 def headers_without_secrets(
-    headers: Mapping[str, str], variables: Collection[str], missing_variables: list[str]
+    headers: Mapping[str, str], variables: Collection[str], secrets: SecretVariables
 ) -> dict[str, Any]:
     """Return the headers; one with the name of a secret, or that looks like a token, is replaced by a variable."""
-    shown = without_secrets(headers, "", variables, missing_variables)
+    shown = without_secrets(headers, "", variables, secrets)
     return {
-        name: _variable_for(text, name, variables, missing_variables) if _TOKEN.match(text) else text
+        name: _variable_for(text, name, variables, secrets) if _TOKEN.match(text) else text
         for name, text in shown.items()
     }
 
 
-def _variable_for(value: str, name: str, variables: Collection[str], missing_variables: list[str]) -> str:
+def _variable_for(value: str, name: str, variables: Collection[str], secrets: SecretVariables) -> str:
     if {found[1] for found in VARIABLE.finditer(value)} & set(variables):
         return value
-    variable = re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).upper()
-    variable = variable if re.match(r"[A-Z_]", variable) else f"SECRET_{variable}"
-    missing_variables.append(variable)
-    return f"${{{variable}}}"
+    return f"${{{secrets.variable_for(value, name)}}}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ..core.expressions.paths import UNDEFINED
 from ..core.network_policy import URL
@@ -14,6 +14,7 @@ from ..manifest.variables import VARIABLE
 from ..records import MutableRecord, Record, field
 from .correlation import Conversation, CorrelationIds, RecordedExchange, analyze
 from .credentials import (
+    SecretVariables,
     headers_without_secrets,
     is_login,
     opens_session,
@@ -53,8 +54,14 @@ LINE_WIDTH: Final = 110
 class Draft(MutableRecord):
     """A drafted manifest, and the variables that replace the secrets that were typed in plain text."""
 
+    not_in_repr: ClassVar = ("secrets",)
     document: Document
-    missing_variables: list[str] = field(default_factory=list)
+    secrets: SecretVariables = field(default_factory=SecretVariables)
+
+    @property
+    def missing_variables(self) -> list[str]:
+        """Return the names of the variables that have to be set."""
+        return list(self.secrets.values)
 
 
 class Understood(Record):
@@ -122,15 +129,15 @@ def draft_manifest(
         variables: The names of the variables that are set, and so may occur in the messages.
     """
     draft = Draft({"name": _manual_name(url), **_endpoint_fields(endpoint, url)})
-    missing = draft.missing_variables
-    draft.document |= _public_endpoint(endpoint, variables, missing)
+    secrets = draft.secrets
+    draft.document |= _public_endpoint(endpoint, variables, secrets)
     understood = understand(endpoint, messages, variables)
     form, conversation, exchanges = understood.form, understood.conversation, understood.exchanges
     if form is not None:
-        draft.document |= _preset_fields(form, messages, variables, missing)
+        draft.document |= _preset_fields(form, messages, variables, secrets)
     steps = [] if form is not None else _greeting_step(conversation)
     for exchange in understood.logins:
-        steps += _login_steps(exchange, conversation, variables, missing)
+        steps += _login_steps(exchange, conversation, variables, secrets)
     draft.document |= {"on_connect": steps} if steps else {}
     if form is None:
         draft.document |= _exchange_fields(exchanges)
@@ -143,13 +150,13 @@ def draft_manifest(
     return draft
 
 
-def _public_endpoint(endpoint: Document, variables: Collection[str], missing: list[str]) -> Document:
+def _public_endpoint(endpoint: Document, variables: Collection[str], secrets: SecretVariables) -> Document:
     """Return the fields of the connection, with variables in place of the secrets that were typed."""
-    fields: Document = {"url": url_without_secrets(endpoint["url"], variables, missing)}
+    fields: Document = {"url": url_without_secrets(endpoint["url"], variables, secrets)}
     if "headers" in endpoint:
-        fields["headers"] = headers_without_secrets(endpoint["headers"], variables, missing)
+        fields["headers"] = headers_without_secrets(endpoint["headers"], variables, secrets)
     if "protocol" in endpoint:
-        fields["protocol"] = protocols_without_secrets(endpoint["protocol"], variables, missing)
+        fields["protocol"] = protocols_without_secrets(endpoint["protocol"], variables, secrets)
     return fields
 
 
@@ -178,7 +185,7 @@ def _is_login(request: RecordedMessage, variables: Collection[str]) -> bool:
 
 
 def _preset_fields(
-    form: PresetForm, messages: Sequence[RecordedMessage], variables: Collection[str], missing: list[str]
+    form: PresetForm, messages: Sequence[RecordedMessage], variables: Collection[str], secrets: SecretVariables
 ) -> Document:
     """Return the preset, and the variables of its login: those that are no secrets with their value."""
     fields: Document = {"preset": form.preset}
@@ -190,10 +197,10 @@ def _preset_fields(
         if name in _OPEN_VARIABLES and isinstance(value, str) and not VARIABLE.search(value):
             fields.setdefault("variables", {})[name] = value
         elif value != f"${{{name}}}":
-            missing.append(name)
+            secrets.values.setdefault(name, str(value))
     payload = next((each.value["payload"] for each in messages if each.sent and _is_init(each.value)), None)
     if form.preset == "graphql-transport-ws" and payload:
-        send = {"type": "connection_init", "payload": without_secrets(payload, "", variables, missing)}
+        send = {"type": "connection_init", "payload": without_secrets(payload, "", variables, secrets)}
         fields["on_connect"] = [{"send": send}, {"expect": "message.type == 'connection_ack'"}]
     return fields
 
@@ -275,12 +282,12 @@ def _greeting_step(conversation: Conversation) -> list[Document]:
 
 
 def _login_steps(
-    exchange: RecordedExchange, conversation: Conversation, variables: Collection[str], missing_variables: list[str]
+    exchange: RecordedExchange, conversation: Conversation, variables: Collection[str], secrets: SecretVariables
 ) -> list[Document]:
     """Return the steps of a login: its message with an ID of its own, and the answer, which nothing else fulfils."""
     value = exchange.request.value
     comment = "A login." if is_login(value, variables) else "The client introduces itself."
-    step: Document = {"$comment": comment, "send": without_secrets(value, "", variables, missing_variables)}
+    step: Document = {"$comment": comment, "send": without_secrets(value, "", variables, secrets)}
     ids = conversation.ids
     has_id = ids is not None and not exchange.by_order and value_at(value, ids.sent) is not UNDEFINED
     if ids is not None and has_id:

@@ -53,7 +53,7 @@ async def draft_conversation(conversation: Conversation) -> Drafted:
     except RecursionError:
         raise StudioRefused("nothing can be drafted: a message is nested too deeply.") from None
     notes = [str(line).replace(HOW_TO_TRY, _HOW_TO_TRY_HERE) for line in draft.document.get("$comment", ())]
-    secrets = dict.fromkeys(draft.missing_variables)
+    secrets = draft.missing_variables
     notes += [f"Set {name}: a secret was typed, and the draft has its name instead." for name in secrets]
     if recording.full.is_set():
         notes.append(f"Made from the first {count:,} messages; later ones are left out.")
