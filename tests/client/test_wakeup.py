@@ -1,7 +1,9 @@
 """Waiting for one notification until a deadline."""
 
 import asyncio
+import gc
 from unittest.mock import patch
+from weakref import ref
 
 import anyio
 
@@ -73,3 +75,15 @@ async def test_waits_that_are_woken_share_one_timer() -> None:
 
     assert call_at.call_count <= 1
     assert [was_set for _, was_set in waiters.results] == [True] * 10
+
+
+def test_an_event_loop_that_has_ended_is_not_kept() -> None:
+    async def wait_once() -> ref[asyncio.AbstractEventLoop]:
+        wakeup, loop = Wakeup(), asyncio.get_running_loop()
+        loop.call_soon(wakeup.set)
+        assert await wakeup.wait(anyio.current_time() + 60)
+        return ref(loop)
+
+    loop = asyncio.run(wait_once())
+    gc.collect()
+    assert loop() is None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Final
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 RESOLUTION: Final = 0.01
 """Seconds that a deadline may be noticed late where another one has just passed."""
@@ -24,12 +25,13 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._waiting: dict[asyncio.Future[None], float] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
+        self._timer: ReferenceType[asyncio.TimerHandle] | None = None  # a strong one would keep the loop alive
 
     def add(self, future: asyncio.Future[None], deadline: float) -> None:
         """Wake a future at a deadline, if `discard` does not come first."""
         self._waiting[future] = deadline
-        if self._timer is None or deadline < self._timer.when():
+        if deadline < self._timer_at:
             self._set_timer(deadline)
 
     def discard(self, future: asyncio.Future[None]) -> None:
@@ -37,9 +39,10 @@ class Deadlines:
         del self._waiting[future]
 
     def _set_timer(self, when: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(when, self._wake_due, when)
+        if self._timer is not None and (replaced := self._timer()) is not None:
+            replaced.cancel()
+        self._timer_at = when
+        self._timer = ref(asyncio.get_running_loop().call_at(when, self._wake_due, when))
 
     def _wake_due(self, when: float) -> None:
         now = max(when, current_time())  # the event loop may fire a timer early, by the resolution of its clock
@@ -47,7 +50,7 @@ class Deadlines:
             if deadline <= now:
                 _wake(future)
         later = [deadline for deadline in self._waiting.values() if deadline > now]
-        self._timer = None
+        self._timer_at = math.inf
         if later:
             self._set_timer(max(min(later), now + RESOLUTION))
 
