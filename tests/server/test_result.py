@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp import StreamResult
 from utcp_ws_mcp.server.content import result_blocks
-from utcp_ws_mcp.server.result import MIN_MAX_LINE_BYTES, REPEATED_LENGTH, JsonForm, Promise, Result, byte_size
+from utcp_ws_mcp.server.result import MIN_MAX_LINE_BYTES, REPEATED_LENGTH, JsonForm, Promise, Result
 
 NONE = object()
 PNG = b"\x89PNG\r\n\x1a\nrest"
@@ -110,7 +110,7 @@ def parsed_or_none(text: str) -> Any:
 def test_a_result_that_is_too_large_keeps_one_form_or_says_how_to_ask_for_less(
     value: Any, form: JsonForm, promise: Promise, kept: str, modern: bool
 ) -> None:
-    shown = result_of(value, form, promise).fitted("m_t", LIMIT, modern=modern).to_dict(modern=modern)
+    shown = json.loads("".join(result_of(value, form, promise).fitted_chunks("m_t", LIMIT, modern=modern)))
     text = shown["content"][0].get("text", "")
     assert len(json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()) <= LIMIT
     assert shown["isError"] is (kept == "error")
@@ -131,6 +131,6 @@ def test_a_result_that_is_too_large_keeps_one_form_or_says_how_to_ask_for_less(
 @given(st.text(max_size=20), st.integers(1, 30_000), st.booleans())
 def test_an_error_is_cut_to_the_bound(text: str, times: int, is_pair: bool) -> None:
     content = [{"type": "text", "text": text * times}] * (2 if is_pair else 1)
-    fitted = Result(content, is_error=True).fitted("t", LIMIT, modern=True)
-    assert byte_size(fitted.json_chunks(modern=True)) <= LIMIT
-    assert fitted.is_error
+    fitted = "".join(Result(content, is_error=True).fitted_chunks("t", LIMIT, modern=True))
+    assert len(fitted.encode()) <= LIMIT
+    assert json.loads(fitted)["isError"]

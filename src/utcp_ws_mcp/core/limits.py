@@ -73,15 +73,16 @@ def is_deeper(value: Any, limit: int) -> bool:
     return True
 
 
-def json_text_is_deeper(text: str, limit: int) -> bool:
-    """Return whether JSON text is nested more than `limit` levels deep, without parsing it.
+def json_text_is_deeper(text: str | bytes, limit: int) -> bool:
+    """Return whether JSON, as text or in UTF-8, is nested more than `limit` levels deep, without parsing it.
 
     Brackets inside strings count as well, so that the answer may be a false yes, never a false no: for a result of
     megabytes this takes a fraction of the time that parsing takes. Each pass removes the innermost level.
     """
-    if text.count("[") + text.count("{") <= limit:
+    data = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
+    brackets = data.translate(_BRACKETS_TO_PARENS, _NON_BRACKETS)
+    if brackets.count(b"(") <= limit:
         return False
-    brackets = text.encode("utf-8", "replace").translate(_BRACKETS_TO_PARENS, _NON_BRACKETS)
     for _ in range(limit):
         brackets = brackets.replace(b"()", b"")
     return bool(brackets)

@@ -62,7 +62,9 @@ def result_blocks(
         return [binary_block(value, kind=kind)], None
     if isinstance(value, str):
         return [text_block(value)], None
-    text = json_text(value, is_parsed=is_parsed)
+    data = json_bytes(value, is_parsed=is_parsed)
+    del value  # it takes several times the memory of its JSON; the caller keeps no reference either
+    text = data.decode()
     return [{"type": "text", "text": text}], text
 
 
@@ -104,19 +106,22 @@ def media_type(data: bytes) -> str:
 
 
 def json_text(value: Any, *, is_parsed: bool = False) -> str:
-    """Return the JSON of a value such that UTF-8 can encode it, and its nesting does not exceed MAX_MESSAGE_DEPTH.
+    """Return the JSON of a value, as `json_bytes` does, as text."""
+    return json_bytes(value, is_parsed=is_parsed).decode()
+
+
+def json_bytes(value: Any, *, is_parsed: bool = False) -> bytes:
+    """Return the JSON of a value in UTF-8, such that its nesting does not exceed MAX_MESSAGE_DEPTH.
 
     A value that a parser of JSON returned (`is_parsed`) is written several times as fast.
     """
     try:
-        text = encode_parsed(value) if is_parsed else encode_json(value)
-        if not text.isascii():
-            text.encode()
-        if not json_text_is_deeper(text, MAX_MESSAGE_DEPTH):
-            return text
+        data = encode_parsed(value) if is_parsed else encode_json(value).encode()
+        if not json_text_is_deeper(data, MAX_MESSAGE_DEPTH):
+            return data
     except ValueError:
         pass
-    return encode_json(to_json_safe(value, MAX_MESSAGE_DEPTH))
+    return encode_json(to_json_safe(value, MAX_MESSAGE_DEPTH)).encode()
 
 
 def _stream_blocks(

@@ -6,6 +6,7 @@ JSON is written without the models of the SDK: their import would cost the fast 
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Any, Final, Literal
@@ -119,20 +120,30 @@ class Result(Record):
             return self
         return replace(self, content=without_audio_blocks(self.content))
 
-    def fitted(self, tool: str, max_line_bytes: int, *, modern: bool) -> Result:
-        """Return the result such that its message fits: in one form instead of two, or as an error that says so.
+    def fitted_chunks(self, tool: str, max_line_bytes: int, *, modern: bool) -> Iterator[str]:
+        """Yield the result as JSON such that its message fits: in one form instead of two, or as an error.
 
-        `tool` is the name that the host knows.
+        `tool` is the name that the host knows. What is written to measure it is also sent, if it fits.
         """
         limit = max_line_bytes - ENVELOPE_BYTES
-        if _fits(self, limit, modern):
-            return self
+        if _is_short(self, limit):
+            return self.json_chunks(modern=modern)
+        chunks = deque(self.json_chunks(modern=modern))
+        if byte_size(chunks) <= limit:
+            return _released(chunks)
+        chunks.clear()
+        return self._reduced(tool, max_line_bytes, modern=modern).json_chunks(modern=modern)
+
+    def _reduced(self, tool: str, max_line_bytes: int, *, modern: bool) -> Result:
+        """Return a result that does not fit in one form instead of two, or as an error that says so."""
+        limit = max_line_bytes - ENVELOPE_BYTES
         if self.is_error:
             return replace(self, content=_shortened(self.content, limit), structured=None)
         one_form = self._in_one_form(max_line_bytes)
-        if _fits(one_form, limit, modern):
+        size = byte_size(one_form.json_chunks(modern=modern))
+        if size <= limit:
             return one_form
-        failed = ResultTooLarge(tool, byte_size(one_form.json_chunks(modern=modern)), max_line_bytes)
+        failed = ResultTooLarge(tool, size, max_line_bytes)
         text = next((block["text"] for block in self.content if block["type"] == "text"), None)
         excerpt = [] if text is None else [text_block(f"it begins: {text[:EXCERPT_LENGTH]}…")]
         return error_result(failed, [text_block(str(failed)), *excerpt])
@@ -185,12 +196,16 @@ def error_result(error: BridgeError, content: Sequence[ContentBlock], structured
     return Result(content, repeated, True, error.outcome, error.code, by_endpoint)
 
 
-def _fits(result: Result, limit: int, modern: bool) -> bool:
-    """Return whether the JSON of a result has at most `limit` bytes; it is measured only if it may have more."""
+def _is_short(result: Result, limit: int) -> bool:
+    """Return whether the JSON of a result has at most `limit` bytes whatever its texts are, so it is not measured."""
     longest = _text_length(result.content) + len(result.structured or "")
-    if MAX_ESCAPED_BYTES * 2 * longest + ENVELOPE_BYTES < limit:
-        return True
-    return byte_size(result.json_chunks(modern=modern)) <= limit
+    return MAX_ESCAPED_BYTES * 2 * longest + ENVELOPE_BYTES < limit
+
+
+def _released(chunks: deque[str]) -> Iterator[str]:
+    """Yield parts of a text; each is released when the next one is asked for."""
+    while chunks:
+        yield chunks.popleft()
 
 
 def byte_size(parts: Iterable[str]) -> int:

@@ -144,7 +144,9 @@ class SdkServer:
         result = await self.tools.call(tool, params.arguments, report, _caller(ctx))
         modern = _is_modern(ctx)
         result = result.readable_in(ctx.protocol_version)
-        return result.fitted(params.name, self.tools.options.max_line_bytes, modern=modern).to_dict(modern=modern)
+        chunks = result.fitted_chunks(params.name, self.tools.options.max_line_bytes, modern=modern)
+        fitted: dict[str, Any] = json.loads("".join(chunks))
+        return fitted
 
     async def _list_resources(self, ctx: Context, params: Any) -> types.ListResourcesResult:
         _reject_cursor(params)

@@ -187,8 +187,13 @@ class ToolService:
         progress = Progress(report, redact, is_parsed=is_parsed)
         self.running.add(progress)
         try:
-            value = await bridge.call_tool(tool.full_name, arguments, progress.report_item)
-            return self._build_result(tool, value, redact, is_parsed=is_parsed)
+            # No variable holds the value, so that `result_blocks` can release it before its text is made.
+            blocks, structured = result_blocks(
+                await bridge.call_tool(tool.full_name, arguments, progress.report_item),
+                tool.template.media_type,
+                is_parsed=is_parsed,
+            )
+            return self._build_result(tool, blocks, structured, redact)
         finally:
             self.running.discard(progress)
 
@@ -204,12 +209,14 @@ class ToolService:
         """Close the bridge; calls that still run fail."""
         await self._bridge.aclose()
 
-    def _build_result(self, tool: CompiledTool, value: Any, redact: Redact, *, is_parsed: bool) -> Result:
-        blocks, structured = result_blocks(value, tool.template.media_type, is_parsed=is_parsed)
+    def _build_result(
+        self, tool: CompiledTool, blocks: Sequence[ContentBlock], structured: str | None, redact: Redact
+    ) -> Result:
+        is_text = structured is None and [block["type"] for block in blocks] == ["text"]
         blocks = [_redact_block(block, redact) for block in blocks]
         if structured is not None:
             structured = _if_still_json(blocks[0]["text"], structured)  # the same JSON, without credentials
-        elif has_structured_output(tool) and isinstance(value, str):
+        elif has_structured_output(tool) and is_text:
             structured = encode_json(blocks[0]["text"])
         if has_structured_output(tool) and (mismatch := _schema_mismatch(tool, structured)):
             failed = InvalidReply(tool.full_name, f"the result does not fit the tool's outputs ({mismatch})")

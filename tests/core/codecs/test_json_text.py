@@ -1,5 +1,6 @@
 """The fast parser and the fast encoder give what the standard library gives."""
 
+import functools
 import json
 
 import pytest
@@ -144,8 +145,23 @@ def test_a_parsed_value_is_written_with_the_same_meaning(value):
         assert shown(json.loads(text)) == shown(to_json_safe(parsed))
 
 
-def test_numbers_out_of_range_are_written_as_their_names():
-    assert encode_parsed(parse("[1e400, -1e400]")) == '["Infinity","-Infinity"]'
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("[1e400, -1e400]", '["Infinity","-Infinity"]'),
+        ("[null, -1e400]", '[null,"-Infinity"]'),
+        ("[null, 1e400, 18446744073709551616]", '[null,"Infinity",18446744073709551616]'),
+        ('[null, "null", 18446744073709551616]', '[null,"null",18446744073709551616]'),
+    ],
+    ids=["alone", "beside null", "beside null and an integer of 65 bits", "no infinity"],
+)
+def test_numbers_out_of_range_are_written_as_their_names(text, written):
+    assert encode_parsed(parse(text)).decode() == written
+
+
+def test_a_parsed_value_of_very_many_levels_is_refused():
+    with pytest.raises(ValueError):
+        encode_parsed(functools.reduce(lambda inner, _: [inner], range(100_000), None))
 
 
 def test_large_texts_share_short_texts():

@@ -139,8 +139,8 @@ class HttpFastPath:
         token = request.progress_token
         report = _no_progress if token is None else partial(response.report, token)
         result = await self._tools.call(tool, request.params.get("arguments"), report, caller)
-        result = result.fitted(name, self._tools.options.max_line_bytes, modern=True)
-        return _result(request, result.to_json(modern=True))
+        chunks = result.fitted_chunks(name, self._tools.options.max_line_bytes, modern=True)
+        return _result(request, "".join(chunks))
 
     async def _list_tools(self, request: FastRequest, caller: Caller | None, _: FastResponse) -> Answer:
         listing = await self._tools.list_tools(caller)

@@ -236,8 +236,8 @@ class FastPath:
         await self._outbound.drain()
         modern = self._state.is_modern
         result = result.readable_in(self._state.revision)
-        result = result.fitted(params["name"], self._tools.options.max_line_bytes, modern=modern)
-        self._respond(request_id, result.json_chunks(modern=modern))
+        limit = self._tools.options.max_line_bytes
+        self._respond(request_id, result.fitted_chunks(params["name"], limit, modern=modern))
 
     def _progress_callback(self, params: JsonObject) -> ProgressCallback:
         """Return the function that sends the progress of a call, or does nothing if the host has not requested it."""
