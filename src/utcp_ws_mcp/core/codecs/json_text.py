@@ -4,7 +4,7 @@ pydantic-core, which is needed anyway, contains the parser jiter. It takes half 
 refuses what it reads differently: NaN and the infinities, lone surrogates, many levels. Then `json` reads the text.
 Numbers, the order of members and repeated members are the same, as tests/core/codecs/test_json_text.py shows.
 
-The encoder of msgspec is several times as fast, but accepts bytes and dates, so it writes only what a parser has returned.
+The encoder of msgspec is several times as fast, but accepts bytes and dates, so it writes only what a parser returned.
 """
 
 from __future__ import annotations
