@@ -47,7 +47,7 @@ MAY_IMPORT = {
 
 OWNERS = {
     "websockets": {"client.frames", "client.handshake", "client.proxy", "client.websocket", "demo"},
-    "msgspec": {"records"},
+    "msgspec": {"records", "manifest.variables"},
     "aiohappyeyeballs": {"client.dial"},
     "minijinja": {f"core.expressions.{name}" for name in ("expression", "analysis", "syntax", "checks", "bounded")},
     "re2": {"core.expressions.patterns"},
