@@ -20,11 +20,6 @@ MAX_PROGRESS_LENGTH: Final = 2_000
 """Characters of a progress message."""
 
 
-def current_time() -> float:
-    """Return the clock of the event loop. `anyio.current_time` returns the same after a search for the library."""
-    return asyncio.get_running_loop().time()
-
-
 ProgressCallback = Callable[[float, str], Awaitable[None]]
 """Sends one notification: its number, which must increase with each notification (MCP, Progress), and its message."""
 
@@ -42,7 +37,8 @@ class Progress:
         self._is_parsed = is_parsed
         self._redact = redact
         self._count = 0
-        self._keepalive_at = current_time() + FIRST_KEEPALIVE
+        self._time = asyncio.get_running_loop().time  # to look for the loop for each item takes longer
+        self._keepalive_at = self._time() + FIRST_KEEPALIVE
 
     async def report_item(self, item: Any) -> None:
         """Report an item of a stream."""
@@ -52,12 +48,12 @@ class Progress:
 
     async def keepalive(self) -> None:
         """Send a keepalive if one is due."""
-        if current_time() >= self._keepalive_at:
+        if self._time() >= self._keepalive_at:
             await self._send("waiting for the endpoint")
 
     async def _send(self, message: str) -> None:
         self._count += 1
-        self._keepalive_at = current_time() + KEEPALIVE_INTERVAL
+        self._keepalive_at = self._time() + KEEPALIVE_INTERVAL
         await self._report(float(self._count), message)
 
 

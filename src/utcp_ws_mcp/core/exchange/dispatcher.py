@@ -208,7 +208,7 @@ class Dispatcher:
             return self._process_unmatched(message)
         if is_unnamed_error:
             self._share_error(matched)
-        if all(exchange.watches for exchange in matched):
+        if self._pending.awaiting_subscription and all(exchange.watches for exchange in matched):
             self._note_early(message)
         roles = [self._deliver(exchange, message) for exchange in matched]
         return roles[0]

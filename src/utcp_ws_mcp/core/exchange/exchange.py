@@ -292,8 +292,11 @@ class Exchange(MutableRecord, eq=False):
         """Classify a message of the stream: it ends the stream, is an acknowledgement, or is an item."""
         stream = self.rules.stream
         assert stream is not None
-        ends = {index for index, predicate in enumerate(stream.until) if predicate.is_true(scope)}
-        self.until_seen |= ends
+        ends = False
+        for index, predicate in enumerate(stream.until):
+            if predicate.is_true(scope):
+                self.until_seen.add(index)
+                ends = True
         if ends and len(self.until_seen) == len(stream.until):
             if stream.bounds.include_last:
                 self._add_item(message)

@@ -79,6 +79,8 @@ class MatchIndex:
 
     def find(self, message: Message) -> list[Exchange]:
         """Return the exchanges that a message matches."""
+        if not self._others and not self._by_value:  # as on most connections with correlation ids
+            return []
         return [exchange for exchange in self._candidates(message) if exchange.matches(message)]
 
     def _candidates(self, message: Message) -> list[Exchange]:
