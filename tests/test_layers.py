@@ -46,7 +46,7 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "websockets": {"client.frames", "client.handshake", "client.incoming", "client.proxy", "client.websocket", "demo"},
+    "websockets": {"client.frames", "client.handshake", "client.proxy", "client.websocket", "demo"},
     "msgspec": {"records", "manifest.variables"},
     "aiohappyeyeballs": {"client.dial"},
     "minijinja": {f"core.expressions.{name}" for name in ("expression", "analysis", "syntax", "checks", "bounded")},
