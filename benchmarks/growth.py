@@ -62,24 +62,25 @@ def _compare_growth(
     rounds: int,
     calls: int,
 ) -> Comparison:
+    """Measure new processes in each round: one that runs the same calls is up to a tenth faster than another."""
     taken, cpu = defaultdict(list), defaultdict(list)
     sizes = {
         f"{name}, {size}": (name, workload)
         for name in names
         for size, workload in zip(("one", "many"), workloads, strict=True)
     }
-    with environment.hosts(sizes) as hosts:
-        named = {}
-        for label, host in hosts.items():
-            count = prepare(host, sizes[label][1], label.endswith("many"))
-            named[f"{sizes[label][0]}, {count:,} {what}{'s' * (count > 1)}"] = host
-            host.time_calls("m0_t0", calls)
-        for _ in range(rounds):
+    for _ in range(rounds):
+        with environment.hosts(sizes) as hosts:
+            named = {}
+            for label, host in hosts.items():
+                count = prepare(host, sizes[label][1], label.endswith("many"))
+                named[f"{sizes[label][0]}, {count:,} {what}{'s' * (count > 1)}"] = host
+                host.time_calls("m0_t0", calls)
             for label, host in named.items():
                 before = host.cpu()
                 taken[label].append(statistics.median(host.time_calls("m0_t0", calls)))
                 cpu[label].append((host.cpu() - before) / calls)
-    few, subject = list(named)[-2:]
+    few, subject = list(taken)[-2:]
     return Comparison(
         f"a call as {what}s grow", "µs", subject, taken, cpu, {few: Target(1.05 if what == "endpoint" else 1.1)}
     )

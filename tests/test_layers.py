@@ -46,8 +46,8 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "websockets": {"client.frames", "client.handshake", "client.incoming", "client.proxy", "client.websocket", "demo"},
-    "msgspec": {"records", "core.codecs.json_text"},
+    "websockets": {"client.frames", "client.handshake", "client.proxy", "client.websocket", "demo"},
+    "msgspec": {"records", "core.codecs.json_text", "manifest.variables"},
     "aiohappyeyeballs": {"client.dial"},
     "minijinja": {f"core.expressions.{name}" for name in ("expression", "analysis", "syntax", "checks", "bounded")},
     "re2": {"core.expressions.patterns"},

@@ -307,6 +307,7 @@ COMMENTS = {
     "everywhere": ([{"$comment": "a", "reply": {"$comment": "b", "match": "m"}}], [{"reply": {"match": "m"}}]),
     "not in a message": ({"message": {"$comment": "sent"}}, {"message": {"$comment": "sent"}}),
     "not in a schema": ({"inputs": {"$comment": "shown"}}, {"inputs": {"$comment": "shown"}}),
+    "beside a lone surrogate": ({"$comment": "a", "name": "\ud800"}, {"name": "\ud800"}),
     "no others": ({"comment": "a", "$schema": "b"}, {"comment": "a", "$schema": "b"}),
 }
 

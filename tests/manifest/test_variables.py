@@ -75,6 +75,7 @@ def test_no_document_with_variables_is_taken_for_one_without(document, names):
 def test_a_document_without_variables_is_known_by_its_json():
     assert not may_use_variables({"url": "wss://a.example", "reply": {"match": "message.id == 1"}})
     assert may_use_variables({"a": "\ud800"})
+    assert may_use_variables({"a": object()})
 
 
 @pytest.mark.parametrize(("document", "expected"), SUBSTITUTED.values(), ids=SUBSTITUTED)

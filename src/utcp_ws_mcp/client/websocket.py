@@ -1,8 +1,7 @@
 """A WebSocket client connection (RFC 6455) on websockets' Sans-I/O API.
 
-`websockets.client.ClientProtocol` parses and serializes what `incoming` and `frames` do not; this module adds the I/O
-as an `asyncio.Protocol`. It is used instead of `websockets.connect`, whose connection object has no public way to keep
-three promises:
+`websockets.client.ClientProtocol` parses and serializes; this module adds the I/O as an `asyncio.Protocol`. It is used
+instead of `websockets.connect`, whose connection object has no public way to keep three promises:
 
 - A message is delivered inside the callback that received it: no task switch, no queue, and no second copy of a large
   message.
@@ -19,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar, cast
 
+from websockets.client import ClientProtocol
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import WebSocketURI
@@ -27,7 +27,6 @@ from .. import USER_AGENT
 from ..core.network_policy import URL
 from ..manifest.models.network import Limits
 from .frames import MessageFrames
-from .incoming import IncomingProtocol
 from .pending_pings import PendingPings
 from .write_batch import WriteBatch
 
@@ -73,7 +72,7 @@ class WebSocket(asyncio.Protocol):
         paused: Whether so much waits for the peer to read that `drain` would wait.
     """
 
-    def __init__(self, protocol: IncomingProtocol, ping_interval: float | None, ping_timeout: float) -> None:
+    def __init__(self, protocol: ClientProtocol, ping_interval: float | None, ping_timeout: float) -> None:
         self.protocol = protocol
         self.ping_interval = ping_interval
         self.abort_reason = ""
@@ -227,9 +226,7 @@ class WebSocket(asyncio.Protocol):
         events = self.protocol.events_received()
         self._count_unread(self._flush())
         for event in events:
-            if isinstance(event, str | bytes):
-                self._process_message(event)
-            elif isinstance(event, Frame):
+            if isinstance(event, Frame):
                 self._process_frame(event)
             else:
                 self._end_handshake()
@@ -283,7 +280,7 @@ class WebSocket(asyncio.Protocol):
             if self._discarding:
                 return
             if frame.fin and not self._fragments:
-                self._process_whole(frame)
+                self._process_message(frame)
             else:
                 self._process_fragment(frame)
         elif opcode is PONG:
@@ -296,9 +293,9 @@ class WebSocket(asyncio.Protocol):
         elif frame.fin:
             whole = Frame(self._fragments[0].opcode, b"".join(part.data for part in self._fragments))
             self._fragments.clear()
-            self._process_whole(whole)
+            self._process_message(whole)
 
-    def _process_whole(self, frame: Frame) -> None:
+    def _process_message(self, frame: Frame) -> None:
         try:
             message = str(frame.data, "utf-8") if frame.opcode is TEXT else bytes(frame.data)
         except UnicodeDecodeError:
@@ -307,11 +304,6 @@ class WebSocket(asyncio.Protocol):
         # The parser keeps the last frame until the next one is complete: without this, a large message would be in
         # memory twice while it is handled.
         frame.data = b""
-        self._process_message(message)
-
-    def _process_message(self, message: Data) -> None:
-        if self._discarding:
-            return
         if self._handler is not None:
             self._deliver(message)
             return
@@ -385,7 +377,7 @@ class WebSocket(asyncio.Protocol):
 def make_websocket(url: URL, target: str, subprotocols: Sequence[str], limits: Limits) -> WebSocket:
     """Return a WebSocket before its opening handshake; `target` is the path and query of the request line."""
     path, _, query = target.partition("?")
-    protocol = IncomingProtocol(
+    protocol = ClientProtocol(
         WebSocketURI(url.secure, url.host, url.port, path, query),
         subprotocols=list(subprotocols) or None,  # type: ignore[arg-type]  # Subprotocol is a NewType of str
         max_size=limits.max_message_bytes,

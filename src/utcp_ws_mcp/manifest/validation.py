@@ -15,7 +15,7 @@ from .models.base import EXPRESSION_TAG, NUMBER_TAG, FieldError, Json
 from .models.call_template import CallTemplate, RequestData
 from .models.catalog import CatalogInfo
 from .models.manual import ManualOptions, Tool
-from .variables import DOCUMENTATION_KEYS, TEMPLATE_KEYS
+from .variables import DOCUMENTATION_KEYS, TEMPLATE_KEYS, may_contain
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -80,10 +80,14 @@ def describe_field(path: str) -> str | None:
 
 def strip_comments(raw: Json) -> Json:
     """Return the document without comments. Inside templates and schemas `$comment` is content and is preserved."""
+    return _strip(raw) if may_contain(raw, COMMENT_KEY) else raw
+
+
+def _strip(raw: Json) -> Json:
     if isinstance(raw, dict):
         items = ((key, value) for key, value in raw.items() if key != COMMENT_KEY)
-        return {key: value if key in _CONTENT_KEYS else strip_comments(value) for key, value in items}
-    return [strip_comments(item) for item in raw] if isinstance(raw, list) else raw
+        return {key: value if key in _CONTENT_KEYS else _strip(value) for key, value in items}
+    return [_strip(item) for item in raw] if isinstance(raw, list) else raw
 
 
 def unknown_keys(raw: Mapping[str, Json], known: Collection[str], path: str) -> list[Problem]:

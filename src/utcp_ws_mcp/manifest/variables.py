@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
-from pydantic_core import to_json
+from msgspec.json import encode
 
 from ..core.expressions.analysis import (
     ALL_MEMBERS,
@@ -115,12 +115,20 @@ def namespaced_variable(manual: str, name: str) -> str:
 
 
 def may_use_variables(document: Json) -> bool:
-    """Return whether a document may refer to variables: a fast check of its JSON, which takes a tenth of a walk."""
+    """Return whether a document may refer to variables."""
+    return may_contain(document, "$", "vars")
+
+
+def may_contain(document: Json, *texts: str) -> bool:
+    """Return whether a key or a string of a document may contain one of these texts, which JSON does not escape.
+
+    It is a fast check of its JSON, which takes a fraction of the time of a walk.
+    """
     try:
-        text = to_json(document)
-    except ValueError:  # a lone surrogate
+        written = encode(document)
+    except (TypeError, ValueError):  # a program's own object; a lone surrogate
         return True
-    return b"$" in text or b"vars" in text
+    return any(text.encode() in written for text in texts)
 
 
 def find_variables(document: Json) -> Iterator[str]:

@@ -11,13 +11,14 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, SecretStr
 
 from ..manifest.entries import Manifest, ManifestEntry
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.secret_names import credential_variables, is_user_name
+from ..records import Record
 from .secret_forms import is_word
 from .secret_search import SecretGroup
 
@@ -86,9 +87,9 @@ class Redactor:
 
     def add_secrets(self, manifests: Iterable[Manifest]) -> None:
         """Redact the secrets of these manifests, too."""
-        entries = [entry for manifest in manifests for entry in manifest.entries]
-        credentials = credential_values(entries)
-        self._secrets.add(secret_values(entries))
+        found = [_secrets_of(entry) for manifest in manifests for entry in manifest.entries]
+        credentials = [value for each in found for value in each.credentials]
+        self._secrets.add(value for each in found for value in each.values)
         self._credentials.add(credentials)
         self._guarded.add(each for each in credentials if not is_word(each))
 
@@ -163,43 +164,50 @@ def redact_strings(value: Any, redact: Callable[[str], str]) -> Any:
     return [redact_strings(item, redact) for item in value] if isinstance(value, list) else value
 
 
+class _EntrySecrets(Record):
+    """The secrets of an entry: the values that must not be shown, and those that must not appear in a result."""
+
+    not_in_repr: ClassVar = ("values", "credentials")
+    values: tuple[str, ...] = ()
+    credentials: tuple[str, ...] = ()
+
+
+_NO_SECRETS: Final = _EntrySecrets()
+
+
 def secret_values(entries: Iterable[ManifestEntry]) -> list[str]:
     """Return the values that must not be shown: credentials, and variables that call templates use."""
-    return [secret for entry in entries for secret in _entry_secrets(entry)]
+    return [value for entry in entries for value in _secrets_of(entry).values]
 
 
-def _entry_secrets(entry: ManifestEntry) -> Iterator[str]:
-    """Yield the secret values of an entry. Variables in the URL before its query are part of the address, and shown."""
+def _secrets_of(entry: ManifestEntry) -> _EntrySecrets:
+    """Return the secrets of an entry.
+
+    Variables in the URL before its query are part of the address, and shown. Which of the others are credentials,
+    `manifest.secret_names` says.
+    """
     templates = _templates(entry)
-    for template in templates:
-        if template.auth is not None:
-            yield from _secret_fields(template.auth)
+    fields = [value for template in templates if template.auth is not None for value in _secret_fields(template.auth)]
+    if not (fields or entry.variables or entry.own_variables):  # most of many entries
+        return _NO_SECRETS
+    named = entry.own_variables.items()
+    always = (*fields, *entry.caller_values, *(value for name, value in named if not is_user_name(name)))
+    if not entry.variables:
+        return _EntrySecrets(always, always)
     referred = {name for template in templates for name in re.findall(r"\$\{?(\w+)", template.url.partition("?")[0])}
-    variables = entry.own_values
-    yield from (value for name, value in variables.items() if name not in referred and not is_user_name(name))
-    yield from entry.caller_values
-    yield from (value for name, value in entry.own_variables.items() if not is_user_name(name))
-
-
-def credential_values(entries: Iterable[ManifestEntry]) -> list[str]:
-    """Return the values that must not appear in a result, see `manifest.secret_names`."""
-    return [secret for entry in entries for secret in _entry_credentials(entry)]
-
-
-def _entry_credentials(entry: ManifestEntry) -> Iterator[str]:
-    for template in _templates(entry):
-        if template.auth is not None:
-            yield from _secret_fields(template.auth)
-        named = credential_variables(template) if entry.variables else ()
-        yield from (value for name, value in entry.own_values.items() if name in named)
-    yield from entry.caller_values
-    yield from (value for name, value in entry.own_variables.items() if not is_user_name(name))
+    credentials = {name for template in templates for name in credential_variables(template)}
+    variables = entry.own_values.items()
+    return _EntrySecrets(
+        (*always, *(value for name, value in variables if name not in referred and not is_user_name(name))),
+        (*always, *(value for name, value in variables if name in credentials)),
+    )
 
 
 def _templates(entry: ManifestEntry) -> list[CallTemplate]:
     """Return the distinct call templates of an entry: most of its tools share the one of the entry."""
-    templates = [tool.template for tool in entry.tools] + ([entry.template] if entry.template else [])
-    return list({id(template): template for template in templates}.values())
+    own = entry.template
+    templates = {id(tool.template): tool.template for tool in entry.tools if tool.template is not own}
+    return [*templates.values(), *(() if own is None else (own,))]
 
 
 def _secret_fields(auth: BaseModel) -> Iterator[str]:
