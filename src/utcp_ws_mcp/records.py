@@ -1,4 +1,4 @@
-"""The bases of classes that hold values, on `msgspec.Struct`, which no other module uses.
+"""The bases of classes that hold values, on `msgspec.Struct`.
 
 `dataclasses` compiles up to six methods for each class when its module is imported, which takes 0.3 ms; a struct takes
 0.01 ms. The server imports 160 such classes before its first answer.
