@@ -92,7 +92,8 @@ def test_ctrl_c_ends_with_a_draft_too(clock: str) -> None:
         recording.stdin.flush()
         assert any("result" in line for line in recording.stderr)
         recording.send_signal(signal.SIGINT)
-        drafted, said = recording.communicate(timeout=60)
+        recording.wait(timeout=60)  # before `communicate` ends the input, which ends a recording as well
+        drafted, said = recording.communicate()
     assert [tool["name"] for tool in json.loads(drafted)["tools"]] == ["time"]
     assert (recording.returncode, "Traceback" in said) == (130, False)
     assert f"= {clock}: closed by utcp-ws-mcp" in said
