@@ -13,8 +13,8 @@ from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.secret_names import REDACTED
 from utcp_ws_mcp.manifest.variables import VariableResolver
-from utcp_ws_mcp.observability import secret_search
-from utcp_ws_mcp.observability.redaction import Redactor, redactor, secret_values
+from utcp_ws_mcp.observability import redaction, secret_search
+from utcp_ws_mcp.observability.redaction import Redactor, redactor
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 SECRET = 'p@ss "w\\ord/+1'
@@ -37,7 +37,7 @@ FORMS = {
 
 def secrets_of(*entries, variables=None):
     manifest = load_document(list(entries), VariableResolver([variables or {}]), "m.json", PurePath())
-    return secret_values(manifest.entries)
+    return [value for entry in manifest.entries for value in redaction.secrets_of(entry).values]
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)

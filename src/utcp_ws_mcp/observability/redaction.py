@@ -87,7 +87,7 @@ class Redactor:
 
     def add_secrets(self, manifests: Iterable[Manifest]) -> None:
         """Redact the secrets of these manifests, too."""
-        found = [_secrets_of(entry) for manifest in manifests for entry in manifest.entries]
+        found = [secrets_of(entry) for manifest in manifests for entry in manifest.entries]
         credentials = [value for each in found for value in each.credentials]
         self._secrets.add(value for each in found for value in each.values)
         self._credentials.add(credentials)
@@ -164,7 +164,7 @@ def redact_strings(value: Any, redact: Callable[[str], str]) -> Any:
     return [redact_strings(item, redact) for item in value] if isinstance(value, list) else value
 
 
-class _EntrySecrets(Record):
+class EntrySecrets(Record):
     """The secrets of an entry: the values that must not be shown, and those that must not appear in a result."""
 
     not_in_repr: ClassVar = ("values", "credentials")
@@ -172,15 +172,10 @@ class _EntrySecrets(Record):
     credentials: tuple[str, ...] = ()
 
 
-_NO_SECRETS: Final = _EntrySecrets()
+_NO_SECRETS: Final = EntrySecrets()
 
 
-def secret_values(entries: Iterable[ManifestEntry]) -> list[str]:
-    """Return the values that must not be shown: credentials, and variables that call templates use."""
-    return [value for entry in entries for value in _secrets_of(entry).values]
-
-
-def _secrets_of(entry: ManifestEntry) -> _EntrySecrets:
+def secrets_of(entry: ManifestEntry) -> EntrySecrets:
     """Return the secrets of an entry.
 
     Variables in the URL before its query are part of the address, and shown. Which of the others are credentials,
@@ -193,11 +188,11 @@ def _secrets_of(entry: ManifestEntry) -> _EntrySecrets:
     named = entry.own_variables.items()
     always = (*fields, *entry.caller_values, *(value for name, value in named if not is_user_name(name)))
     if not entry.variables:
-        return _EntrySecrets(always, always)
+        return EntrySecrets(always, always)
     referred = {name for template in templates for name in re.findall(r"\$\{?(\w+)", template.url.partition("?")[0])}
     credentials = {name for template in templates for name in credential_variables(template)}
     variables = entry.own_values.items()
-    return _EntrySecrets(
+    return EntrySecrets(
         (*always, *(value for name, value in variables if name not in referred and not is_user_name(name))),
         (*always, *(value for name, value in variables if name in credentials)),
     )
