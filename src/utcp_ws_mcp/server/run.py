@@ -71,7 +71,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
     from .auth.options import make_resource_server
     from .callers import open_callers
     from .fleet import join_fleet
-    from .http.app import TextRoute, run_http_server
+    from .http.app import metrics_routes, run_http_server
     from .http.config import bind_listener
     from .sdk_server import SdkServer
 
@@ -95,7 +95,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
             sdk_server = SdkServer(make_tool_service(bridge, options, callers), is_stateless=listener.stateless)
             if not options.otel:
                 sdk_server.server.middleware.clear()  # it only makes spans, and nothing exports them
-            routes = {"/metrics": TextRoute(registry.render)}
+            routes = metrics_routes(registry)
             # Only the SDK makes the spans of requests, so it answers them all if they are exported.
             fast_path = options.fast_path and not options.otel
             await run_http_server(sdk_server, listener, routes, _print_url, resource_server, fast_path=fast_path)

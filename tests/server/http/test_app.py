@@ -21,7 +21,7 @@ from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
 from tests.server.stdio.test_transport import MODERN
 from utcp_ws_mcp.observability.metrics import MetricsObserver, PrometheusRegistry
 from utcp_ws_mcp.server.http import app as http_app
-from utcp_ws_mcp.server.http.app import TextRoute, run_http_server
+from utcp_ws_mcp.server.http.app import metrics_routes, run_http_server
 from utcp_ws_mcp.server.http.config import HttpOptions, bind_listener
 from utcp_ws_mcp.server.sdk_server import SdkServer
 from utcp_ws_mcp.server.tools import ToolService
@@ -55,7 +55,7 @@ async def served(folder: Path, document: Any, *, fast_path: bool = True, **optio
         listener = stack.enter_context(bind_listener(options_of_serve))
         bridge = await stack.enter_async_context(bridge_to(folder, document, observe=MetricsObserver(registry.record)))
         tasks = await stack.enter_async_context(anyio.create_task_group())
-        routes = {"/metrics": TextRoute(registry.render)}
+        routes = metrics_routes(registry)
         server = SdkServer(ToolService(bridge), is_stateless=listener.stateless)
         serve = partial(run_http_server, fast_path=fast_path)
         tasks.start_soon(serve, server, listener, routes, announce)
@@ -309,6 +309,7 @@ async def test_health_needs_no_access_and_metrics_none_on_loopback(tmp_path: Pat
             foreign = await http.get(url.replace("/mcp", "/metrics"), headers={"Host": "evil.example"})
     assert (health.status_code, health.text) == (200, "ok\n")
     assert 'utcp_ws_calls_total{error_type="",tool="m.t"} 1' in metrics.text
+    assert metrics.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert posted.status_code == 405
     assert foreign.status_code == 421
 

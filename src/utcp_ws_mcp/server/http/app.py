@@ -25,6 +25,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ...observability.metrics import PROMETHEUS_MEDIA_TYPE, PrometheusRegistry
 from ...records import Record, replace
 from ..auth.access import CALLER_KEY, Caller
 from ..auth.caller_variables import CallerVariables
@@ -81,6 +82,11 @@ class TextRoute(Record):
     render: Callable[[], str]
     media_type: str = "text/plain"
     is_available: Callable[[], bool] = lambda: True
+
+
+def metrics_routes(registry: PrometheusRegistry) -> dict[str, TextRoute]:
+    """Return the page of metrics. Its media type has the version of the format, which Prometheus reads."""
+    return {"/metrics": TextRoute(registry.render, PROMETHEUS_MEDIA_TYPE)}
 
 
 class McpEndpoint:
