@@ -1,7 +1,9 @@
-"""Ctrl-C before a command runs: the documented exit code, and no traceback."""
+"""Ctrl-C before and while a command runs: its exit code, and no traceback."""
 
 from __future__ import annotations
 
+import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,3 +35,23 @@ def test_ctrl_c_while_modules_are_imported_ends_with_its_code(tmp_path: Path, mo
     code = INTERRUPTED_IMPORT.format(module=module, manifest=str(manifest))
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+def test_ctrl_c_ends_author_while_the_host_keeps_its_input_open(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "utcp_ws_mcp", "author", str(tmp_path)]
+    client = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "host", "version": "1"}}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as author:
+        assert author.stdin is not None
+        assert author.stdout is not None
+        assert author.stderr is not None
+        author.stdin.write(json.dumps(request) + "\n")
+        author.stdin.flush()
+        assert json.loads(author.stdout.readline())["id"] == 1
+        author.send_signal(signal.SIGINT)
+        try:
+            assert author.wait(timeout=30) == 0
+        finally:
+            author.kill()
+        assert "Traceback" not in author.stderr.read()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
+import anyio
 import mcp_types as types
 from mcp.server.caching import CacheHint
 from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from ..bridge import Bridge
 from ..core.codecs.message import encode_json
 from ..errors import BridgeError, HostNotAllowed, VariableNotAllowed
 from ..server.auth.access import Caller
@@ -21,6 +24,7 @@ from ..server.listing import ToolListing
 from ..server.progress import ProgressCallback
 from ..server.result import Result, error_result
 from ..server.sdk_server import SdkServer
+from ..server.stdio.transport import handle_signals
 from ..server.tools import INTERNAL_ERROR_MESSAGE, ToolService
 from .actions import run_action
 from .definitions import INSTRUCTIONS, PROMPTS, TOOLS, prompt_text
@@ -187,9 +191,20 @@ async def _get_prompt(_: Any, params: types.GetPromptRequestParams) -> types.Get
 
 
 async def serve_author(workspace: Workspace) -> int:
-    """Serve over stdio until the host closes stdin; return 0."""
-    async with workspace.open_bridge() as bridge:
+    """Serve over stdio until the host closes stdin, and return 0, or sends a signal."""
+    interrupted = anyio.Event()
+    async with workspace.open_bridge() as bridge, anyio.create_task_group() as tasks:
+        handle_signals(interrupted.set)
+        tasks.start_soon(_exit_after, interrupted, bridge)
         server = AuthorServer(AuthorTools(workspace, bridge)).server
         async with stdio_server() as (read, write):
             await server.run(read, write, server.create_initialization_options())
+        tasks.cancel_scope.cancel()
     return 0
+
+
+async def _exit_after(interrupted: anyio.Event, bridge: Bridge) -> None:
+    """Close the connections and end the process: the thread in which the SDK reads stdin cannot be interrupted."""
+    await interrupted.wait()
+    await bridge.aclose()
+    os._exit(0)

@@ -17,7 +17,7 @@ from .session import StdioSession
 async def serve_tools(tools: ToolService, *, fast_path: bool = True) -> None:
     """Serve until the host closes stdin or sends a signal; a second signal ends the process at once."""
     session = StdioSession(tools, *claim_descriptors(), fast_path=fast_path)
-    _handle_signals(session.stop)
+    handle_signals(session.stop)
     await session.run()
 
 
@@ -35,7 +35,8 @@ def claim_descriptors() -> tuple[int, int]:
     return stdin, stdout
 
 
-def _handle_signals(stop: Callable[[], None]) -> None:
+def handle_signals(stop: Callable[[], None]) -> None:
+    """Call a function at the first SIGINT or SIGTERM; the second one ends the process at once."""
     loop = asyncio.get_running_loop()
     received = 0
 
