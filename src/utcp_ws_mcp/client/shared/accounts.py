@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from ...core.fleet_keys import connection_digest
-from ...core.handshake_request import HandshakeRequest
 from ...errors import ConnectError
 from ...records import MutableRecord, field
-from .store import Script, StoreAway
+from .store import Script, SharedStore, StoreAway
 
 if TYPE_CHECKING:
     from ..connection import Connection
-    from .fleet import Fleet
 
 HOLD_SECONDS: Final = 5.0
 """Seconds after which another replica may connect if the one that is connected does not renew its hold."""
@@ -60,7 +57,7 @@ class Accounts:
     """The accounts with which this replica is connected.
 
     Args:
-        fleet: The fleet.
+        store: Where holds are.
 
     Attributes:
         tasks: Runs what renews holds; set when the fleet is joined.
@@ -68,23 +65,25 @@ class Accounts:
 
     tasks: TaskGroup
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, store: SharedStore) -> None:
+        self._store = store
         self._changing = anyio.Lock()  # a hold that is dropped and taken again must end up taken
         self._dropping: set[str] = set()
         self._token = token_hex(TOKEN_BYTES)
         self._holds: dict[str, Hold] = {}
 
-    async def open(self, request: HandshakeRequest, opening: Callable[[], Awaitable[Connection]]) -> Connection:
+    async def open(self, key: str, address: str, opening: Callable[[], Awaitable[Connection]]) -> Connection:
         """Open a connection, if no other replica has one with this account.
+
+        Args:
+            key: The name of the account in the store.
+            address: The endpoint, for errors.
+            opening: Opens the connection.
 
         Raises:
             ConnectError: if another one has, or the connection cannot be opened.
         """
-        limits = request.template.limits
-        if limits.max_connections != 1 or limits.scope == "replica":
-            return await opening()
-        hold = await self._take(request)
+        hold = await self._take(key, address)
         hold.opening += 1
         try:
             connection = await opening()
@@ -99,10 +98,7 @@ class Accounts:
         for hold in list(self._holds.values()):
             self._drop_unused(hold)
 
-    async def _take(self, request: HandshakeRequest) -> Hold:
-        path = request.url.path if request.url is not None else ""
-        digest = connection_digest(request, path, request.key.login_arguments)
-        key = self._fleet.key(request.manual, digest, "connection")
+    async def _take(self, key: str, address: str) -> Hold:
         async with self._changing:
             held = key in self._holds or await self._try_to_hold(key)
             if held and key not in self._holds:
@@ -110,7 +106,7 @@ class Accounts:
                 self.tasks.start_soon(self._keep, hold)
         if not held:
             raise ConnectError(
-                request.address,
+                address,
                 "another replica has the only connection of this account (limits.max_connections is 1). "
                 'Call again later, or raise limits.max_connections, or set limits.scope to "replica".',
                 code="account-held-elsewhere",
@@ -124,7 +120,7 @@ class Accounts:
             return True  # no call fails because of the store
 
     async def _renew(self, key: str) -> bool:
-        return bool(await self._fleet.store.run(_HOLD, [key], [self._token, round(HOLD_SECONDS * 1000)]))
+        return bool(await self._store.run(_HOLD, [key], [self._token, round(HOLD_SECONDS * 1000)]))
 
     async def _keep(self, hold: Hold) -> None:
         """Renew a hold until it is not used any more; end its connections if another replica has it."""
@@ -152,7 +148,7 @@ class Accounts:
         async with self._changing:
             if key not in self._holds:
                 with suppress(StoreAway):
-                    await self._fleet.store.run(_DROP, [key], [self._token])
+                    await self._store.run(_DROP, [key], [self._token])
             self._dropping.discard(key)  # not before: the shutdown repeats what it interrupts
 
     async def aclose(self) -> None:
