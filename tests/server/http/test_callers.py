@@ -22,7 +22,6 @@ from tests.server.auth.test_resource_server import call, modern
 from tests.server.http.test_app import BEARER, ERAS, POST, TOKEN
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.client.manifest_files import load_manifest
-from utcp_ws_mcp.client.shared.fleet import Fleet
 from utcp_ws_mcp.observability import events
 from utcp_ws_mcp.observability.redaction import Redactor, SinkRedactor
 from utcp_ws_mcp.records import replace
@@ -72,12 +71,7 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    folder: Path,
-    document: Any,
-    *,
-    fast_path: bool = True,
-    authority: Issuer | None = None,
-    fleet: Fleet | None = None,
+    folder: Path, document: Any, *, fast_path: bool = True, authority: Issuer | None = None
 ) -> AsyncIterator[Served]:
     """A server with `--caller-variable KEY=X-Key`, until a signal ends it."""
     variables, started = parse_caller_variables(["KEY=X-Key"]), anyio.Event()
@@ -91,7 +85,7 @@ async def served(
         listener = stack.enter_context(bind_listener(HttpOptions("0", TOKEN, caller_variables=variables)))
         redact = Redactor([loaded.manifest])
         sinks = SinkRedactor(redact)
-        bridge = await stack.enter_async_context(Bridge([loaded], observe=seen.append, redactor=redact, fleet=fleet))
+        bridge = await stack.enter_async_context(Bridge([loaded], observe=seen.append, redactor=redact))
         callers = await stack.enter_async_context(open_callers(bridge, variables, sinks, seen.append))
         assert callers is not None
         tasks = await stack.enter_async_context(anyio.create_task_group())
