@@ -60,12 +60,13 @@ async def test_calls_of_two_replicas_keep_one_rate(tmp_path):
         document = entry(seen, "t", limits={"requests_per_second": 20}, **RPC)
         async with replica(server, "a") as a, replica(server, "b") as b:
             async with shared_bridge(tmp_path, document, a) as one, shared_bridge(tmp_path, document, b) as two:
+                started = anyio.current_time()
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(call_many, one, 5)
                     tasks.start_soon(call_many, two, 5)
 
     assert len(times) == 10
-    assert max(times) - min(times) >= 9 * 0.05 - 0.02
+    assert max(times) - started >= 9 * 0.05
 
 
 async def test_a_manual_may_keep_its_rate_for_each_replica(tmp_path):
@@ -170,9 +171,10 @@ async def test_without_the_store_a_replica_takes_its_part_of_the_rate(tmp_path):
         async with shared_bridge(tmp_path, document, a) as bridge:
             a.members.count = 3
             await server.kill()
+            started = anyio.current_time()
             await call_many(bridge, 6)
 
-    assert max(times) - min(times) >= 5 * 3 / 50 - 0.02
+    assert max(times) - started >= 5 * 3 / 50
 
 
 async def test_a_full_store_does_not_fail_calls(tmp_path):
@@ -260,19 +262,19 @@ async def take_turns(limiter, count, tasks, times):
 async def test_turns_that_the_store_has_given_count_when_it_is_lost(tmp_path):
     times = []
     async with redis_server(tmp_path) as server, replica(server, "a") as a:
-        limiter, a.members.count = a.rate_limiter(), 1
+        limiter, a.members.count, started = a.rate_limiter(), 1, anyio.current_time()
         async with anyio.create_task_group() as tasks:
             await take_turns(limiter, 8, tasks, times)
             await server.kill()
             await take_turns(limiter, 3, tasks, times)
 
-    assert max(times) - min(times) >= 10 / 20 - 0.02
+    assert max(times) - started >= 10 / 20
 
 
 async def test_turns_that_were_taken_without_the_store_count_when_it_is_back(tmp_path):
     times = []
     async with redis_server(tmp_path) as server, replica(server, "a") as a:
-        limiter, a.members.count = a.rate_limiter(), 1
+        limiter, a.members.count, started = a.rate_limiter(), 1, anyio.current_time()
         await server.kill()
         with pytest.raises(StoreAway):
             await a.members.beat()
@@ -282,7 +284,7 @@ async def test_turns_that_were_taken_without_the_store_count_when_it_is_back(tmp
             await a.members.beat()
             await take_turns(limiter, 3, tasks, times)
 
-    assert max(times) - min(times) >= 10 / 20 - 0.02
+    assert max(times) - started >= 10 / 20
 
 
 async def test_more_streams_are_read_than_there_are_connections(tmp_path, monkeypatch):

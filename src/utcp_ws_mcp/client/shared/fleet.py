@@ -116,7 +116,8 @@ async def open_fleet(
         ServeOptionsError: if the store refuses this replica, or is none.
     """
     store = SharedStore(address, observe)
-    members, accounts = Members(name, replica, store), Accounts(store)
+    members = Members(name, replica, store)
+    accounts = Accounts(members)
     try:
         await members.beat()
     except StoreAway as away:
