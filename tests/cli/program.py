@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from subprocess import CompletedProcess
@@ -23,6 +24,9 @@ def run(*arguments: str, typed: str = "", **environ: str) -> CompletedProcess[st
     variables = mock.patch.dict(os.environ, {"PATH": "", **environ}, clear=True)
     with os.fdopen(reader, "rb") as stdin, variables, own_log():
         ended = CliRunner().invoke(main, arguments, input=stdin, prog_name="utcp-ws-mcp")
+        for thread in threading.enumerate():
+            if "read_lines" in thread.name:  # that of `record` reads to the end of the pipe
+                thread.join()
     if ended.exception is not None and not isinstance(ended.exception, SystemExit):
         raise ended.exception
     return CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)
