@@ -87,6 +87,7 @@ def test_requests_of_one_name_are_tools_of_two() -> None:
         ({"valueOptionalBehavior": "Unknown", "valueOptional": True}, {}),
         ({"valueOptionalBehavior": "none", "valueOptional": True}, {}),
         ({"valueOptionalBehavior": None, "valueOptional": True}, {}),
+        ({"valueOptionalBehavior": "", "valueOptional": True}, {}),
         (
             {"valueType": "Number", "valueRestrictions": ">= -1, <= 2.5"},
             {"type": "number", "minimum": -1, "maximum": 2.5, "description": "Restrictions: >= -1, <= 2.5."},

@@ -167,6 +167,29 @@ def test_each_argument_of_a_large_schema_has_its_first_level() -> None:
     assert completed["properties"] == below
 
 
+MANY = {f"S{index}": {"type": "string", "title": f"{index}"} for index in range(MAX_SCHEMAS + 1)}
+
+
+def test_large_schemas_among_many_are_definitions_if_they_are_used_twice() -> None:
+    properties = {name: ref(name) for name in ("Large", *MANY)}
+    completed = complete({"properties": {**properties, "again": ref("Large")}}, Large=LARGE, **MANY)
+    assert completed["properties"]["Large"] == completed["properties"]["again"] == {"$ref": "#/$defs/Large"}
+    assert completed["$defs"] == {"Large": LARGE}
+
+
+def test_of_many_schemas_what_contains_itself_below_the_first_level_is_outlined() -> None:
+    properties = {name: ref(name) for name in ("A", *MANY)}
+    completed = complete({"properties": properties}, A={"items": ref("B")}, B={"items": ref("A")}, **MANY)
+    assert completed["properties"]["A"] == {"items": {"description": "B."}}
+    assert "$defs" not in completed
+
+
+@pytest.mark.parametrize("key", ["properties", "dependentSchemas"])
+def test_a_keyword_whose_value_is_no_object_is_refused(key: str) -> None:
+    with pytest.raises(Inexpressible, match="cannot be used"):
+        complete({key: "odd"})
+
+
 def test_a_pattern_that_python_cannot_read_is_left_out_everywhere() -> None:
     odd = "^[a-z]+\\Z("
     schema = {
