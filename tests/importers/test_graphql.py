@@ -448,6 +448,8 @@ def test_a_selection_may_have_20000_characters() -> None:
         ("wss://api.graphql.com/", "graphql"),
         ("wss://localhost/", "graphql"),
         ("ws://127.0.0.1:9/", "graphql"),
+        ("wss://1.shop.com/", "shop"),
+        ("wss://9.com/", "9"),
     ],
 )
 def test_an_endpoint_has_the_name_of_its_host(url: str, title: str) -> None:

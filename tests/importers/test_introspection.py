@@ -200,8 +200,6 @@ def test_the_answer_of_truenas_is_rewritten_whole() -> None:
         {"add": {"description": "Adds.", "params": []}},
         {"core.add": {"description": "Adds.", "params": []}, "core.odd": 3},
         {"pool.query": {"accepts": []}, "pool.other": {}},
-        {"openrpc": {"accepts": []}, "a.b": {"accepts": []}},
-        {"asyncapi": {"accepts": []}, "a.b": {"accepts": []}},
         {"openrpc": "1.0", "methods": []},
     ],
     ids=str,
