@@ -109,9 +109,7 @@ def guess_replies(request: Payload, incoming: Sequence[Payload], correlation_nam
     kind = str(request.kind[1])
     pattern = re.compile(rf"{re.escape(kind)}{_ENDINGS}\Z", re.IGNORECASE)
     same = [
-        (each, str(each.kind[1]))
-        for each in incoming
-        if correlation_name in each.properties and each.kind is not None
+        (each, str(each.kind[1])) for each in incoming if correlation_name in each.properties and each.kind is not None
     ]
     own = [each for each, value in same if pattern.match(value)]
     common = [each for each, value in same if _COMMON.match(value)]
