@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,42 @@ async def host_in_process(
     async with bridge_to(folder, document) as bridge:
         async with pipe_host(ToolService(bridge, options), fast_path=fast_path) as host:
             yield host
+
+
+@contextmanager
+def standard_descriptors(stdin: int, stdout: int, stderr: int) -> Iterator[None]:
+    """Let the descriptors 0, 1 and 2 be others, until the block ends."""
+    kept = [os.dup(number) for number in range(3)]
+    for number, descriptor in enumerate((stdin, stdout, stderr)):
+        os.dup2(descriptor, number)
+    try:
+        yield
+    finally:
+        for number, descriptor in enumerate(kept):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+
+
+@contextmanager
+def kept_signal_handlers() -> Iterator[None]:
+    """Restore the handlers of the signals that end the server."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    kept = [signal.getsignal(number) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, kept, strict=True):
+            signal.signal(number, handler)
+
+
+class StandardPipes:
+    """A host's ends of stdin, stdout and stderr."""
+
+    def __init__(self) -> None:
+        self.stdin, self.to_stdin = os.pipe()
+        self.from_stdout, self.stdout = os.pipe()
+        self.from_stderr, self.stderr = os.pipe()
+
+    def close(self, *kept: int) -> None:
+        for fd in {self.stdin, self.to_stdin, self.from_stdout, self.stdout, self.from_stderr, self.stderr} - {*kept}:
+            os.close(fd)

@@ -6,8 +6,8 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,51 +16,12 @@ import anyio
 import pytest
 
 from tests.peer import PATIENCE, bridge_to, entry, jsonrpc, peer
-from tests.server.stdio.pipes import INITIALIZE
+from tests.server.stdio.pipes import INITIALIZE, StandardPipes, kept_signal_handlers, standard_descriptors
 from utcp_ws_mcp.server.stdio.fast_path import FastPath
 from utcp_ws_mcp.server.stdio.transport import claim_descriptors, handle_signals, serve_tools
 from utcp_ws_mcp.server.tools import ToolService
 
 OPENING = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": INITIALIZE}
-
-
-@contextmanager
-def standard_descriptors(stdin: int, stdout: int, stderr: int) -> Iterator[None]:
-    """Let the descriptors 0, 1 and 2 be others, until the block ends."""
-    kept = [os.dup(number) for number in range(3)]
-    for number, descriptor in enumerate((stdin, stdout, stderr)):
-        os.dup2(descriptor, number)
-    try:
-        yield
-    finally:
-        for number, descriptor in enumerate(kept):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
-
-
-@contextmanager
-def kept_signal_handlers() -> Iterator[None]:
-    """Restore the handlers of the signals that end the server."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    kept = [signal.getsignal(number) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, kept, strict=True):
-            signal.signal(number, handler)
-
-
-class Pipes:
-    """A host's ends of stdin, stdout and stderr."""
-
-    def __init__(self) -> None:
-        self.stdin, self.to_stdin = os.pipe()
-        self.from_stdout, self.stdout = os.pipe()
-        self.from_stderr, self.stderr = os.pipe()
-
-    def close(self, *kept: int) -> None:
-        for fd in {self.stdin, self.to_stdin, self.from_stdout, self.stdout, self.from_stderr, self.stderr} - {*kept}:
-            os.close(fd)
 
 
 def open_descriptors() -> set[int]:
@@ -73,7 +34,7 @@ def open_descriptors() -> set[int]:
 
 
 def test_the_descriptors_of_stdin_and_stdout_belong_to_the_protocol() -> None:
-    pipes = Pipes()
+    pipes = StandardPipes()
     os.write(pipes.to_stdin, b"from the host")
     with standard_descriptors(pipes.stdin, pipes.stdout, pipes.stderr):
         before = open_descriptors()
@@ -145,7 +106,7 @@ async def test_the_tools_are_served_on_stdin_and_stdout_until_the_host_ends_it(
         return handle(self, message)
 
     monkeypatch.setattr(FastPath, "try_handle", noted)
-    pipes = Pipes()
+    pipes = StandardPipes()
     async with peer(jsonrpc) as seen, bridge_to(tmp_path, entry(seen, "t", preset="jsonrpc2")) as bridge:
         with standard_descriptors(pipes.stdin, pipes.stdout, pipes.stderr), kept_signal_handlers():
             async with anyio.create_task_group() as tasks:
