@@ -26,6 +26,12 @@ async def until(condition: Callable[[], Any]) -> None:
             await checkpoint()
 
 
+async def settle() -> None:
+    """Let the handlers of events run that do not wait for anything."""
+    for _ in range(20):
+        await checkpoint()
+
+
 def shown(user: User, kind: type[ui.element], text: str = "") -> list[Any]:
     """Return the visible elements of a kind whose text or label contains a text."""
     assert user.client is not None
@@ -68,6 +74,12 @@ def dialog_of(user: User) -> ui.dialog:
     return found
 
 
+def close(user: User) -> None:
+    """Close the page, unless it is closed already."""
+    if user.client is not None and not user.client.is_deleted:
+        user.client.delete()
+
+
 def trigger(user: User, element: ui.element, event: str, args: Any = None) -> None:
     """Let an event of the browser happen at an element."""
     UserInteraction(user, {element}, None).trigger(event, args)
@@ -87,15 +99,15 @@ class Notifications(UserNotify):
 
 
 class ListInBrowser:
-    """What `lines.js` does with what the list of lines tells it; `told` counts the lines that are sent."""
+    """What `lines.js` does; `calls` are its methods that were called, with the number of lines that were sent."""
 
     def __init__(self, lines: ui.element) -> None:
         self.rows: list[dict[str, Any]] = []
-        self.told: list[tuple[str, int]] = []
+        self.calls: list[tuple[str, int]] = []
         lines.run_method = self.run  # type: ignore[assignment, method-assign]
 
     def run(self, name: str, rows: list[dict[str, Any]], first: int | None = None) -> None:
-        self.told.append((name, len(rows)))
+        self.calls.append((name, len(rows)))
         if name == "append":
             assert first is not None
             self.rows = [each for each in self.rows if each["n"] >= first] + rows

@@ -23,7 +23,7 @@ async def test_a_topic_is_shown_in_the_page_until_it_is_closed(site: Site) -> No
     assert len(shown(user, ui.label, "tools")) == 0
 
 
-async def test_a_panel_is_told_each_time_that_it_is_opened_and_now_if_it_is_open(site: Site) -> None:
+async def test_a_panel_is_called_each_time_that_it_is_opened_and_now_if_it_is_open(site: Site) -> None:
     session = StudioSession(StudioOptions(), panel="tools")
     user = await site.panel(session, lambda context: context.on_open("tools", lambda: ui.label("opened") and None))
     await until(lambda: len(shown(user, ui.label, "opened")) == 1)

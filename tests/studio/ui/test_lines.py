@@ -1,4 +1,4 @@
-"""The list of lines: what the browser is told, and what it shows then."""
+"""The list of lines: what the browser is asked to do, and what it shows then."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ async def open_lines(
     lines, browser = drawn[0], ListInBrowser(drawn[0])
     if ready:
         trigger(user, lines, "ready")
-        assert browser.told == [("replace", 0)]
-        browser.told.clear()
+        assert browser.calls == [("replace", 0)]
+        browser.calls.clear()
     trigger(user, lines, "choose", {"number": "7"})
     return lines, browser, chosen
 
@@ -42,7 +42,7 @@ async def test_nothing_is_sent_to_a_list_that_is_not_in_the_document_yet(site: S
     lines, browser, chosen = await open_lines(site, conversation, ready=False)
     lines.refresh()
     lines.filter("a")
-    assert (browser.told, chosen) == ([], [7])
+    assert (browser.calls, chosen) == ([], [7])
     assert (lines.props["label"], lines.follow) == ("Messages", True)
     lines.follow = False
     assert lines.props["follow"] is lines.follow is False
@@ -69,13 +69,13 @@ async def test_only_new_lines_are_sent(site: Site) -> None:
     conversation = Conversation()
     lines, browser, _ = await open_lines(site, conversation)
     lines.refresh()
-    assert browser.told == []
+    assert browser.calls == []
     receive(conversation, "a", "b")
     lines.refresh()
     lines.refresh()
     receive(conversation, "c")
     lines.refresh()
-    assert (browser.told, browser.texts) == ([("append", 2), ("append", 1)], ["a", "b", "c"])
+    assert (browser.calls, browser.texts) == ([("append", 2), ("append", 1)], ["a", "b", "c"])
 
 
 async def test_many_lines_are_sent_in_batches(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,11 +86,11 @@ async def test_many_lines_are_sent_in_batches(site: Site, monkeypatch: pytest.Mo
     lines, browser, _ = await open_lines(site, conversation)
     for _ in range(5):
         lines.refresh()
-    assert (browser.told, browser.texts) == ([("append", 2), ("append", 2), ("append", 1)], [*"abcde"])
+    assert (browser.calls, browser.texts) == ([("append", 2), ("append", 2), ("append", 1)], [*"abcde"])
     receive(conversation, *"fg")
     lines.refresh()
     lines.refresh()
-    assert (browser.told[3:], browser.texts) == ([("append", 2)], [*"abcdefg"])
+    assert (browser.calls[3:], browser.texts) == ([("append", 2)], [*"abcdefg"])
 
 
 async def test_a_filter_shows_the_lines_that_contain_its_words_again_from_the_first(site: Site) -> None:
@@ -103,7 +103,7 @@ async def test_a_filter_shows_the_lines_that_contain_its_words_again_from_the_fi
     receive(conversation, "plum", "app")
     lines.refresh()
     assert browser.texts == ["apple", "app"]
-    assert browser.told == [("append", 2), ("replace", 0), ("append", 1), ("append", 1)]
+    assert browser.calls == [("append", 2), ("replace", 0), ("append", 1), ("append", 1)]
     lines.filter("")
     lines.refresh()
     assert browser.texts == ["apple", "pear", "plum", "app"]
@@ -123,10 +123,10 @@ async def test_lines_that_are_dropped_or_cleared_go_from_the_browser(
     conversation.clear()
     lines.refresh()
     assert browser.texts == []
-    told = len(browser.told)
+    count = len(browser.calls)
     conversation.clear()
     lines.refresh()
-    assert len(browser.told) == told
+    assert len(browser.calls) == count
     receive(conversation, *"fg")
     lines.refresh()
     assert (browser.texts, [each["n"] for each in browser.rows]) == ([*"fg"], [5, 6])
@@ -145,7 +145,7 @@ async def test_only_lines_whose_role_or_mark_changes_are_sent_again(site: Site) 
     lines.refresh()
     conversation.mark(1, Mark.ERROR)
     lines.refresh()
-    assert browser.told == [("append", 3), ("update", 1)]
+    assert browser.calls == [("append", 3), ("update", 1)]
     assert [each["m"] for each in browser.rows] == ["", "error", ""]
     await conversation.classify()
     lines.refresh()
@@ -153,7 +153,7 @@ async def test_only_lines_whose_role_or_mark_changes_are_sent_again(site: Site) 
     assert [each["r"] for each in browser.rows] == [line.role for line in conversation.lines] != ["", "", ""]
     conversation.mark(1, Mark.ERROR)
     lines.refresh()
-    assert browser.told[2:] == [("update", 3)]
+    assert browser.calls[2:] == [("update", 3)]
 
 
 async def test_a_line_that_the_filter_hides_is_not_sent_when_its_mark_changes(site: Site) -> None:
@@ -161,10 +161,10 @@ async def test_a_line_that_the_filter_hides_is_not_sent_when_its_mark_changes(si
     lines, browser, _ = await open_lines(site, conversation)
     lines.filter('"b"')
     lines.refresh()
-    told = len(browser.told)
+    count = len(browser.calls)
     conversation.mark(0, Mark.ERROR)
     lines.refresh()
-    assert (len(browser.told), len(browser.rows)) == (told, 1)
+    assert (len(browser.calls), len(browser.rows)) == (count, 1)
     conversation.mark(1, Mark.ERROR)
     lines.refresh()
     assert [(each["n"], each["m"]) for each in browser.rows] == [(1, "error")]
@@ -178,4 +178,4 @@ async def test_marks_wait_until_all_lines_are_sent(site: Site, monkeypatch: pyte
     conversation.mark(0, Mark.ERROR)
     for _ in range(3):
         lines.refresh()
-    assert browser.told == [("append", 1), ("append", 1), ("append", 1), ("update", 1)]
+    assert browser.calls == [("append", 1), ("append", 1), ("append", 1), ("update", 1)]

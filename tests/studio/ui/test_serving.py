@@ -52,7 +52,7 @@ async def test_of_many_problems_the_first_is_shown_and_the_others_are_counted(
     assert (await serve_typed(site.context)).endswith(" (and 1 more)")
 
 
-async def test_a_manifest_is_served_anew_only_if_it_or_a_variable_changed(site: Site, session: StudioSession) -> None:
+async def test_a_manifest_is_served_again_only_if_it_or_a_variable_changed(site: Site, session: StudioSession) -> None:
     session.set_text(json.dumps(SERVED))
     assert await serve_typed(site.context) == ""
     assert list(session.live.bridge.tools) == ["m.get"]

@@ -44,7 +44,7 @@ async def test_a_plot_without_lines_is_hidden_and_says_nothing(site: Site) -> No
     assert (chart.options["series"], chart.options["xAxis"]["data"]) == ([], [])
 
 
-async def test_points_are_shown_only_where_a_line_would_hide_them_and_no_more_lines_than_can_be_told_apart(
+async def test_points_are_shown_only_where_a_line_would_hide_them_and_no_more_lines_than_can_be_distinguished(
     site: Site,
 ) -> None:
     plot, chart = await open_plot(site)
