@@ -1,6 +1,6 @@
 import itertools
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 
 import pytest
@@ -34,16 +34,21 @@ def rules_of(fields):
 
 
 class Wire:
-    """The exchanges of one connection, fed with values, and the wakes of each exchange counted."""
+    """The exchanges of one connection, fed with values, and the wakes of each exchange counted.
+
+    `unsent`: the field of each message that could not be rendered, and the reason.
+    """
 
     def __init__(self, id_kind="counter"):
         numbers = itertools.count(1)
-        self.exchanges = Dispatcher(id_kind, lambda: f"uuid-{next(numbers)}")
+        self.unsent = []
+        self.exchanges = Dispatcher(id_kind, lambda: f"uuid-{next(numbers)}", lambda *note: self.unsent.append(note))
+        start, ticks = datetime(2030, 1, 1, tzinfo=UTC), itertools.count()
+        self.ambient = Ambient(lambda: start + timedelta(seconds=next(ticks)), lambda n: next(ticks).to_bytes(n))
         self.wakes = {}
 
     def open(self, rules=None, **args):
-        ambient = Ambient(lambda: datetime(2030, 1, 1, tzinfo=UTC), bytes)
-        exchange = self.exchanges.open(rules_of(rules or {}), Scope(ambient, {"args": args}))
+        exchange = self.exchanges.open(rules_of(rules or {}), Scope(self.ambient, {"args": args}))
         self.wakes[id(exchange)] = 0
         exchange.wake = lambda: self.wakes.update({id(exchange): self.wakes[id(exchange)] + 1})
         return exchange
