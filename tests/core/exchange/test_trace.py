@@ -387,6 +387,20 @@ def test_a_capture_that_cannot_be_computed_says_why() -> None:
     assert lines[1].startswith("capture[0].set.x keeps nothing: the expression 'message.a - 1' failed: ")
 
 
+def test_a_capture_sees_the_values_that_were_captured_before() -> None:
+    plan = compiled({"capture": [{"match": "true", "set": {"x": "session.old ~ message.a", "y": "session.x"}}]})
+    lines = explain_for_connection(state_of(plan, old="o"), Message("raw", {"a": 1}), login=False).settled({})
+    assert lines[1:] == ('session.x is now "o1"', 'session.y is now "o1"')
+
+
+def test_the_reply_that_opens_a_stream_does_not_end_it() -> None:
+    fields = {"reply": {**BY_ID, "ack": "message.ack"}, "stream": {"match": "message.n", "until": "message.done"}}
+    assert explained(fields, {"id": 1, "done": 1}) == [
+        "reply.match holds: message.id == request_id (message.id is 1, request_id is 1)"
+    ]
+    assert explained(fields, {"id": 1, "done": 1, "ack": 1})[1:] == ["reply.ack holds: message.ack (message.ack is 1)"]
+
+
 HEARTBEAT = {"heartbeat": {"every": 5, "send": "p", "expect": "message.pong == request_id"}}
 
 
@@ -425,7 +439,7 @@ def test_the_rules_of_each_call_are_explained() -> None:
 
 @pytest.mark.parametrize("value", [True, 1.5])
 def test_an_id_of_another_type_says_so_where_the_predicate_would_take_it(value: Any) -> None:
-    (line,) = explained({"reply": BY_ID}, {"id": value})
+    (line,) = explained({"reply": {**BY_ID, "error": "message.id"}}, {"id": value})
     assert (
         line == "reply.match does not hold: message.id == request_id (the id is of another type than request_id)"
     ) is (value is True)
@@ -469,9 +483,7 @@ ERROR_TEXTS: dict[str, tuple[Any, list[str]]] = {
     ),
     "a failure": (
         "message.error - 1",
-        [
-            "reply.error_message has no value, so the whole message is shown: the expression 'message.error - 1' failed: "
-        ],
+        ["reply.error_message has no value, so the whole message is shown: the expression 'message.error - 1' failed"],
     ),
 }
 
@@ -525,6 +537,12 @@ def test_the_response_to_a_request_says_what_was_saved_or_why_it_fails() -> None
     )
 
 
+def test_a_response_can_be_explained_before_there_is_a_session() -> None:
+    (step,) = compiled({"before_connect": [LOGIN]}).compiled_template.handshake.connection_rules.before_connect
+    lines = explain_http_step(step, "before_connect[0]", Scope(AMBIENT, {"status": 200, "body": {"t": "x", "o": "y"}}))
+    assert [line.partition(" ")[0] for line in lines] == ["session.token", "session.other"]
+
+
 def test_a_message_of_the_end_that_is_left_out_says_so() -> None:
     plan = compiled({"on_disconnect": [{"send": "bye", "when": "session.user == 'ada'"}]})
     (message,) = plan.compiled_template.handshake.connection_rules.on_disconnect
@@ -546,6 +564,12 @@ def test_a_step_of_a_login_that_is_not_answered_yet_says_what_it_waits_for() -> 
         "on_connect[4].expect does not hold: message.hi (message.hi is not there)",
     )
     assert explain_when(first, 0, scope) == ()
+    (plain,) = compiled(
+        {"on_connect": [{"expect": "message.hi"}]}
+    ).compiled_template.handshake.connection_rules.on_connect
+    assert explain_step(plain, 0, scope) == (
+        "on_connect[0].expect does not hold: message.hi (message.hi is not there)",
+    )
     assert explain_when(second, 1, scope) == ("on_connect[1].when holds: session.a (session.a is 1)",)
 
 
