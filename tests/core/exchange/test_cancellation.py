@@ -263,7 +263,7 @@ def test_of_too_many_subscriptions_that_were_left_the_oldest_are_forgotten() -> 
     assert [message["leave"] for _, message in wire.exchanges.outbox] == ["t2"]
 
 
-def test_a_subscription_that_was_left_counts_neither_as_lost_nor_as_told_when_the_session_fails() -> None:
+def test_a_subscription_that_was_left_counts_neither_as_lost_nor_as_reported() -> None:
     wire = Wire()
     left, waiting = wire.open(WATCH, topic="a"), wire.open(WATCH, topic="b")
     leave(wire, left)

@@ -282,7 +282,7 @@ def test_a_session_is_identified_by_what_was_captured(values: Any, identity: str
 
 # --- the end of a connection ---
 
-GOODBYES = [
+DISCONNECT_MESSAGES = [
     {"send": {"bye": "{{ session.user }}", "id": "{{ request_id }}"}},
     {"send": "off", "when": "session.user == 'ada'"},
     {"send": "{{ session.text | from_json }}"},
@@ -291,7 +291,7 @@ GOODBYES = [
 
 
 def test_the_messages_of_the_end_are_sent_in_order_and_one_that_does_not_apply_is_left_out() -> None:
-    notes = Notes({"user": "bob", "text": "{"}, on_disconnect=GOODBYES)
+    notes = Notes({"user": "bob", "text": "{"}, on_disconnect=DISCONNECT_MESSAGES)
     assert notes.disconnect() == [("on_disconnect[0]", {"bye": "bob", "id": 7}), ("on_disconnect[3]", "last")]
     assert notes.left_out == ["on_disconnect[1]: session.user == 'ada' with 7"]
     [(field, reason)] = notes.unsent
@@ -300,10 +300,10 @@ def test_the_messages_of_the_end_are_sent_in_order_and_one_that_does_not_apply_i
 
 
 def test_a_message_of_the_end_is_sent_where_its_condition_holds() -> None:
-    notes = Notes({"user": "ada", "text": "1"}, on_disconnect=GOODBYES)
+    notes = Notes({"user": "ada", "text": "1"}, on_disconnect=DISCONNECT_MESSAGES)
     assert [message for _, message in notes.disconnect()] == [{"bye": "ada", "id": 7}, "off", 1, "last"]
     assert (notes.left_out, notes.unsent) == ([], [])
-    assert list(state_of({"user": "bob"}, on_disconnect=GOODBYES[1:2]).disconnect_messages(dict)) == []
+    assert list(state_of({"user": "bob"}, on_disconnect=DISCONNECT_MESSAGES[1:2]).disconnect_messages(dict)) == []
 
 
 def test_a_condition_of_the_end_that_cannot_be_evaluated_is_reported_with_its_place() -> None:
