@@ -34,9 +34,12 @@ def run(*arguments: str, typed: str = "", terminal: bool = False, **environ: str
                 thread.join()
     if terminal:
         os.close(writer)
-    if ended.exception is not None and not isinstance(ended.exception, SystemExit):
-        raise ended.exception
-    return CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)
+    assert ended.exc_info is not None
+    exit_ = ended.exc_info[1]
+    if not isinstance(exit_, SystemExit):
+        raise exit_
+    assert isinstance(exit_.code, int)  # each command says how it ended
+    return CompletedProcess(arguments, exit_.code, ended.stdout, ended.stderr)
 
 
 @contextmanager
