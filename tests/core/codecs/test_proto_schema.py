@@ -151,7 +151,8 @@ edition = "2023"; option features.field_presence = IMPLICIT; option features.enu
 message M {
   int32 a = 1; int32 b = 2 [features.field_presence = EXPLICIT];
   repeated int32 c = 3 [features.repeated_field_encoding = EXPANDED]; int32 d = 4 [features.nothing = X];
-  int32 e = 5 [features.field_presence = NOTHING]; repeated int32 g = 6; Open o = 7 [features.field_presence = EXPLICIT];
+  int32 e = 5 [features.field_presence = NOTHING]; repeated int32 g = 6;
+  Open o = 7 [features.field_presence = EXPLICIT];
 }
 enum Open { option features.enum_type = OPEN; A = 0; } enum Closed { B = 1; }
 message Packed { option features.(pb.cpp).string_type = VIEW; repeated int32 a = 1; }
