@@ -103,7 +103,7 @@ def test_a_value_that_would_be_too_large_is_refused_with_its_name():
 
 def test_a_value_cannot_double_those_before_it_without_end():
     lets = {"a0": "args.r", **{f"a{index}": f"[let.a{index - 1}, let.a{index - 1}]" for index in range(1, 9)}}
-    with pytest.raises(RenderError, match=r"^let\.a7: "):
+    with pytest.raises(RenderError, match=r"^let\.a6: "):
         values_of(lets, args={"r": ["x" * (1 << 20)]})
 
 
