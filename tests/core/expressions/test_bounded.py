@@ -289,7 +289,7 @@ REPLACED = {
 
 
 @pytest.mark.parametrize(("arguments", "result"), REPLACED.values(), ids=REPLACED)
-def test_a_method_replaces_as_often_as_it_is_told(arguments: tuple[Any, ...], result: Any) -> None:
+def test_a_method_replaces_as_often_as_its_argument_says(arguments: tuple[Any, ...], result: Any) -> None:
     assert FILTERS["_replace"](*arguments) == result
 
 
