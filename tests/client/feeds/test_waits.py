@@ -150,7 +150,65 @@ async def test_an_event_that_expires_during_the_wait_for_it_is_counted_as_missed
     assert (result.events, result.missed, result.timed_out, seconds) == ((), 1, False, 0.0)
 
 
+@in_virtual_time
+async def test_without_a_cursor_a_gap_during_the_wait_ends_it_as_one_with_a_cursor() -> None:
+    feed = Feed()
+    result, seconds = await feed.read_while(replace(REQUEST, cursor=None), (3.0, lambda: feed.add_gap("lost")))
+    assert ([gap.reason for gap in result.gaps], result.missed, seconds) == (["lost"], None, 3.05)
+
+
+@in_virtual_time
+async def test_a_burst_goes_on_behind_a_gap() -> None:
+    feed = Feed()
+    acts = [(3.0, lambda: feed.add_gap("lost")), (3.01, lambda: feed.publish("1"))]
+    result, seconds = await feed.read_while(REQUEST, *acts)
+    assert (data(result), result.missed, len(result.gaps), seconds) == (["1"], None, 1, 3.05)
+
+
+@in_virtual_time
+async def test_another_life_that_begins_in_a_burst_is_a_loss() -> None:
+    feed = Feed()
+
+    def begin_another_life() -> None:
+        feed.buffer.restart("5", 7, 0)
+        feed.publish("2")
+
+    result, _ = await feed.read_while(
+        replace(REQUEST, cursor=None), (3.0, lambda: feed.publish("1")), (3.01, begin_another_life)
+    )
+    assert (data(result), result.missed, result.cursor) == (["1", "2"], None, Cursor("5", 8, 0))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"max_events": 2}, {"max_bytes": 2 * (EVENT_OVERHEAD + 1)}], ids=["events", "bytes"]
+)
+@in_virtual_time
+async def test_a_gap_behind_the_last_event_of_a_full_read_is_left_to_the_next(fields: Any) -> None:
+    feed = Feed()
+
+    def publish() -> None:
+        feed.publish("2")
+        feed.add_gap("lost")
+        feed.publish("3")
+
+    result, _ = await feed.read_while(replace(REQUEST, **fields), (3.0, lambda: feed.publish("1")), (3.01, publish))
+    assert (data(result), result.gaps, result.missed, result.has_more) == (["1", "2"], (), 0, True)
+    result = await feed.read(replace(REQUEST, cursor=result.cursor))
+    assert (data(result), [gap.after for gap in result.gaps]) == (["3"], [2])
+
+
 # How much a read returns
+
+
+@in_virtual_time
+async def test_without_a_cursor_a_read_returns_the_newest_events_and_the_gaps_behind_the_first_of_them() -> None:
+    feed = Feed()
+    for number in range(4):
+        feed.publish(str(number))
+        feed.add_gap(f"after {number}")
+    result = await feed.read(replace(REQUEST, cursor=None, max_events=2))
+    assert (data(result), [gap.reason for gap in result.gaps]) == (["2", "3"], ["after 2", "after 3"])
+    assert (result.missed, result.has_more) == (None, False)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +225,7 @@ async def test_an_event_that_expires_during_the_wait_for_it_is_counted_as_missed
         ({"max_events": 5, "accepts": lambda event: event.data in "04"}, 2, False, 10),
         ({"max_events": 2, "accepts": lambda event: event.data in "09"}, 2, False, 10),
         ({"max_bytes": 2 * (EVENT_OVERHEAD + 1), "accepts": lambda event: int(event.data) % 3 == 0}, 2, True, 4),
+        ({"max_events": 2, "accepts": lambda event: event.data in "123"}, 2, True, 3),
         ({"max_events": 1, "accepts": lambda event: event.data == "9"}, 1, False, 10),
         ({"max_events": 1, "accepts": lambda event: event.data == "7"}, 1, True, 8),
     ],

@@ -233,8 +233,8 @@ class _Reading:
 
     @property
     def is_done(self) -> bool:
-        """Return whether there is something to return."""
-        return bool(self._events or self._gaps) or self._missed != 0
+        """Return whether there is something to return; with a gap, it is not known what was missed."""
+        return bool(self._events) or self._missed != 0
 
     @property
     def is_full(self) -> bool:
@@ -250,7 +250,7 @@ class _Reading:
             self._cursor = None  # another life began during the wait: a reader without a cursor missed nothing
         while not self.is_full:
             room = request.max_events - len(self._events) if request.accepts is None else request.max_events
-            page = self._buffer.read(self._cursor, room, max(1, request.max_bytes - self._bytes))
+            page = self._buffer.read(self._cursor, room, request.max_bytes - self._bytes)
             self._add(page)
             if not page.has_more:
                 break
