@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import anyio.lowlevel
@@ -34,6 +34,7 @@ from utcp_ws_mcp.errors import (
 )
 from utcp_ws_mcp.observability.feed_events import FeedClosed, FeedEventInvalid, FeedInterrupted, FeedOpened
 
+UNKNOWN = "what the endpoint sent in between is unknown"
 REFUSED = ConnectError("ws://h/", "connection refused.", code="connection-refused")
 
 
@@ -80,7 +81,7 @@ class Line:
         self._script = list(script)
         self._opens = opens
 
-    async def __aenter__(self) -> Line:
+    async def __aenter__(self) -> Self:
         if isinstance(self._opens, BridgeError):
             raise self._opens
         await anyio.sleep(self._opens or 0)
@@ -279,10 +280,7 @@ async def test_a_new_connection_is_a_gap_with_its_times_and_the_reason() -> None
     async with kept(Line(61.0, lost()), Line(opens=REFUSED), Line()) as k:
         await anyio.sleep(100)
         # The first failure is the reason: the later ones only kept the feed closed.
-        assert k.sink.gaps == [
-            f"not connected from 12:01:01 to 12:01:01 ({lost().cause.rstrip('.')}); "
-            "what the endpoint sent in between is unknown"
-        ]
+        assert k.sink.gaps == [f"not connected from 12:01:01 to 12:01:01 ({lost().cause.rstrip('.')}); {UNKNOWN}"]
         assert k.keeper.reconnects == 1
 
 
@@ -315,9 +313,7 @@ async def test_a_keeper_that_takes_over_names_when_the_feed_was_open_last() -> N
         tasks.start_soon(running.keeper.run)
         await anyio.sleep(1)
         tasks.cancel_scope.cancel()
-    assert running.sink.gaps == [
-        "not connected from 11:59:07 to 12:00:00 (the other one ended); what the endpoint sent in between is unknown"
-    ]
+    assert running.sink.gaps == [f"not connected from 11:59:07 to 12:00:00 (the other one ended); {UNKNOWN}"]
     assert running.sink.seen(FeedOpened)[0].reconnected
 
 
@@ -427,9 +423,7 @@ async def test_a_keeper_that_is_stopped_while_the_feed_is_open_says_so_and_later
         tasks.start_soon(k.keeper.run)
         await anyio.sleep(1)
         tasks.cancel_scope.cancel()
-    assert k.sink.gaps == [
-        "not connected from 12:00:07 to 12:00:07 (it is no longer read); what the endpoint sent in between is unknown"
-    ]
+    assert k.sink.gaps == [f"not connected from 12:00:07 to 12:00:07 (it is no longer read); {UNKNOWN}"]
 
 
 @in_virtual_time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 from typing import Any
 
 import anyio
@@ -352,13 +353,13 @@ async def test_a_defect_ends_its_feed_and_no_other(caplog: pytest.LogCaptureFixt
 
 
 @in_virtual_time
-async def test_a_connection_to_an_endpoint_wakes_the_feeds_of_its_manual_only() -> None:
+async def test_a_connection_to_an_endpoint_wakes_the_feeds_of_its_manual_only(monkeypatch: pytest.MonkeyPatch) -> None:
     async with quiet() as q:
         for manual in "ab":
             await q.open(feed_tools({}, manual=manual)["f_events"])
         noted: list[str] = []
         for instance in q.manager:
-            instance.keeper.note_reachable = lambda manual=instance.feed.manual: noted.append(manual)  # type: ignore
+            monkeypatch.setattr(instance.keeper, "note_reachable", partial(noted.append, instance.feed.manual))
         q.manager._pools.on_opened("b")
         assert noted == ["b"]
 

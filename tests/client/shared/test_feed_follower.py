@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from tests.client.virtual_time import in_virtual_time
-from utcp_ws_mcp.client.feeds.live_feed import FeedState, LiveFeed
+from utcp_ws_mcp.client.feeds.live_feed import LiveFeed
 from utcp_ws_mcp.client.shared.feed_follower import FeedFollower
 from utcp_ws_mcp.client.shared.store import StoreAway
 from utcp_ws_mcp.core.feeds.buffer import BufferLimits, EventBuffer

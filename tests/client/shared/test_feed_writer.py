@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -249,7 +248,8 @@ async def test_a_flush_says_that_the_store_is_away_and_keeps_what_waits() -> Non
 
 def test_a_writer_has_what_a_keeper_needs() -> None:
     observed: list[Any] = []
-    writer = FeedWriter("m.f", '{"a":1}', SimpleNamespace(), CLAIM, 1, 1, lambda: 0.0, observed.append)  # type: ignore
+    stream: Any = Stream()
+    writer = FeedWriter("m.f", '{"a":1}', stream, CLAIM, 1, 1, lambda: 0.0, observed.append)
     writer.observe("x")  # type: ignore[arg-type]
     assert (writer.name, writer.arguments, observed) == ("m.f", '{"a":1}', ["x"])
     assert (writer.state, writer.detail, writer.was_open) == (FeedState.OPENING, "", False)
