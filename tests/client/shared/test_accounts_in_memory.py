@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from tests.client.shared.memory_store import MemoryStore
@@ -257,6 +258,7 @@ async def test_two_calls_that_open_at_the_same_time_take_one_hold() -> None:
         store.delay = 0.1
         for _ in range(2):
             tasks.start_soon(a.open)
+        await anyio.lowlevel.checkpoint()
         assert await a.open() is a.opened[-1]
         assert (len(a.opened), store.runs[accounts_module._HOLD]) == (3, 1)
 
