@@ -12,14 +12,13 @@ import anyio.lowlevel
 import pytest
 
 from tests.client.feeds.quiet import Quiet, feed_tools, quiet
-from tests.client.shared.memory_store import MemoryStore
+from tests.client.shared.memory_store import MemoryStore, make_fleet
 from tests.client.virtual_time import in_virtual_time
 from utcp_ws_mcp import CallError
 from utcp_ws_mcp.client.feeds.keeper import FeedKeeper
 from utcp_ws_mcp.client.feeds.live_feed import FeedState
 from utcp_ws_mcp.client.feeds.manager import FeedInstance, canonical
 from utcp_ws_mcp.client.shared.feed_keeper import SharedKeeper
-from utcp_ws_mcp.client.shared.fleet import Fleet
 from utcp_ws_mcp.core.feeds.buffer import EVENT_OVERHEAD
 from utcp_ws_mcp.core.tools.tool import CompiledTool
 from utcp_ws_mcp.errors import ConnectionLost
@@ -346,7 +345,7 @@ async def test_a_feed_that_closes_within_a_second_is_waited_for() -> None:
 async def test_the_replicas_of_a_fleet_share_a_feed_unless_its_manual_is_for_each_of_them() -> None:
     store: Any = MemoryStore()
     shared, own = feed(), feed_tools({}, manual="own", limits={"scope": "replica"})["f_events"]
-    async with quiet(fleet=Fleet("f", "a", store)) as q:
+    async with quiet(fleet=make_fleet(store)) as q:
         kept, alone = await q.open(shared), await q.open(own)
         assert isinstance(kept.keeper, SharedKeeper)
         assert isinstance(alone.keeper, FeedKeeper)

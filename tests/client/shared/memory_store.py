@@ -8,7 +8,10 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from utcp_ws_mcp.client.shared import accounts, feed_stream, fleet, tokens
+from utcp_ws_mcp.client.shared import accounts, feed_stream, members, rates, tokens
+from utcp_ws_mcp.client.shared.accounts import Accounts
+from utcp_ws_mcp.client.shared.fleet import Fleet
+from utcp_ws_mcp.client.shared.members import Members
 from utcp_ws_mcp.client.shared.store import BLOCK_SECONDS, Script, StoreAway
 
 SINCE = 1_767_225_600_000
@@ -43,9 +46,9 @@ class MemoryStore:
             tokens._LOOK: self._look,
             tokens._PUT: self._put,
             tokens._UNLOCK: self._delete_own,
-            fleet._BEAT: self._beat,
-            fleet._LEAVE: self._leave,
-            fleet._TAKE_TURN: self._take_turn,
+            members._BEAT: self._beat,
+            members._LEAVE: self._leave,
+            rates._TAKE_TURN: self._take_turn,
         }
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Any:
@@ -93,8 +96,8 @@ class MemoryStore:
         self._ends.pop(key, None)
 
     def left(self, key: str) -> float:
-        """Return the milliseconds until the end of a value."""
-        return self._ends[key] - self.now()
+        """Return the milliseconds until the end of a value; -1 if it has none."""
+        return self._ends[key] - self.now() if key in self._ends else -1
 
     @staticmethod
     def now() -> float:
@@ -145,14 +148,14 @@ class MemoryStore:
         stream = self.values.setdefault(events, [])
         for number, text in zip(entries[::2], entries[1::2], strict=True):
             if number > table.get("number", 0):
-                stream.append((f"{epoch}-{number}", {b"e": text.encode()}))
+                stream.append((f"{epoch}-{number}", {b"e": _bytes(text)}))
                 table.update(number=number, offset=offset, gap=gap)
         del stream[:-size]
         stream[:] = [entry for entry in stream if _order(entry[0]) >= _order(f"{epoch}-{oldest}") or not oldest]
         if is_open == 1:
             self._note_open(meta)
         if state:
-            self._add_state(states, {b"s": state.encode()})
+            self._add_state(states, {b"s": _bytes(state)})
         for key in (meta, events, states):
             self._expire(key, keep)
         return 1
@@ -178,11 +181,16 @@ class MemoryStore:
 
     # Accounts and tokens
 
-    def _hold(self, key: str, token: str, milliseconds: int) -> int:
-        if self.get(key) == token:
-            self._expire(key, milliseconds)
-            return 1
-        return int(self._set_if_free(key, token, milliseconds))
+    def _hold(self, key: str, life: str, token: str, milliseconds: int, kept: int, settle: int) -> float:
+        holder = self.get(key)
+        if holder is not None and holder != token:
+            return -1
+        lost = self.get(life) if self.get(life) is not None else self.now()
+        self._set_if_free(life, lost, kept)
+        if holder is None and (wait := lost + settle - self.now()) > 0:
+            return wait
+        self.set(key, token, milliseconds)
+        return 0
 
     def _delete_own(self, key: str, token: str) -> int:
         if self.get(key) != token:
@@ -204,7 +212,9 @@ class MemoryStore:
 
     # Fleets
 
-    def _beat(self, key: str, replica: str, milliseconds: int) -> int:
+    def _beat(self, key: str, life: str, replica: str, milliseconds: int, is_member: int, kept: int) -> int:
+        self._set_if_free(life, self.now() if is_member == 1 else 0, kept)
+        self._expire(life, kept)
         table = self.values.setdefault(key, {})
         table[replica] = self.now()
         for name, seen in list(table.items()):
@@ -215,12 +225,23 @@ class MemoryStore:
     def _leave(self, key: str, replica: str) -> int:
         return int(self.values.get(key, {}).pop(replica, None) is not None)
 
-    def _take_turn(self, key: str, interval: int, patience: int, earliest: int) -> str:
+    def _take_turn(self, key: str, interval: int, patience: int, earliest: int, ahead: int) -> str:
         now = self.now() * 1000
         turn = max(now + earliest, self.get(key) or 0)
-        if turn - now <= patience:
+        wait = max(0, turn - now - ahead)
+        if wait <= patience:
             self.set(key, turn + interval, (turn + interval - now) / 1000 + 1000)
-        return f"{turn - now:.0f}"
+        return f"{wait:.0f}"
+
+
+def make_fleet(store: Any, name: str = "a", key: str | None = None) -> Fleet:
+    """A replica of the fleet `f`."""
+    replicas = Members("f", name, store)
+    return Fleet(replicas, Accounts(replicas), key)
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
 
 
 def _order(entry_id: str) -> tuple[int, int]:

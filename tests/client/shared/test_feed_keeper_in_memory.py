@@ -11,13 +11,12 @@ import pytest
 
 from tests.client.feeds.quiet import compiled_feed
 from tests.client.feeds.test_keeper import Line, invalid, lost
-from tests.client.shared.memory_store import MemoryStore
+from tests.client.shared.memory_store import MemoryStore, make_fleet
 from tests.client.virtual_time import in_virtual_time
 from utcp_ws_mcp.client.feeds.live_feed import LiveFeed
 from utcp_ws_mcp.client.shared import feed_stream
 from utcp_ws_mcp.client.shared.feed_keeper import SharedKeeper
 from utcp_ws_mcp.client.shared.feed_stream import Claim, FeedStream, LeaseLost, Tail
-from utcp_ws_mcp.client.shared.fleet import Fleet
 from utcp_ws_mcp.core.feeds.buffer import BufferLimits, EventBuffer
 from utcp_ws_mcp.core.feeds.cursor import Cursor
 from utcp_ws_mcp.core.feeds.feed import FeedEvent
@@ -47,7 +46,7 @@ class Replica:
             self.observed.append,
             on_state=lambda: self.states.append(self.live.describe_state()),
         )
-        self.keeper = SharedKeeper(compiled, self.live, self.subscribe, Fleet("f", name, store))  # type: ignore[arg-type]
+        self.keeper = SharedKeeper(compiled, self.live, self.subscribe, make_fleet(store, name))  # type: ignore[arg-type]
         self.keeper.on_wanted = self.note_wanted
         self._tasks = tasks
         self.scope = anyio.CancelScope()
@@ -441,7 +440,7 @@ async def test_a_reader_waits_for_what_it_has_seen_at_another_replica() -> None:
 
 
 def stream(store: MemoryStore, name: str = "a", size: int = 3, keep: float = 60.0) -> FeedStream:
-    return FeedStream(Fleet("f", name, store), ("m", "x"), size, keep)  # type: ignore[arg-type]
+    return FeedStream(make_fleet(store, name), ("m", "x"), size, keep)  # type: ignore[arg-type]
 
 
 def tail(offset: int = 0, state: str = "", oldest: int = 0, *, is_open: bool = False) -> Tail:

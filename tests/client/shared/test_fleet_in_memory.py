@@ -9,15 +9,17 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from tests.client.shared.memory_store import MemoryStore
+from tests.client.shared.memory_store import MemoryStore, make_fleet
 from tests.client.virtual_time import in_virtual_time
 from utcp_ws_mcp.client.oauth import IssuedToken
 from utcp_ws_mcp.client.shared import fleet as fleet_module
+from utcp_ws_mcp.client.shared import members
 from utcp_ws_mcp.client.shared import tokens as tokens_module
 from utcp_ws_mcp.client.shared.address import StoreAddress
 from utcp_ws_mcp.client.shared.fleet import Fleet, open_fleet
+from utcp_ws_mcp.client.shared.rates import take_turn
+from utcp_ws_mcp.client.shared.sealing import Sealer, check_key
 from utcp_ws_mcp.client.shared.store import StoreAway
-from utcp_ws_mcp.client.shared.tokens import Sealer, check_key
 from utcp_ws_mcp.errors import ServeOptionsError, TokenRequestError
 from utcp_ws_mcp.manifest.models.auth import OAuth2Auth
 from utcp_ws_mcp.manifest.models.network import Limits
@@ -27,7 +29,7 @@ KEY = "k" * 32
 
 
 def fleet(store: MemoryStore, name: str = "a") -> Fleet:
-    return Fleet("f", name, store, KEY)  # type: ignore[arg-type]
+    return make_fleet(store, name, KEY)
 
 
 # Members
@@ -38,23 +40,23 @@ async def test_a_replica_counts_for_five_seconds_after_its_last_sign_of_life() -
     store = MemoryStore()
     a, b = fleet(store), fleet(store, "b")
     assert a.replicas == 2  # as long as the store has not answered
-    await a.beat()
+    await a.members.beat()
     assert a.replicas == 1
-    await b.beat()
-    await anyio.sleep(4.9)
-    await a.beat()
+    await b.members.beat()
+    await anyio.sleep(4.999)
+    await a.members.beat()
     assert a.replicas == 2
-    await anyio.sleep(0.2)
-    await a.beat()
+    await anyio.sleep(0.001)
+    await a.members.beat()
     assert a.replicas == 1
 
 
 @in_virtual_time
 async def test_a_fleet_without_members_has_this_one() -> None:
     store = MemoryStore()
-    store._scripts[fleet_module._BEAT] = lambda *given: 0
+    store._scripts[members._BEAT] = lambda *given: 0
     a = fleet(store)
-    await a.beat()
+    await a.members.beat()
     assert a.replicas == 1
 
 
@@ -63,14 +65,14 @@ async def test_signs_of_life_come_every_second_also_after_one_that_failed() -> N
     store = MemoryStore()
     a = fleet(store)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(a.keep_alive)
+        tasks.start_soon(a.members.keep_alive)
         await anyio.sleep(3.5)
-        assert store.runs[fleet_module._BEAT] == 3
+        assert store.runs[members._BEAT] == 3
         store.away = "it hangs"
         await anyio.sleep(5)
         store.away = None
         await anyio.sleep(2)
-        assert store.runs[fleet_module._BEAT] == 5
+        assert store.runs[members._BEAT] == 5
         tasks.cancel_scope.cancel()
 
 
@@ -81,8 +83,15 @@ async def test_the_state_of_a_fleet_says_whether_its_store_is_used() -> None:
     assert a.describe() == {"fleet": "f", "replicas": 2, "store": "in use"}
     store.away = "it hangs"
     assert a.describe()["store"] == "away: it hangs"
-    assert Fleet("f", "a", store).tokens is None  # type: ignore[arg-type]
+    assert make_fleet(store).tokens is None
     assert a.key("x", "y:z") == "utcp-ws:{f}:x:y%3Az"
+
+
+def account() -> Any:
+    limits = Limits(max_connections=1)
+    template = SimpleNamespace(limits=limits, url="ws://h/", headers={}, auth=None)
+    rules, key = SimpleNamespace(login=()), SimpleNamespace(login_arguments=())
+    return SimpleNamespace(manual="m", address="", url=None, template=template, connection_rules=rules, key=key)
 
 
 @pytest.fixture
@@ -104,9 +113,18 @@ async def test_a_replica_joins_and_leaves_its_fleet(store: list[MemoryStore]) ->
     async with open_fleet("f", "a", ADDRESS, [].append) as a:
         assert a.replicas == 1
         await anyio.sleep(2.5)
-        assert shared.runs[fleet_module._BEAT] == 3
+        assert shared.runs[members._BEAT] == 3
         assert list(shared.values[a.key("replicas")]) == ["a"]
+        handshake, opened = account(), SimpleNamespace(is_open=True)
+
+        async def connect() -> Any:
+            return opened
+
+        assert await a.open(handshake, connect) is opened
+        await anyio.sleep(20)
+        assert any(key.endswith(":connection") for key in shared.values)
     assert shared.values[a.key("replicas")] == {}
+    assert not any(key.endswith(":connection") for key in shared.values)
     assert shared.closed
 
 
@@ -146,7 +164,7 @@ async def test_a_store_that_refuses_ends_the_start_and_one_that_is_away_does_not
 async def test_a_replica_leaves_also_if_the_store_is_away() -> None:
     shared = MemoryStore()
     shared.away = "it hangs"
-    await fleet(shared).leave()
+    await fleet(shared).members.leave()
 
 
 # Turns
@@ -159,13 +177,13 @@ def limited(rate: float = 10.0, **limits: Any) -> Any:
 
 @in_virtual_time
 async def test_turns_are_numbers_of_seconds_that_keep_their_distance() -> None:
-    a = fleet(MemoryStore())
-    assert [await a.take_turn("k", 0.5, 9) for _ in range(3)] == [0.0, 0.5, 1.0]
+    store: Any = MemoryStore()
+    assert [await take_turn(store, "k", 0.5, 9) for _ in range(3)] == [0.0, 0.5, 1.0]
     await anyio.sleep(2)
-    assert await a.take_turn("k", 0.5, 9, 0.25) == 0.25
-    assert await a.take_turn("k", 0.5, float("inf")) == 0.75
-    assert await a.take_turn("k", 0.5, 0.5) == 1.25  # too late: it is not taken
-    assert await a.take_turn("k", 0.5, 2e9) == 1.25
+    assert await take_turn(store, "k", 0.5, 9, earliest=0.25) == 0.25
+    assert await take_turn(store, "k", 0.5, float("inf")) == 0.75
+    assert await take_turn(store, "k", 0.5, 0.5) == 1.25  # too late: it is not taken
+    assert await take_turn(store, "k", 0.5, 2e9) == 1.25
 
 
 async def times_of(limiter: Any, count: int, handshake: Any = None) -> list[float]:
@@ -208,7 +226,7 @@ async def test_without_the_store_a_replica_takes_its_part_of_the_rate() -> None:
     store = MemoryStore()
     store.away = "it hangs"
     a = fleet(store)
-    a.replicas = 3
+    a.members.count = 3
     assert await times_of(a.rate_limiter(), 3) == [0.0, 0.3, 0.6]
 
 
@@ -216,7 +234,7 @@ async def test_without_the_store_a_replica_takes_its_part_of_the_rate() -> None:
 async def test_turns_without_the_store_come_behind_those_that_it_gave() -> None:
     store = MemoryStore()
     a = fleet(store)
-    a.replicas = 1
+    a.members.count = 1
     limiter = a.rate_limiter()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(times_of, limiter, 5)
@@ -231,7 +249,7 @@ async def test_turns_without_the_store_come_behind_those_that_it_gave() -> None:
 async def test_a_turn_that_would_come_after_the_deadline_of_its_call_is_not_taken() -> None:
     store = MemoryStore()
     a = fleet(store)
-    a.replicas = 1
+    a.members.count = 1
     limiter = a.rate_limiter()
     assert await times_of(limiter, 1) == [0.0]
     with anyio.move_on_after(0.05) as scope:
@@ -242,6 +260,28 @@ async def test_a_turn_that_would_come_after_the_deadline_of_its_call_is_not_take
         await limiter.wait_turn(limited())
     store.away = "it hangs"
     assert await times_of(limiter, 1) == [0.2]  # not 0.3: what was not taken delays nobody
+
+
+@in_virtual_time
+async def test_a_turn_that_comes_exactly_at_the_deadline_is_taken() -> None:
+    store = MemoryStore()
+    a = fleet(store)
+    a.members.count = 1
+    limiter = a.rate_limiter()
+    assert await times_of(limiter, 1) == [0.0]
+    with anyio.move_on_after(0.1):
+        await limiter.wait_turn(limited())
+    store.away = "it hangs"
+    assert await times_of(limiter, 1) == [0.2]
+
+
+@in_virtual_time
+async def test_each_manual_has_a_rate_of_its_own() -> None:
+    limiter, other = fleet(MemoryStore()).rate_limiter(), limited()
+    other.manual = "other"
+    assert await times_of(limiter, 1) == [0.0]
+    assert await times_of(limiter, 1, other) == [0.0]
+    assert await times_of(limiter, 1) == [0.1]
 
 
 # Tokens
@@ -311,6 +351,8 @@ async def test_the_right_to_ask_ends_with_the_timeout_of_who_has_it() -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(get, fleet(store), slow, None, 1.5)
         await anyio.sleep(0.01)
+        (lock,) = store.values
+        assert store.left(lock) == 1490
         await get(fleet(store, "b"), fast, None, 10.0)
         assert fast.requests[0] == pytest.approx(1.5, abs=0.06)
         tasks.cancel_scope.cancel()
@@ -354,34 +396,56 @@ async def test_a_rejected_token_is_replaced_and_the_new_one_is_used() -> None:
     assert len(issuer.requests) == 2
 
 
+def sealed(text: str, place: str, key: str = KEY) -> bytes:
+    return Sealer(key, "tokens").seal(text, place)
+
+
 @pytest.mark.parametrize(
-    "sealed",
+    "stored",
     [
-        b"x",
-        b"y" * 100,
-        Sealer(KEY).seal(IssuedToken("a b", 9.0), "elsewhere"),
-        Sealer("j" * 32).seal(IssuedToken("t", 9.0), "p"),
+        lambda place: b"x",
+        lambda place: b"y" * 100,
+        lambda place: sealed('["t", 9.0]', "elsewhere"),
+        lambda place: sealed('["t", 9.0]', place, "j" * 32),
+        lambda place: sealed('["not a header", 9.0]', place),
+        lambda place: sealed("[", place),
+        lambda place: sealed('["t", 0.0]', place),
     ],
+    ids=["short", "other", "of another place", "of another key", "no token", "no JSON", "without time"],
 )
 @in_virtual_time
-async def test_what_cannot_be_decrypted_is_replaced(sealed: bytes) -> None:
+async def test_what_is_no_token_of_this_place_is_replaced(stored: Any) -> None:
     store, issuer = MemoryStore(), Issuer()
     a = fleet(store)
     await get(a, issuer)
     (place,) = store.values
-    store.set(place, sealed, 60_000)
+    store.set(place, stored(place), 60_000)
     assert (await get(a, issuer))[0] == "t2"
     assert (await get(a, issuer))[0] == "t2"
 
 
 @in_virtual_time
-async def test_a_token_with_characters_that_no_header_can_have_is_replaced() -> None:
+async def test_a_token_without_an_end_in_the_store_is_replaced() -> None:
     store, issuer = MemoryStore(), Issuer()
     a = fleet(store)
     await get(a, issuer)
     (place,) = store.values
-    store.set(place, Sealer(KEY).seal(IssuedToken("a b", 9.0), place), 60_000)
+    del store._ends[place]
     assert (await get(a, issuer))[0] == "t2"
+
+
+@in_virtual_time
+async def test_requests_for_other_credentials_do_not_wait_for_each_other() -> None:
+    store, slow, fast = MemoryStore(), Issuer(seconds=100), Issuer()
+    other = AUTH.model_copy(update={"client_id": "other"})
+    b = fleet(store, "b")
+    assert b.tokens is not None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(get, fleet(store), slow)
+        await anyio.sleep(0.01)
+        await b.tokens.get(other, None, 10.0, fast)
+        assert fast.requests == [0.01]
+        tasks.cancel_scope.cancel()
 
 
 @in_virtual_time
@@ -440,20 +504,20 @@ async def test_an_answer_waits_three_quarters_of_a_second_at_most_for_a_store_th
     ],
     ids=lambda other: next(iter(other)),
 )
-def test_the_name_of_credentials_depends_on_each_of_them_and_on_the_key(other: dict[str, Any]) -> None:
-    name = Sealer(KEY).name(AUTH)
-    assert len(name) == 24
-    assert Sealer(KEY).name(AUTH) == name
-    assert Sealer(KEY).name(AUTH.model_copy(update=other)) != name
-    assert Sealer("j" * 32).name(AUTH) != name
+@in_virtual_time
+async def test_other_credentials_have_another_token(other: dict[str, Any]) -> None:
+    store, issuer = MemoryStore(), Issuer()
+    a = fleet(store)
+    assert a.tokens is not None
+    await get(a, issuer)
+    assert (await a.tokens.get(AUTH.model_copy(update=other), None, 10.0, issuer)).token == "t2"
 
 
-def test_the_same_token_is_encrypted_differently_each_time() -> None:
-    sealer = Sealer(KEY)
-    first, second = (sealer.seal(IssuedToken("t", 1.5), "p") for _ in range(2))
-    assert first[:12] != second[:12]
-    assert sealer.open(first, "p") == sealer.open(second, "p") == IssuedToken("t", 1.5)
-    assert sealer.open(first, "q") is None
+@in_virtual_time
+async def test_replicas_with_another_key_have_another_token() -> None:
+    store, issuer = MemoryStore(), Issuer()
+    await get(fleet(store), issuer)
+    assert (await get(make_fleet(store, "b", "j" * 32), issuer))[0] == "t2"
 
 
 @pytest.mark.parametrize("length", [31, 32])
