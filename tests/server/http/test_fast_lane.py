@@ -1,4 +1,4 @@
-"""Which heads and bodies are usual, and what a response on the fast path is made of."""
+"""Which requests are read on the fast path, and what a response is made of."""
 
 from __future__ import annotations
 
@@ -13,91 +13,12 @@ from tests.peer import PATIENCE
 from tests.server.http.test_fast_path import CALL, HEADERS, LIST_HEADERS, Cycle, request
 from tests.server.stdio.test_transport import MODERN
 from utcp_ws_mcp.server.http import fast_response as module
-from utcp_ws_mcp.server.http.fast_connection import FastLane
 from utcp_ws_mcp.server.http.fast_path import FastRequest, has_usual_routing, read_request
 from utcp_ws_mcp.server.http.fast_response import MAX_COPIED_BODY, Answer, FastResponse
-from utcp_ws_mcp.server.http.security import HttpAccessPolicy
-
-POLICY = HttpAccessPolicy(frozenset({("a", None), ("b", 81)}), frozenset({("http", "a", None)}), "token")
-HEAD = {
-    "host": "a",
-    "content-type": "application/json",
-    "accept": "application/json, text/event-stream",
-    "mcp-method": "tools/call",
-    "authorization": "Bearer token",
-}
 
 
 def encoded(headers: dict[str, Any]) -> dict[bytes, bytes]:
     return {name.lower().encode(): value.encode() for name, value in headers.items() if value is not None}
-
-
-def lane(policy: HttpAccessPolicy = POLICY, *, needs_token: bool = True) -> FastLane:
-    unused: Any = None
-    return FastLane(unused, "/mcp", policy, needs_token, lambda origin: ())
-
-
-def usual(changed: dict[str, Any], fast: FastLane | None = None, **scope: Any) -> bool:
-    headers = [*encoded({**HEAD, **changed}).items()]
-    found = (fast or lane()).usual_headers({"method": "POST", "path": "/mcp", "headers": headers, **scope})
-    assert found in (None, dict(headers))
-    return found is not None
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {},
-        {"host": "b:81"},
-        {"origin": "http://a"},
-        {"mcp-method": "tools/list"},
-        {"content-type": "application/json; charset=utf-8"},
-        {"accept": "text/event-stream;q=0.5,application/json"},
-        {"x-other": "1"},
-    ],
-)
-def test_the_usual_head_of_a_request_is_accepted(changed: dict[str, Any]) -> None:
-    assert usual(changed)
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"host": "c"},
-        {"host": None},
-        {"host": "A"},
-        {"origin": "http://evil"},
-        {"origin": ""},
-        {"authorization": None},
-        {"authorization": "Bearer other"},
-        {"authorization": "bearer token"},
-        {"mcp-method": "initialize"},
-        {"mcp-method": None},
-        {"content-type": "text/plain"},
-        {"content-type": None},
-        {"accept": "application/json"},
-        {"accept": "text/event-stream"},
-        {"accept": None},
-        {"expect": "100-continue"},
-        {"mcp-param-x": "1"},
-    ],
-)
-def test_any_other_head_is_left_to_the_application(changed: dict[str, Any]) -> None:
-    assert not usual(changed)
-
-
-def test_only_a_post_to_the_path_of_mcp_without_repeated_headers_is_usual() -> None:
-    assert not usual({}, method="GET")
-    assert not usual({}, path="/metrics")
-    twice = [*encoded(HEAD).items(), (b"x-a", b"1"), (b"x-a", b"1")]
-    assert not usual({}, headers=twice)
-
-
-def test_the_token_of_the_policy_counts_where_it_is_needed() -> None:
-    wrong = {"authorization": "Bearer other"}
-    assert usual(wrong, lane(needs_token=False))
-    assert usual(wrong, lane(HttpAccessPolicy(POLICY.hosts, POLICY.origins, None)))
-    assert not usual(wrong)
 
 
 def read(message: Any, headers: dict[str, Any]) -> FastRequest | None:
