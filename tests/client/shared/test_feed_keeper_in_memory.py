@@ -510,7 +510,7 @@ async def test_the_stream_knows_when_the_feed_was_open_last(is_open: bool) -> No
 
 
 @in_virtual_time
-async def test_a_stream_outlives_its_owner_as_long_as_it_was_told() -> None:
+async def test_a_stream_outlives_its_owner_as_long_as_its_owner_asked_for() -> None:
     store = MemoryStore()
     a = stream(store, keep=60.25)
     epoch = (await a.claim("")).epoch
