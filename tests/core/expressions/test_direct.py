@@ -128,7 +128,7 @@ def test_other_expressions_are_left_to_minijinja(source):
 
 
 def predicate_of(source, **scope):
-    """Return what a predicate gives without MiniJinja, NotDirect where the values need it, None where it always does."""
+    """Return what a predicate gives without MiniJinja, NotDirect or None where it needs it."""
     predicate = compile_predicate(parse_expression(source))
     if predicate is None:
         return None
