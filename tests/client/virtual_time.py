@@ -1,4 +1,4 @@
-"""Run tests in virtual time: whoever sleeps is woken at once, at exactly the time that was asked for."""
+"""Run tests in virtual time: a task that sleeps is woken at once, at exactly the time that it asked for."""
 
 from __future__ import annotations
 

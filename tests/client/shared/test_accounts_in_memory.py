@@ -201,7 +201,7 @@ async def test_a_replica_whose_hold_the_store_has_lost_takes_it_again_before_oth
 
 
 @in_virtual_time
-async def test_after_a_loss_an_account_that_nobody_holds_is_taken_when_holds_would_have_been_renewed() -> None:
+async def test_after_a_loss_an_account_without_a_holder_is_taken_when_holds_would_have_been_renewed() -> None:
     async with replicas() as (store, a, b):
         store.values.clear()
         await a.fleet.members.beat()  # it was a member before, so that it notices the loss

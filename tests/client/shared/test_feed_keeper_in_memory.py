@@ -367,7 +367,7 @@ async def test_an_owner_yields_to_the_replica_that_has_the_connection() -> None:
 
 
 @in_virtual_time
-async def test_an_owner_that_nobody_relieves_tries_again_after_a_third_of_a_lease() -> None:
+async def test_an_owner_that_no_replica_relieves_tries_again_after_a_third_of_a_lease() -> None:
     async with two() as (_, a, _):
         a.start(Line(opens=HELD_ELSEWHERE), Line(opens=HELD_ELSEWHERE))
         await anyio.sleep(30)
@@ -448,7 +448,7 @@ def tail(offset: int = 0, state: str = "", oldest: int = 0, *, is_open: bool = F
 
 
 @in_virtual_time
-async def test_a_claim_tells_what_is_known_of_the_stream() -> None:
+async def test_a_claim_returns_what_is_known_of_the_stream() -> None:
     store = MemoryStore()
     a, b = stream(store), stream(store, "b")
     await anyio.sleep(7)
@@ -461,7 +461,7 @@ async def test_a_claim_tells_what_is_known_of_the_stream() -> None:
 
 
 @in_virtual_time
-async def test_a_feed_that_nobody_owns_is_lost_to_who_knows_another_life_of_it() -> None:
+async def test_a_feed_without_an_owner_is_lost_to_who_knows_another_life_of_it() -> None:
     store = MemoryStore()
     a = stream(store)
     assert await a.claim("1") == Claim(False, True, None, 0, 0, 0, None)
@@ -510,7 +510,7 @@ async def test_the_stream_knows_when_the_feed_was_open_last(is_open: bool) -> No
 
 
 @in_virtual_time
-async def test_a_stream_outlives_its_owner_as_long_as_it_was_told() -> None:
+async def test_a_stream_outlives_its_owner_as_long_as_its_owner_asked_for() -> None:
     store = MemoryStore()
     a = stream(store, keep=60.25)
     epoch = (await a.claim("")).epoch

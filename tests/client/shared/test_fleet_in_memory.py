@@ -259,7 +259,7 @@ async def test_a_turn_that_would_come_after_the_deadline_of_its_call_is_not_take
     with anyio.move_on_after(0.05):
         await limiter.wait_turn(limited())
     store.away = "it hangs"
-    assert await times_of(limiter, 1) == [0.2]  # not 0.3: what was not taken delays nobody
+    assert await times_of(limiter, 1) == [0.2]  # not 0.3: what was not taken delays no other
 
 
 @in_virtual_time
