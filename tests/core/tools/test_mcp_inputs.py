@@ -230,3 +230,13 @@ def test_a_root_keeps_what_is_no_combinator() -> None:
         "properties": {"a": NAME},
         "required": ["a"],
     }
+
+
+def test_names_that_come_one_by_one_are_compared_with_all_others() -> None:
+    assert host_argument_names(name for name in ("$top", "top")) == host_argument_names(["$top", "top"])
+
+
+def test_required_names_are_in_the_order_of_the_first_alternative() -> None:
+    alternatives = [{**BOTH_REQUIRED, "required": ["b", "a"]}, {**BOTH_REQUIRED, "required": ["a", "b"]}]
+    assert host_inputs({"anyOf": alternatives}).schema["required"] == ["b", "a"]
+    assert host_inputs({"anyOf": alternatives[:1]}).schema["required"] == ["b", "a"]
