@@ -283,6 +283,16 @@ def test_a_subscription_that_was_left_and_is_refused_begins_nothing() -> None:
     assert not wire.exchanges.cancellations.is_abandoned(exchange)
 
 
+def test_a_confirmation_does_not_open_a_subscription_that_was_left() -> None:
+    wire = Wire()
+    exchange = wire.open({**WATCH, "reply": {**BY_ID["reply"], "ack": "message.ack"}}, topic="a")
+    leave(wire, exchange)
+    assert wire.receive({"id": 1, "ack": True}) is Role.ACK
+    assert (exchange.finished, wire.exchanges.outbox) == (False, [])
+    wire.receive({"id": 1})
+    assert wire.exchanges.outbox == [("stream.cancel", {"leave": "a", "id": 2})]
+
+
 def test_the_refusal_of_a_subscription_that_was_left_releases_what_was_held_back_for_it() -> None:
     wire = Wire()
     first, waiting = subscribed(wire), wire.open(WATCH, topic="a")
