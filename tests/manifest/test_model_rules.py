@@ -155,6 +155,11 @@ def test_a_value_that_cannot_be_is_a_problem_of_its_field(
     assert (path, found) == (field, code)
 
 
+def test_an_empty_name_is_said_to_be_empty() -> None:
+    for model in (Tool, Feed):
+        assert problems(model, name="") == [("name", "invalid-value", "cannot be empty.")]
+
+
 def test_a_media_type_has_up_to_two_hundred_characters() -> None:
     assert problems(CallTemplate, media_type="a/" + "b" * 198) == []
 
