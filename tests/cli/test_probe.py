@@ -54,6 +54,7 @@ def test_each_endpoint_is_named_before_its_lines(tmp_path: Path) -> None:
     assert lines[0].endswith("m.json: 2 call templates, 2 tools listed")
     assert [line for line in lines if re.fullmatch(r"\w+:", line)] == ["a:", "b:"]
     assert sum("= connected to" in line for line in lines) == 2
+    assert "tool in" not in checked.stdout  # what a manifest lists is not asked for
 
 
 @pytest.mark.parametrize(("names", "count"), [(["one"], "1 tool"), (["one", "two"], "2 tools"), ([], "0 tools")])
