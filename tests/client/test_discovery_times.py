@@ -147,16 +147,7 @@ async def test_a_manual_is_fetched_again_a_second_after_its_endpoint_was_lost_an
 @in_virtual_time
 async def test_an_endpoint_that_is_lost_again_and_again_is_asked_less_and_less_often() -> None:
     async with running(Task()) as task:
-        waits = []
-        for _ in range(6):
-            await anyio.sleep(0.01)
-            lost_at = anyio.current_time()
-            task.connection_lost()
-            count = len(task.attempts)
-            while len(task.attempts) == count:
-                await anyio.sleep(0.01)
-            waits.append(anyio.current_time() - lost_at)
-        assert waits == pytest.approx([1.0, 1.0, 1.4, 2.8, 5.6, 11.2], abs=0.03)
+        assert await waits_of(task, 6) == pytest.approx([1.0, 1.0, 1.4, 2.8, 5.6, 11.2], abs=0.03)
 
 
 @pytest.mark.parametrize(("seconds", "wait"), [(29.9, 2.8), (30.1, 1.0)])
@@ -173,6 +164,35 @@ async def test_a_loss_after_half_a_minute_says_nothing_about_the_manual(seconds:
         while len(task.attempts) == count:
             await anyio.sleep(0.01)
         assert anyio.current_time() - lost_at == pytest.approx(wait, abs=0.03)
+
+
+async def waits_of(task: Task, count: int) -> list[float]:
+    """How long it takes until a manual is fetched again, each time that the endpoint is lost at once."""
+    waits = []
+    for _ in range(count):
+        await anyio.sleep(0.01)
+        lost_at, attempts = anyio.current_time(), len(task.attempts)
+        task.connection_lost()
+        while len(task.attempts) == attempts:
+            await anyio.sleep(0.01)
+        waits.append(anyio.current_time() - lost_at)
+    return waits
+
+
+@in_virtual_time
+async def test_after_a_stable_time_losses_are_counted_from_the_beginning() -> None:
+    async with running(Task()) as task:
+        await waits_of(task, 5)
+        await anyio.sleep(100)
+        assert await waits_of(task, 4) == pytest.approx([1.0, 1.0, 1.0, 1.4], abs=0.03)
+
+
+@in_virtual_time
+async def test_the_wait_after_a_loss_is_the_longer_of_two_random_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = iter([0.0, 0.99, 0.0])
+    monkeypatch.setattr(discovery_module.random, "random", lambda: next(numbers))
+    async with running(Task()) as task:
+        assert await waits_of(task, 2) == pytest.approx([0.5, 0.994], abs=0.03)
 
 
 @in_virtual_time
@@ -232,6 +252,15 @@ async def test_a_manual_that_cannot_be_read_is_an_internal_error_in_the_log_and_
         assert (task.attempts, task.error) == ([0.0, 300.0], None)
 
 
+@in_virtual_time
+async def test_a_manual_that_could_not_be_read_does_not_count_as_a_failure_of_the_endpoint() -> None:
+    task = Task("manual", REFUSED)
+    task.broken = KeyError("x")
+    async with running(task):
+        await lasts(1000)
+        assert task.attempts == [0.0, 300.0, 300.35, 600.35, 900.35]
+
+
 # Who waits
 
 
@@ -276,6 +305,26 @@ async def test_a_refresh_during_an_attempt_after_a_failure_waits_for_the_next_on
         assert (task.attempts, ended) == ([0.0, 0.35, 2.35], [3.35])
 
 
+@in_virtual_time
+async def test_a_refresh_during_the_first_attempt_waits_for_its_end() -> None:
+    async with running(Task(2.0, REFUSED, 5.0, "manual")) as task, anyio.create_task_group() as tasks:
+        ended: list[float] = []
+        await lasts(1)
+        tasks.start_soon(ends, task.refresh(), ended)
+        await lasts(3)
+        assert (task.attempts, ended) == ([0.0, 2.35], [2.0])
+
+
+@in_virtual_time
+async def test_a_success_answers_those_who_wait_for_the_attempt_after_it() -> None:
+    async with running(Task(REFUSED, 2.0, "manual")) as task, anyio.create_task_group() as tasks:
+        ended: list[float] = []
+        await lasts(1)
+        tasks.start_soon(ends, task.refresh(), ended)
+        await lasts(20)
+        assert (task.attempts, ended) == ([0.0, 0.35], [2.35])
+
+
 @pytest.mark.parametrize(("timeout", "waited"), [(30.0, 10.1), (3.0, 3.1)])
 @in_virtual_time
 async def test_a_refresh_waits_as_long_as_an_attempt_may_take_and_a_tenth_of_a_second(
@@ -309,7 +358,7 @@ async def test_without_remembered_tools_the_wait_for_offers_ends_with_the_first_
 @pytest.mark.parametrize("removed", [True, False])
 @in_virtual_time
 async def test_a_stop_ends_all_waits_and_attempts(removed: bool) -> None:
-    async with running(Task(1000.0)) as task, anyio.create_task_group() as tasks:
+    async with running(Task(3.0, "manual")) as task, anyio.create_task_group() as tasks:
         ended: list[float] = []
         tasks.start_soon(ends, task.wait_attempted(), ended)
         tasks.start_soon(ends, task.wait_offered(), ended)
@@ -321,7 +370,7 @@ async def test_a_stop_ends_all_waits_and_attempts(removed: bool) -> None:
         assert removed or "shutting down" in str(task.error)
         await task.refresh()
         assert anyio.current_time() == START + 5
-        assert task.observed == []
+        assert (task.observed, task.manuals) == ([], [])
 
 
 @in_virtual_time
@@ -365,8 +414,8 @@ async def test_only_entries_that_ask_for_discovery_have_one() -> None:
 
 @in_virtual_time
 async def test_the_errors_and_the_pending_entries_are_those_of_each_discovery() -> None:
-    later = Task(1000.0, name="d")
-    async with discovering(Task(REFUSED, name="a"), Task(name="b"), Task(1000.0, name="c"), later=later) as manager:
+    slow, later = Task(1000.0, name="c"), Task(1000.0, name="d")
+    async with discovering(Task(REFUSED, name="a"), Task(name="b"), slow, later=later) as manager:
         assert (manager.errors, manager.pending) == ({}, ["a", "b", "c"])
         assert not manager.all_were_attempted
         await lasts(0.1)
@@ -374,6 +423,8 @@ async def test_the_errors_and_the_pending_entries_are_those_of_each_discovery() 
         assert not manager.all_were_attempted
         manager.remove("c")
         manager.remove("c")
+        await slow.wait_attempted()
+        assert slow.error is None
         assert manager.all_were_attempted
         manager.start(later.entry)
         assert manager.pending == ["d"]

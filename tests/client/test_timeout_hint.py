@@ -32,8 +32,10 @@ def exchange(mistyped: Any = None, failures: dict[str, str] | None = None, **fie
         (None, ""),
         (
             "7",
-            'A reply had the id "7", a string, where that of the request is a number. '
-            'Set "request_id": "string_counter".',
+            (
+                'A reply had the id "7", a string, where that of the request is a number. '
+                'Set "request_id": "string_counter".'
+            ),
         ),
         (7, 'A reply had the id 7, a number, where that of the request is a string. Set "request_id": "counter".'),
     ],
