@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import PurePath
 from typing import Any
 
 import pytest
 
+from tests.server.auth.issuer import AUDIENCE, EC_KEY, RSA_KEY, Issuer, public_jwk
 from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.core.tools.tool import CompiledTool
 from utcp_ws_mcp.errors import ScopeRequired, ServeOptionsError, SubjectRateExceeded
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import VariableResolver
 from utcp_ws_mcp.observability.events import SubjectCalled
+from utcp_ws_mcp.server.auth import resource_server as resource_server_module
 from utcp_ws_mcp.server.auth.access import AccessControl, Caller
 from utcp_ws_mcp.server.auth.identity import Identity
 from utcp_ws_mcp.server.auth.issuer import IssuerKeys
+from utcp_ws_mcp.server.auth.keys import KeySet, parse_key_set
 from utcp_ws_mcp.server.auth.resource_server import ResourceServer
 from utcp_ws_mcp.server.auth.scopes import ToolScopes, parse_tool_scopes
 from utcp_ws_mcp.server.auth.step_up import called_tools
 from utcp_ws_mcp.server.auth.subject_limits import MAX_SUBJECTS, SubjectLimits
 from utcp_ws_mcp.server.auth.tokens import TokenRules
+from utcp_ws_mcp.server.http.security import Rejection
 
 
 def tools_of(*tools: dict[str, Any]) -> list[CompiledTool]:
@@ -263,3 +268,83 @@ def test_a_challenge_names_the_scopes_of_the_caller_and_the_first_that_is_needed
         f'Bearer error="insufficient_scope", error_description="{detail}", {named}'
         'resource_metadata="https://a.example/.well-known/oauth-protected-resource"'
     )
+
+
+class Keys:
+    """The keys of an issuer, and how often they were asked for."""
+
+    def __init__(self) -> None:
+        self.document: list[dict[str, Any]] = [public_jwk(EC_KEY, "k1")]
+        self.are_there = True
+
+    async def get(self, key_id: str | None) -> KeySet | None:
+        return parse_key_set(json.dumps({"keys": self.document}).encode()) if self.are_there else None
+
+
+class Clients:
+    """A resource server, and requests to it."""
+
+    def __init__(self) -> None:
+        self.keys, self.now = Keys(), 1_000_000.0
+        self.issuer = Issuer()
+        keys: Any = self.keys
+        access = AccessControl(ToolScopes({}), None, lambda _: None)
+        self.server = ResourceServer(TokenRules(self.issuer.url, AUDIENCE, lambda: self.now), keys, access)
+
+    def token(self, **claims: Any) -> str:
+        return self.issuer.token(**{"iat": self.now, "exp": self.now + 60, **claims})
+
+    async def subject(self, token: str) -> Any:
+        """Return the subject of an accepted token, or the status and the reason."""
+        found = await self.server.authenticate([(b"authorization", f"Bearer {token}".encode())])
+        if isinstance(found, Rejection):
+            return found.status, found.detail
+        assert found.identity is not None
+        return found.identity.subject
+
+
+async def test_a_token_that_was_verified_is_accepted_until_it_expires() -> None:
+    clients = Clients()
+    token = clients.token()
+    assert [await clients.subject(token) for _ in range(2)] == ["ada", "ada"]
+    clients.now += 60 + 60 - 1
+    assert await clients.subject(token) == "ada"
+    clients.now += 1
+    assert await clients.subject(token) == (401, "the token has expired")
+
+
+async def test_a_verified_token_is_refused_when_its_key_is_no_longer_published() -> None:
+    clients = Clients()
+    token = clients.token()
+    assert await clients.subject(token) == "ada"
+    clients.keys.document = [public_jwk(RSA_KEY, "k1")]
+    status, _ = await clients.subject(token)
+    assert status == 401
+
+
+async def test_without_keys_a_client_is_asked_to_come_back() -> None:
+    clients = Clients()
+    token = clients.token()
+    assert await clients.subject(token) == "ada"
+    clients.keys.are_there = False
+    rejected = await clients.server.authenticate([(b"authorization", f"Bearer {token}".encode())])
+    assert rejected == Rejection(
+        503, "the keys of the authorization server are not available; try again later", retry_after=10
+    )
+
+
+async def test_only_so_many_verified_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource_server_module, "MAX_CACHED_TOKENS", 2)
+    clients = Clients()
+    verified: list[str] = []
+    verify = TokenRules.verify
+
+    def noted(self: TokenRules, token: str, *args: Any) -> Any:
+        verified.append(token)
+        return verify(self, token, *args)
+
+    monkeypatch.setattr(TokenRules, "verify", noted)
+    first, second, third = (clients.token(sub=name) for name in "abc")
+    for token in (first, second, first, second, third, second, third, first):
+        await clients.subject(token)
+    assert verified == [first, second, third, first]
