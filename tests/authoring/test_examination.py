@@ -41,7 +41,7 @@ def test_certificates_that_cannot_be_used_are_a_warning_at_their_field(tmp_path:
     assert "tls" in [each.path for each in examined(tmp_path, manifest(tls={"ca_file": "ca.pem"})).warnings]
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     assert "tls" not in [each.path for each in examined(tmp_path, manifest(tls={"ca_file": "ca.pem"})).warnings]
-    assert "tls" not in [each.path for each in examined(tmp_path, manifest(tls={"verify": True})).warnings]
+    assert "tls" not in [each.path for each in examined(tmp_path, manifest(tls={"check_hostname": True})).warnings]
 
 
 def test_certificates_of_a_tool_are_checked_once_where_they_stand(tmp_path: Path) -> None:
