@@ -12,6 +12,7 @@ from utcp_ws_mcp.manifest.remote_manual import RemoteTool, read_manual, read_man
 from utcp_ws_mcp.manifest.sanitize import MAX_TEXT_LENGTH
 from utcp_ws_mcp.manifest.steps import complete
 from utcp_ws_mcp.manifest.variables import VariableResolver
+from utcp_ws_mcp.records import replace
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 URL = "wss://own.example/ws"
@@ -474,6 +475,14 @@ def test_a_tool_is_at_another_origin_if_scheme_host_or_port_differ(manual, url, 
     tool = RemoteTool.parse({"name": "t", "tool_call_template": {"url": url}}, entry, str)
     assert tool.is_cross_origin is not is_same
     assert not RemoteTool.parse({"name": "t"}, entry, str).is_cross_origin
+
+
+def test_urls_whose_beginnings_are_expressions_are_at_one_origin_only_if_they_are_equal():
+    entry = entry_of(url="wss://own.example/ws")
+    entry = replace(entry, raw={**entry.raw, "url": "{{ vars.A }}/ws"})
+    for url, is_same in (("{{ vars.A }}/ws", True), ("{{ vars.B }}/ws", False)):
+        tool = RemoteTool.parse({"name": "t", "tool_call_template": {"url": url}}, entry, str)
+        assert tool.is_cross_origin is not is_same
 
 
 def test_a_list_that_extends_that_of_the_manifest_is_not_used():
