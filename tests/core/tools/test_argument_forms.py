@@ -389,7 +389,7 @@ def test_beyond_the_bound_of_steps_no_condition_is_tried(
     assert fitted_numbers(TRIED["a condition"]) == tried, "each attempt visits an object and its number"
 
 
-@pytest.mark.parametrize(("most", "tried"), [(7, 2), (8, 2), (11, 3)])
+@pytest.mark.parametrize(("most", "tried"), [(7, 2), (8, 2), (10, 2), (11, 3)])
 def test_beyond_the_bound_of_steps_no_alternative_is_tried(
     most: int, tried: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -430,3 +430,9 @@ FLOATS: dict[str, tuple[Any, bool]] = {
 @pytest.mark.parametrize(("value", "found"), FLOATS.values(), ids=FLOATS)
 def test_a_fraction_is_found_at_every_level(value: Any, found: bool) -> None:
     assert has_float(value) is found
+
+
+def test_the_attempts_of_one_call_visit_twenty_thousand_parts() -> None:
+    forms = ArgumentForms({"properties": {"a": {"type": "array", "items": TRIED["a condition"]}}})
+    fitted = forms.fit({"a": [{"n": 1.0} for _ in range(10_001)]})["a"]
+    assert [type(fitted[at]["n"]) for at in (0, 9_999, 10_000)] == [int, int, float]
