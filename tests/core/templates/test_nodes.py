@@ -13,6 +13,7 @@ from utcp_ws_mcp.core.templates import nodes
 from utcp_ws_mcp.core.templates.compiler import Compiler
 from utcp_ws_mcp.core.templates.nodes import (
     OMIT,
+    AllArguments,
     Argument,
     Array,
     Base64,
@@ -64,6 +65,11 @@ def test_an_argument_is_text_unless_it_is_typed() -> None:
 
 MISSING = {
     "an argument": (Argument("a"), "argument 'a' is missing. Pass it with the call.", "argument-missing"),
+    "an argument of an expression": (
+        value("args.a"),
+        "argument 'a' is missing. Pass it with the call.",
+        "argument-missing",
+    ),
     "a path": (value("args.a.b[0]"), "argument 'a.b.0' is missing. Pass it with the call.", "argument-missing"),
     "the only argument": (
         value("args.a | upper"),
@@ -92,6 +98,8 @@ LEFT_OUT = {
     "a condition on one": "args.b if args.a else args.c",
     "a choice of nothing": "args.a if args.x",
     "omit": "session.a | default(omit)",
+    "an element of an argument": "args.x[args.x]",
+    "a choice that a variable decides": "args.a if not vars.b",
 }
 
 
@@ -120,6 +128,21 @@ def test_an_expression_that_fails_is_an_error_with_its_code() -> None:
         "the expression 'args.a | unhex' failed: the value is not hexadecimal.",
     )
     assert refusal(value("(args.a | unhex) ~ 'x'").render, scope(a="ff"))[1] == "binary-in-text"
+
+
+def test_a_value_that_is_there_is_given_whatever_it_depends_on() -> None:
+    given = {**scope(a="x"), "session": {"s": "1"}, "vars": {"v": None}}
+    for source, expected in (
+        ("session.s ~ 'y'", "1y"),
+        ("session.s ~ args.a", "1x"),
+        ("vars.v", None),
+        ("vars['v']", None),
+    ):
+        assert value(source).render(given) == expected
+
+
+def test_without_a_message_the_arguments_are_sent() -> None:
+    assert AllArguments(frozenset({"b"})).render(scope(a=1, b=2)) == {"a": 1}
 
 
 def test_an_expression_knows_its_arguments() -> None:

@@ -360,3 +360,35 @@ def test_a_long_text_is_refused_while_it_is_written(monkeypatch):
     with pytest.raises(RenderError) as refused:
         render("SAY {{ args.a }}{{ args.b }}", a="x" * 5, b="y" * 6)
     assert refused.value.code == "value-too-large"
+
+
+def test_a_value_of_the_manifest_may_hold_any_sign():
+    node = Compiler({}, names=frozenset({"args", "vars"})).message("x {{ vars.V }} {{ args.a }}")
+    assert node.render({"args": {"a": "b"}, "vars": {"V": "1 2\n"}}) == "x 1 2\n b"
+
+
+def test_a_member_that_is_named_like_a_filter_escapes_nothing():
+    assert "{{ [args.a][0].e }} contains '<'" in refusal("<a>{{ [args.a][0].e }}</a>", a={"e": "<"})
+
+
+def test_all_arguments_are_named_as_they_are_written():
+    assert "{{ args }} contains the control character U+007F" in refusal("x {{ args }}", a="\x7f")
+
+
+def test_a_missing_value_is_said_with_the_whole_message():
+    for template in ("x {{ args.gone }}", "{{ 'x' ~ args.gone }}"):
+        with pytest.raises(RenderError, match="^argument 'gone' is missing"):
+            render(template)
+    with pytest.raises(RenderError, match=r"^\{\{ 'x' ~ session\.gone \}\} has no value\.$"):
+        render("{{ 'x' ~ session.gone }}")
+
+
+def test_the_first_character_of_a_separator_names_it():
+    assert "the control character U+001E" in refusal("{{ args.a }}", "\x1e\x1f", a="\x1e\x1f")
+
+
+def test_a_message_that_is_one_value_keeps_its_type():
+    assert render("{{ args.a }}", separator="-", a=5) == 5
+    assert render("{{ [args.a] }}", a=1) == [1]
+    assert render("{{ (args.a + args.b) ~ 'x' }}", a=1, b=2) == "3x"
+    assert render("{{ args.a - 1 }}", a=1) == 0

@@ -81,6 +81,7 @@ UNCLOSED = {
         '\'{{ "a"" }}\' A quote in it has no end. Inside of "…" write \\x22 (in JSON \\\\x22).',
     ),
     "a quote without an end of the expression": ("{{ 'a", f'"{{{{ \'a" {CLOSE_IT}'),
+    "a brace": ("{{ {'a': 1 }}", f"\"{{{{ {{'a': 1 }}}}\" {CLOSE_IT}"),
     "a quote before it": ("' {{ b", f"'{{{{ b' {CLOSE_IT}"),
 }
 
