@@ -418,6 +418,19 @@ async def test_a_feed_that_the_store_and_its_owner_have_lost_is_taken_after_the_
 
 
 @in_virtual_time
+async def test_a_store_whose_clock_is_behind_that_of_the_last_one_is_followed_from_its_beginning() -> None:
+    async with two() as (store, a, b):
+        a.start(Line(event(1)), Line(event(2), 3.0, event(3)))
+        await anyio.sleep(1)
+        b.start()
+        await anyio.sleep(2)
+        store.values.clear()
+        store.since -= 1_000_000
+        await anyio.sleep(10)
+        assert (a.data, b.data) == (["2", "3"], ["2", "3"])
+
+
+@in_virtual_time
 async def test_the_time_of_a_loss_begins_again_with_the_next_one() -> None:
     async with two() as (store, a, b):
         a.start()
@@ -453,6 +466,18 @@ async def test_an_owner_that_no_replica_relieves_tries_again_after_a_third_of_a_
         times = [at for at, _ in a.opened]
         assert times == pytest.approx([0.0, 1.67, 3.33], abs=0.02)
         assert a.states[-1] == "open"
+
+
+@pytest.mark.parametrize("yielded", [False, True])
+@in_virtual_time
+async def test_an_owner_whose_lease_is_free_takes_it_again_at_once_unless_it_yields(yielded: bool) -> None:
+    async with two() as (store, a, _):
+        a.start(*[Line(opens=HELD_ELSEWHERE)] * yielded)
+        await anyio.sleep(4)
+        store.delete(key_of(store, "lease"))
+        await anyio.sleep(1.1)
+        renewal = 5.0
+        assert a.opened[-1][0] == pytest.approx(renewal, abs=0.02)
 
 
 @in_virtual_time
