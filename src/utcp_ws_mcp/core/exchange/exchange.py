@@ -166,10 +166,11 @@ class Exchange(MutableRecord, eq=False):
 
         With `own_failures`, what cannot be evaluated is noted in this scope only.
         """
-        scope = self.scope.with_own_failures() if own_failures else self.scope.with_values()
-        scope["message"] = message.value
+        scope = self.scope.with_values(message=message.value)
         if message.session is not None:
             scope["session"] = message.session
+        if own_failures:
+            scope.failures = {}
         return scope
 
     def carries_id(self, message: Message) -> bool:
@@ -206,7 +207,8 @@ class Exchange(MutableRecord, eq=False):
     def accept(self, message: Message) -> Role:
         """Classify a message that matches, and save what the caller needs of it."""
         scope = self.scope_for(message, own_failures=True)
-        role = Role.IGNORED if self.rules.is_ignored(scope) else self._accept(message, scope)
+        ignored = self.rules.ignore and self.rules.is_ignored(scope)
+        role = Role.IGNORED if ignored else self._accept(message, scope)
         if scope.failures and role not in (Role.ERROR, Role.IGNORED):
             role = self._fail(message, scope.failures)
         if role is Role.IGNORED or role is Role.ACK:

@@ -179,7 +179,7 @@ class ReplyRules(Record):
 
     def is_ignored(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the message in `scope` never answers anything."""
-        return bool(self.ignore) and any(predicate.is_true(scope) for predicate in self.ignore)
+        return any(predicate.is_true(scope) for predicate in self.ignore)
 
     def is_error(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the message in `scope` reports a failure."""

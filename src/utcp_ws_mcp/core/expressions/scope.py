@@ -96,24 +96,16 @@ class Scope(dict[str, Any]):
 
     def with_frozen_time(self) -> Scope:
         """Return the scope at one moment, so that all times in a message are the same."""
-        ambient = self.ambient
-        return self._copy(Ambient(_Moment(ambient.now), ambient.random, ambient.redact), self.failures)
+        ambient, scope = self.ambient, self.with_values()
+        scope.ambient = Ambient(_Moment(ambient.now), ambient.random, ambient.redact)
+        return scope
 
     def with_values(self, **values: Any) -> Scope:
         """Return the scope with more names."""
-        scope = self._copy(self.ambient, self.failures)
-        scope.update(values)
-        return scope
-
-    def with_own_failures(self) -> Scope:
-        """Return the scope with failures of its own, none so far."""
-        return self._copy(self.ambient, {})
-
-    def _copy(self, ambient: Ambient, failures: dict[str, str]) -> Scope:
         # Without `__init__`: several scopes are made for each message, and that would take half of the time.
         scope: Scope = Scope.__new__(Scope)
-        scope.update(self)
-        scope.ambient, scope.failures = ambient, failures
+        scope.update(self, **values)
+        scope.ambient, scope.failures = self.ambient, self.failures
         return scope
 
 

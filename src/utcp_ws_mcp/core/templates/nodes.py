@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Protocol
 from ...records import Record
 from ..codecs.message import MessageList, RejectedValue, UnframedMessage, encode
 from ..expressions.expression import EvaluationError, Expression
-from ..expressions.paths import UNDEFINED, look_up
+from ..expressions.paths import UNDEFINED, value_at
 from ..expressions.scope import OMIT_NAME, Scope
 from ..limits import MAX_REPETITIONS, MAX_VALUE_LENGTH
 from ..value_size import is_too_large
@@ -108,7 +108,7 @@ class ExpressionValue(Record):
 
     def render(self, scope: Mapping[str, Any]) -> Any:
         path = self.expression.path
-        if path is not None and (found := look_up(scope, path)) is not UNDEFINED:
+        if path is not None and (found := value_at(scope, path)) is not UNDEFINED:
             return found  # nothing is required of a path, and nothing can fail
         if self.expression.has_missing_inputs(scope):
             return OMIT
