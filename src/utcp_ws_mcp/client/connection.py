@@ -272,7 +272,7 @@ class Connection:
         """
         if not self._websocket.is_open:
             return False
-        more = len(self.dispatcher) > 1  # calls that run at the same time were often made, and send, at the same time
+        more = self.dispatcher.serves_several  # calls that run at the same time were often made, and send, at the same time
         for message in messages:
             if self._reports_messages:
                 shown = self._framer.for_display(message) if self.trace_rules else message

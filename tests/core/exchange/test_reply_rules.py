@@ -44,41 +44,48 @@ def classified(rules, value):
 
 
 SHARING = {
-    "without match": (None, Concurrency.EXCLUSIVE, None, False),
-    "match without the id": ("message.type == 'answer'", Concurrency.EXCLUSIVE, None, False),
-    "the id": ("message.id == request_id", Concurrency.MULTIPLEXED, ("id",), True),
-    "the id, the other way round": ("request_id == message.id", Concurrency.MULTIPLEXED, ("id",), True),
-    "the id, close together": ("message.id==request_id", Concurrency.MULTIPLEXED, ("id",), True),
-    "the id deep inside": ("message.meta.ids[0] == request_id", Concurrency.MULTIPLEXED, ("meta", "ids", 0), True),
-    "the id and more": ("message.id == request_id and message.ok", Concurrency.MULTIPLEXED, ("id",), False),
+    "without match": (None, Concurrency.EXCLUSIVE, None, None),
+    "match without the id": ("message.type == 'answer'", Concurrency.EXCLUSIVE, None, None),
+    "the id": ("message.id == request_id", Concurrency.MULTIPLEXED, ("id",), None),
+    "the id, the other way round": ("request_id == message.id", Concurrency.MULTIPLEXED, ("id",), None),
+    "the id, close together": ("message.id==request_id", Concurrency.MULTIPLEXED, ("id",), None),
+    "the id deep inside": ("message.meta.ids[0] == request_id", Concurrency.MULTIPLEXED, ("meta", "ids", 0), None),
+    "the id and more": ("message.id == request_id and message.ok", Concurrency.MULTIPLEXED, ("id",), "message.ok"),
     "more and the id": (
         "message.type == 'a and b' and request_id == message.id",
         Concurrency.MULTIPLEXED,
         ("id",),
-        False,
+        "message.type == 'a and b'",
     ),
-    "the id or more": ("message.id == request_id or message.ok", Concurrency.MULTIPLEXED, None, False),
-    "not the id": ("not message.id == request_id", Concurrency.MULTIPLEXED, None, False),
-    "the id in brackets": ("(message.id == request_id)", Concurrency.MULTIPLEXED, None, False),
-    "the id, compared otherwise": ("message.id >= request_id", Concurrency.MULTIPLEXED, None, False),
-    "the id in a text": ("message.topic == 'r/' ~ request_id", Concurrency.MULTIPLEXED, None, False),
-    "the id as the message itself": ("message == request_id", Concurrency.MULTIPLEXED, None, False),
-    "the id and something of the call": ("args.id == request_id", Concurrency.MULTIPLEXED, None, False),
-    "the id in quotes only": ("message.id == 'request_id'", Concurrency.EXCLUSIVE, None, False),
+    "the id or more": ("message.id == request_id or message.ok", Concurrency.MULTIPLEXED, None, None),
+    "not the id": ("not message.id == request_id", Concurrency.MULTIPLEXED, None, None),
+    "the id in brackets": ("(message.id == request_id)", Concurrency.MULTIPLEXED, None, None),
+    "the id, compared otherwise": ("message.id >= request_id", Concurrency.MULTIPLEXED, None, None),
+    "the id in a text": ("message.topic == 'r/' ~ request_id", Concurrency.MULTIPLEXED, None, None),
+    "the id as the message itself": ("message == request_id", Concurrency.MULTIPLEXED, None, None),
+    "the id and something of the call": ("args.id == request_id", Concurrency.MULTIPLEXED, None, None),
+    "the id in quotes only": ("message.id == 'request_id'", Concurrency.EXCLUSIVE, None, None),
+    "the id between others": (
+        "message.a and message.id == request_id and message.b",
+        Concurrency.MULTIPLEXED,
+        ("id",),
+        "message.a and message.b",
+    ),
     "or in quotes": (
         "message.id == request_id and message.t == 'this or (that)'",
         Concurrency.MULTIPLEXED,
         ("id",),
-        False,
+        "message.t == 'this or (that)'",
     ),
 }
 
 
-@pytest.mark.parametrize(("match", "sharing", "path", "alone"), SHARING.values(), ids=SHARING)
-def test_match_says_whether_a_connection_is_shared_and_where_the_id_stands(match, sharing, path, alone):
+@pytest.mark.parametrize(("match", "sharing", "path", "beside"), SHARING.values(), ids=SHARING)
+def test_match_says_whether_a_connection_is_shared_and_where_the_id_stands(match, sharing, path, beside):
     rules = rules_of(reply={"match": match})
 
-    assert (rules.concurrency, rules.correlation_path, rules.match_is_id_only) == (sharing, path, alone)
+    assert (rules.concurrency, rules.correlation_path) == (sharing, path)
+    assert (rules.match_beside_id and rules.match_beside_id.source) == beside
 
 
 @pytest.mark.parametrize("match", ["message['x-id'] == request_id", 'request_id == message["x-id"] and message.ok'])

@@ -54,7 +54,7 @@ class Message(Record):
         value: The parsed JSON; `raw` where the message is not JSON; what a codec decoded.
         decoded: Whether a codec decoded the value, so that the value is the payload, not `raw`.
         session: The captured values of the connection once it had processed this message; expressions on a message
-            that waited see these, not the values of later messages. None: it came over no connection.
+            that waited see these, not the values of later messages. None: messages do not change these values.
     """
 
     raw: str | bytes

@@ -194,6 +194,16 @@ class Exchange(MutableRecord, eq=False):
         match = self.current_match
         return match is None or match.is_true(self.scope_for(message))
 
+    def holds_beside_id(self, message: Message) -> bool:
+        """Return whether `match` is true for a message that carries the correlation id."""
+        beside = self.rules.match_beside_id
+        if beside is None:
+            return True
+        # Most of it concerns nothing but the message, and needs no scope.
+        if beside.names == ("message",) and beside.is_true({"message": message.value}):
+            return True
+        return self.match_holds(message)
+
     def is_error_for_any_id(self, message: Message, other_id: str | None) -> bool:
         """Return whether a message is an error reply that `match` would accept for a request with another id, too."""
         match, scope = self.rules.match, self.scope_for(message)

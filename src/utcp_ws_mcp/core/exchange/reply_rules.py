@@ -120,7 +120,7 @@ class ReplyRules(Record):
         listen_only: Whether no message is sent: the messages are unsolicited, or an HTTP request causes them.
         sends_http: Whether HTTP requests are sent before the message.
         correlation_path: Where the correlation id is in a message, if `match` shows it.
-        match_is_id_only: Whether `match` compares the correlation id and nothing else.
+        match_beside_id: What `match` demands of a message besides that id; None: nothing.
         result_is_optional: Whether a message of which `result` selects nothing is itself the result.
         cancel_reply: The message that ends a call before its reply.
         cancel_stream: The message that ends an open stream.
@@ -138,7 +138,7 @@ class ReplyRules(Record):
     sends_http: bool = False
     match: Expression | None = None
     correlation_path: Path | None = None
-    match_is_id_only: bool = False
+    match_beside_id: Expression | None = None
     concurrency: Concurrency = Concurrency.EXCLUSIVE
     error: Expression | None = None
     error_message: Expression | None = None
@@ -361,23 +361,26 @@ def with_correlation(rules: ReplyRules, *, concurrent: bool) -> ReplyRules:
         return replace(rules, concurrency=Concurrency.MULTIPLEXED)
     if rules.match is None or "request_id" not in rules.match.names:
         return replace(rules, concurrency=Concurrency.MULTIPLEXED) if concurrent and rules.match else rules
-    path, alone = find_correlation_path(rules.match.source)
-    return replace(rules, concurrency=Concurrency.MULTIPLEXED, correlation_path=path, match_is_id_only=alone)
+    path, others = find_correlation_path(rules.match.source)
+    beside = compile_expression(others, frozenset(rules.match.names)) if others else None
+    return replace(rules, concurrency=Concurrency.MULTIPLEXED, correlation_path=path, match_beside_id=beside)
 
 
 _TERM: Final = re.compile(r"\s*(\S+)\s*==\s*(\S+)\s*\Z")
 
 
 @lru_cache(maxsize=256)  # the tools of a preset have the same `match`
-def find_correlation_path(match: str) -> tuple[Path | None, bool]:
-    """Return where the correlation id is in a message that a predicate matches, and whether it checks nothing else.
+def find_correlation_path(match: str) -> tuple[Path | None, str]:
+    """Return where the correlation id is in a message that a predicate matches, and what else the predicate demands.
 
     Only `message.path == request_id`, alone or as a term of a conjunction, ties a message to one exchange for certain.
     Of any other predicate the path is None, and it is evaluated for each pending exchange.
     """
     terms = _conjunction(match)
-    paths = [path for term in terms if (path := _id_path(term))]
-    return (paths[0], len(terms) == 1) if paths else (None, False)
+    for place, term in enumerate(terms):
+        if path := _id_path(term):
+            return path, " and ".join(terms[:place] + terms[place + 1 :])
+    return None, ""
 
 
 def _conjunction(source: str) -> list[str]:
