@@ -62,6 +62,9 @@ class Connection:
         http: Sends the HTTP requests of steps that belong to the connection.
         on_refused_pings: Called with how the connection ended where the peer does not accept pings.
         trace_rules: Whether events explain which rule decided.
+
+    Attributes:
+        encode: Returns the WebSocket messages for a value; raises ValueError if it cannot be encoded.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Connection:
         self.refuses_pings, self._answers_pings, self._unanswered_pings = False, False, 0
         self._websocket = websocket
         self._framer = framer
+        self.encode = framer.encode
         self._observe = observe
         self._reports_messages = not {events.MessageSent, events.MessageReceived} <= events.ignored_by(observe)
         self._router = MessageRouter(state, dispatcher, on_draining, self._note_unsolicited, trace_rules=trace_rules)
@@ -257,14 +261,6 @@ class Connection:
         """Report why the last message was classified as it was."""
         self._observe(events.MatchExplained(self.manual, explanation))
 
-    def encode(self, value: Any) -> list[str | bytes]:
-        """Return the WebSocket messages for a value.
-
-        Raises:
-            ValueError: if the value cannot be encoded.
-        """
-        return self._framer.encode(value)
-
     def send_nowait(self, messages: Sequence[str | bytes], purpose: str = "", *, automatic: bool = False) -> bool:
         """Send messages without waiting for the peer; return False where the connection is ending, and none was sent.
 
@@ -272,13 +268,17 @@ class Connection:
         """
         if not self._websocket.is_open:
             return False
+        self.write(messages, purpose, automatic=automatic)
+        return True
+
+    def write(self, messages: Sequence[str | bytes], purpose: str = "", *, automatic: bool = False) -> None:
+        """Send messages over the connection, which is open; the arguments are those of `send_nowait`."""
         more = self.dispatcher.serves_several  # calls that run at the same time were often made, and send, at the same time
         for message in messages:
             if self._reports_messages:
                 shown = self._framer.for_display(message) if self.trace_rules else message
                 self._observe(events.MessageSent(self.manual, shown, purpose))
             self._websocket.send_nowait(message, automatic=automatic, more=more)
-        return True
 
     async def send(self, messages: Sequence[str | bytes], purpose: str = "") -> bool:
         """Send messages, and wait as long as the peer does not keep up; return False where none was sent."""

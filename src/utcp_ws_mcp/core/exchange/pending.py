@@ -45,7 +45,7 @@ class PendingExchanges:
         self.all[exchange] = None
         if exchange.rules.auto_replies:
             self.with_auto_replies[exchange] = None
-        if exchange.awaits_subscription:
+        if exchange.rules.has_subscribe_reply:
             self.awaiting_subscription[exchange] = None
         path = exchange.rules.correlation_path
         if path is None:

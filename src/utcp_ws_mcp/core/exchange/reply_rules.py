@@ -238,6 +238,9 @@ class ReplyRules(Record):
         return None if value is UNDEFINED else value
 
 
+NO_RULES: Final = ReplyRules()
+
+
 def compile_reply_rules(
     template: CallTemplate,
     compiler: Compiler,

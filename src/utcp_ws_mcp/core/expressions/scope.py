@@ -18,6 +18,9 @@ OMIT_NAME: Final = "omit"
 _COMMON_NAMES: Final = frozenset(
     {"args", "tool", "session", "vars", "now", "now_s", "now_ms", "uuid", "random_hex", OMIT_NAME}
 )
+TIME_NAMES: Final = frozenset({"now", "now_s", "now_ms"})
+"""Names whose values change while a message is made."""
+
 EACH_NAMES: Final = frozenset({"item", "index", "count"})
 """Names in the template of `$each`, beside those around it."""
 
