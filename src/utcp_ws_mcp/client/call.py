@@ -276,7 +276,7 @@ class Call:
     def _encode(self, connection: Connection, exchange: Exchange) -> list[str | bytes]:
         template = self.tool.compiled_template
         scope = exchange.scope.with_frozen_time() if template.reads_time else exchange.scope
-        # All are rendered before the first is encoded: an encoder may have a state, which must not be ahead of the peer.
+        # All are rendered before the first is encoded: an encoder may have a state that what is sent must agree with.
         values = [node.render(scope) for node in template.request]
         exchange.request = values[0]
         messages: list[str | bytes] = []

@@ -273,7 +273,8 @@ class Connection:
 
     def write(self, messages: Sequence[str | bytes], purpose: str = "", *, automatic: bool = False) -> None:
         """Send messages over the connection, which is open; the arguments are those of `send_nowait`."""
-        more = self.dispatcher.serves_several  # calls that run at the same time were often made, and send, at the same time
+        # Calls that run at the same time were often made, and send, at the same time.
+        more = self.dispatcher.serves_several
         for message in messages:
             if self._reports_messages:
                 shown = self._framer.for_display(message) if self.trace_rules else message

@@ -102,7 +102,7 @@ MUTANTS: Final = (
         "a lease leaks when it comes too late",
         ConnectionPool,
         "lease",
-        "self._release(pooled, request)",
+        "self._release(group, pooled, request.mode)",
         "pass",
     ),
     Mutant("a cancelled call stays in the queue", ConnectionPool, "_acquire", "self._cancel_waiter(waiter)", "pass"),

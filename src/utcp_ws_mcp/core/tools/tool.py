@@ -59,6 +59,8 @@ class CompiledTool(Record):
         rules: The rules for its replies.
         returns_parsed_json: Whether a result or item that is no text or bytes is a part of a message that was parsed
             as JSON.
+        has_structured_output: Whether results have the form of `outputs`: feeds and JSON replies do, text and streams
+            do not.
     """
 
     not_in_repr: ClassVar = (
@@ -73,6 +75,7 @@ class CompiledTool(Record):
         "full_name",
         "rules",
         "returns_parsed_json",
+        "has_structured_output",
     )
     manual: str
     name: str
@@ -96,6 +99,7 @@ class CompiledTool(Record):
     full_name: str = ""
     rules: ReplyRules = NO_RULES
     returns_parsed_json: bool = False
+    has_structured_output: bool = False
 
     def __post_init__(self) -> None:
         # Asked for by each call, so they are computed once.
@@ -106,6 +110,8 @@ class CompiledTool(Record):
         force_setattr(self, "full_name", f"{self.manual}.{self.name}")
         force_setattr(self, "rules", rules)
         force_setattr(self, "returns_parsed_json", is_part and is_json and self.feed is None)
+        is_value = bool(self.outputs) and self.template.response_format == "json" and rules.stream is None
+        force_setattr(self, "has_structured_output", is_value or self.feed is not None)
 
     def validate_arguments(
         self, arguments: Mapping[str, Any], on_text: Callable[[], None] = lambda: None

@@ -137,7 +137,7 @@ class HttpFastPath:
         if tool is None:
             return _error(request, INVALID_PARAMS, self._tools.unknown_tool_message(name))
         token = request.progress_token
-        report = _no_progress if token is None else partial(response.report, token)
+        report = None if token is None else partial(response.report, token)
         result = await self._tools.call(tool, request.params.get("arguments"), report, caller)
         chunks = result.fitted_chunks(name, self._tools.options.max_line_bytes, modern=True)
         return _result(request, "".join(chunks))
@@ -150,10 +150,6 @@ class HttpFastPath:
         tools, next_cursor = page
         following = "" if next_cursor is None else f',"nextCursor":"{next_cursor}"'
         return _result(request, f'{{"tools":{tools}{following},{_LIST_SUFFIX}')
-
-
-async def _no_progress(number: float, message: str) -> None:
-    """Drop progress: the client has not asked for it."""
 
 
 def _result(request: FastRequest, result: str) -> Answer:
