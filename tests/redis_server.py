@@ -94,6 +94,9 @@ async def redis_server(
 
 
 @asynccontextmanager
-async def replica(server: RedisServer, name: str, events: list[Event] | None = None) -> AsyncIterator[Fleet]:
-    async with open_fleet("f", name, server.address(), [].append if events is None else events.append) as fleet:
+async def replica(
+    server: RedisServer, name: str, events: list[Event] | None = None, key: str | None = None
+) -> AsyncIterator[Fleet]:
+    observe = [].append if events is None else events.append
+    async with open_fleet("f", name, server.address(), observe, key) as fleet:
         yield fleet

@@ -75,7 +75,7 @@ OWNERS = {
     "prometheus_client": {"observability.metrics"},
     "opentelemetry": {"observability.opentelemetry"},
     "redis": {"client.shared.store"},
-    "cryptography": {"client.shared.tokens"},
+    "cryptography": {"client.shared.sealing"},
     "click": {"cli"},
     "msgpack": {"core.codecs.msgpack_cbor"},
     "cbor2": {"core.codecs.msgpack_cbor"},

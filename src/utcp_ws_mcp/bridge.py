@@ -180,7 +180,7 @@ class Bridge(BridgeStatus, FeedAccess):
     ) -> Connection:
         try:
             opening = partial(self._connector, request, arguments, on_draining)
-            return await (opening() if self.fleet is None else self.fleet.accounts.open(request, opening))
+            return await (opening() if self.fleet is None else self.fleet.open(request, opening))
         except ConnectError as failed:
             failed.redact(self._redact.guard)
             raise
@@ -358,7 +358,7 @@ class Bridge(BridgeStatus, FeedAccess):
 
     def _note_closed(self, event: events.ConnectionClosed) -> None:
         if self.fleet is not None:
-            self.fleet.accounts.note_closed()
+            self.fleet.note_closed()
         if event.remote:
             self._discovery_manager.connection_lost(event.manual)
 

@@ -13,8 +13,8 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from .endpoint import served
+from .program import run
 from .test_check import write
-from .test_commands import run
 
 UNREACHABLE = "ws://127.0.0.1:1/"
 MANUAL = {"tools": [{"name": "found", "description": "Finds."}, {"name": "second"}]}

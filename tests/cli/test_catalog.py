@@ -18,7 +18,7 @@ from utcp_ws_mcp.client.catalog import catalog_files
 from utcp_ws_mcp.demo.endpoint import demo_endpoint
 from utcp_ws_mcp.observability.redaction import Redactor
 
-from .test_commands import run
+from .program import run
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

@@ -11,7 +11,7 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from .endpoint import served
-from .test_commands import run
+from .program import run
 
 GOOD = {
     "name": "m",

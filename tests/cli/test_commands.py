@@ -13,21 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from websockets.sync.server import ServerConnection
 
 from utcp_ws_mcp import __version__
 from utcp_ws_mcp.cli.argument_names import check_argument_names
-from utcp_ws_mcp.cli.main import main
 from utcp_ws_mcp.manifest.json_schema import manifest_schema
 
 from .endpoint import served
-
-
-def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "utcp_ws_mcp", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**environ, "PATH": ""}, check=False)
-
+from .program import run
 
 ANSWERS: dict[str, list[Any]] = {
     "utcp": ['{"utcp_version": "1.0", "tools": [{"name": "found"}]}'],
@@ -381,7 +374,8 @@ def test_a_tool_before_an_argument_without_name_is_no_manifest(manifest: Path) -
 
 
 def test_the_demo_shows_a_call_of_each_kind() -> None:
-    shown = run("demo")
+    command = [sys.executable, "-m", "utcp_ws_mcp", "demo"]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert shown.returncode == 0, shown.stderr
     for expected in ('{"sum":5}', "HELLO!", "image/png", "… 3", '"end":"until"', "division by zero", "required"):
         assert expected in shown.stdout
@@ -454,9 +448,8 @@ OAUTH = ["--issuer", "https://i.example", "--audience", "https://m.example/mcp"]
 def test_what_http_cannot_be_served_with_is_one_sentence(
     manifest: Path, options: list[str], environ: dict[str, str], sentence: str
 ) -> None:
-    unset = dict.fromkeys((name for name in os.environ if name.startswith("UTCP_WS_MCP")), None)
-    refused = CliRunner().invoke(main, ["serve", str(manifest), *options], env={**unset, **environ})
-    assert refused.exit_code == 2
+    refused = run("serve", str(manifest), *options, **environ)
+    assert refused.returncode == 2
     assert sentence in refused.stderr
     assert "Traceback" not in refused.stderr
     assert "p4ss" not in refused.stderr

@@ -10,7 +10,7 @@ import pytest
 from utcp_ws_mcp.errors.codes import CODES
 from utcp_ws_mcp.server import documentation
 
-from .test_commands import run
+from .program import run
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference" / "manifest"

@@ -14,7 +14,7 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from .endpoint import served
-from .test_commands import run
+from .program import run
 
 METHODS = [
     {"name": "getTime", "params": [{"name": "zone", "schema": {"type": "string"}}], "result": {"name": "time"}},

@@ -10,7 +10,7 @@ import pytest
 from utcp_ws_mcp.manifest.presets import preset_names
 from utcp_ws_mcp.recorder.manifest import format_json
 
-from .test_commands import run
+from .program import run
 
 STARTERS = sorted(preset_names() | {"none"})
 TOKENS = {"HOMEASSISTANT_TOKEN": "a-token-of-home", "JUPYTER_TOKEN": "a-token-of-jupyter"}

@@ -6,21 +6,22 @@ import json
 import os
 import re
 import stat
-import subprocess
 import sys
 import tomllib
+from contextlib import chdir
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
+from unittest import mock
 
 import anyio
 import pytest
-from click.testing import CliRunner, Result
 from mcp import Client, StdioServerParameters
 
-from utcp_ws_mcp.cli.main import main
 from utcp_ws_mcp.demo.endpoint import demo_endpoint
 from utcp_ws_mcp.hosts.hosts import supported_hosts
 
+from . import program
 from .test_check import GOOD, write
 
 TOKEN = "a-very-secret-token"
@@ -35,22 +36,11 @@ OTHERS = """{
 """
 
 
-def run(folder: Path, *arguments: str, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "utcp_ws_mcp", *arguments]
-    env = {"HOME": str(folder), "USERPROFILE": str(folder), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1", **environ}
-    return subprocess.run(
-        command, input=typed, capture_output=True, text=True, timeout=60, env=env, cwd=folder, check=False
-    )
-
-
-def run_here(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> Result:
-    """Do what `run` does in this process, which takes a fraction of the time."""
-    for name, value in {"HOME": str(folder), "USERPROFILE": str(folder), "PATH": ""}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    return CliRunner().invoke(main, arguments)
+def run(folder: Path, *arguments: str, typed: str = "", **environ: str) -> CompletedProcess[str]:
+    """Run a command in a folder that is the home of the user as well, and compile nothing."""
+    home = {"HOME": str(folder), "USERPROFILE": str(folder)}
+    with chdir(folder), mock.patch.object(sys, "dont_write_bytecode", True):
+        return program.run(*arguments, typed=typed, **home, **environ)
 
 
 def mode(file: Path) -> int:
@@ -67,11 +57,9 @@ def manifest(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("host", supported_hosts())
-def test_what_install_does_uninstall_undoes(
-    host: str, tmp_path: Path, manifest: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = run_here(monkeypatch, tmp_path, "install", host, manifest, "--yes")
-    assert done.exit_code == 0, done.stderr
+def test_what_install_does_uninstall_undoes(host: str, tmp_path: Path, manifest: str) -> None:
+    done = run(tmp_path, "install", host, manifest, "--yes")
+    assert done.returncode == 0, done.stderr
     file = supported_hosts()[host].config_path(
         sys.platform, {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}, tmp_path
     )
@@ -79,12 +67,12 @@ def test_what_install_does_uninstall_undoes(
     assert f"{file} is written" in done.stdout
     assert json.dumps(manifest) in file.read_text(encoding="utf-8")
     before = file.read_text(encoding="utf-8")
-    again = run_here(monkeypatch, tmp_path, "install", host, manifest, "--yes")
+    again = run(tmp_path, "install", host, manifest, "--yes")
     assert again.stdout.splitlines()[-1].startswith(
         f"nothing to change: {supported_hosts()[host].title} has a server 'm'"
     )
-    undone = run_here(monkeypatch, tmp_path, "uninstall", host, "--yes")
-    assert (undone.exit_code, undone.stderr) == (0, "")
+    undone = run(tmp_path, "uninstall", host, "--yes")
+    assert (undone.returncode, undone.stderr) == (0, "")
     assert "utcp" not in file.read_text(encoding="utf-8")
     assert file.with_name(file.name + BACKUP).read_text(encoding="utf-8") == before
 

@@ -14,7 +14,7 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from .endpoint import served
-from .test_commands import run
+from .program import run
 
 TOKEN = "a-very-secret-token"
 
@@ -40,11 +40,8 @@ def clock() -> Iterator[str]:
 
 
 def record(url: str, *lines: str, options: tuple[str, ...] = (), **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "utcp_ws_mcp", "record", url, "--idle", "0.1", *options]
-    text = "".join(f"{line}\n" for line in lines)
-    return subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=60, env={**environ, "PATH": ""}, check=False
-    )
+    typed = "".join(f"{line}\n" for line in lines)
+    return run("record", url, "--idle", "0.1", *options, typed=typed, **environ)
 
 
 def test_a_draft_passes_the_check_and_its_tools_work(clock: str, tmp_path: Path) -> None:

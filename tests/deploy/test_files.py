@@ -18,6 +18,7 @@ from utcp_ws_mcp.cli.main import main
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.client.shared.address import parse_store_address
 from utcp_ws_mcp.client.shared.fleet import open_fleet
+from utcp_ws_mcp.client.shared.rates import take_turn
 from utcp_ws_mcp.server.http.app import READY_PATH
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -188,4 +189,4 @@ async def test_the_configuration_of_redis_lets_replicas_in(tmp_path: Path) -> No
     async with redis_server(tmp_path, configuration=configuration) as server:
         with anyio.fail_after(20):
             async with open_fleet("f", "a", server.address("replica", "secret"), [].append, "k" * 44) as fleet:
-                assert await fleet.take_turn(fleet.key("rate"), 1, 1) == 0
+                assert await take_turn(fleet.store, fleet.key("rate"), 1, 1) == 0

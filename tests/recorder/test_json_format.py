@@ -30,3 +30,24 @@ def test_what_fits_is_on_one_line() -> None:
         '{\n  "name": "a",\n  "tools": [{"name": "t", "inputs": {"type": "object"}}],\n'
         f'  "long": [\n    "{"x" * 60}",\n    "{"y" * 60}"\n  ]\n}}'
     )
+
+
+def test_a_line_of_110_characters_is_broken_and_one_of_109_is_not() -> None:
+    fits, long = ["x" * (LINE_WIDTH - 14)], ["x" * (LINE_WIDTH - 13)]
+    line = f'  "key": ["{fits[0]}"]'
+    assert len(line) == LINE_WIDTH - 1
+    assert format_json({"key": fits}) == f"{{\n{line}\n}}"
+    assert format_json({"key": long}) == f'{{\n  "key": [\n    "{long[0]}"\n  ]\n}}'
+
+
+def test_the_level_of_nesting_and_the_key_count_for_the_length_of_a_line() -> None:
+    fits, long = ["x" * (LINE_WIDTH - 19)], ["x" * (LINE_WIDTH - 18)]
+    assert format_json(fits, 2, 10) == f'["{fits[0]}"]'
+    assert format_json(long, 2, 10) == f'[\n      "{long[0]}"\n    ]'
+    assert format_json(fits, 2, 11) == f'[\n      "{fits[0]}"\n    ]'
+
+
+def test_the_whole_value_is_on_several_lines_unless_it_is_empty_or_simple() -> None:
+    assert [format_json(value) for value in ({}, [], "a", 1)] == ["{}", "[]", '"a"', "1"]
+    assert format_json([1, 2]) == "[\n  1,\n  2\n]"
+    assert format_json({"é\u202e": "å\u2028"}) == '{\n  "é\\u202e": "å\\u2028"\n}'

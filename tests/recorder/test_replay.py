@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import to_thread
 from websockets.sync.server import ServerConnection
 
 from tests.cli.endpoint import served
+from tests.cli.program import run
 from utcp_ws_mcp import Bridge, load_manifest
 from utcp_ws_mcp.client.manifest_files import LoadedManifest
 from utcp_ws_mcp.errors import BridgeError
@@ -321,11 +320,9 @@ def handler(peer: Peer) -> Callable[[ServerConnection], None]:
 
 def recorded(url: str, recording: Conversation, folder: Path) -> LoadedManifest:
     """The draft of a conversation, loaded; it must have no warning."""
-    command = [sys.executable, "-m", "utcp_ws_mcp", "record", url, "--idle", "0.15", *recording.options]
-    command += [part for each in recording.subprotocols for part in ("--protocol", each)]
+    offered = [part for each in recording.subprotocols for part in ("--protocol", each)]
     text = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in recording.lines)
-    environ = {**recording.environ, "PATH": "", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, env=environ, check=False)
+    done = run("record", url, "--idle", "0.15", *recording.options, *offered, typed=text, **recording.environ)
     assert done.returncode == 0, done.stderr
     file = folder / "draft.json"
     file.write_text(done.stdout, encoding="utf-8")
@@ -350,7 +347,7 @@ def shown(value: Any) -> Any:
 async def test_a_draft_gives_what_the_conversation_gave(recording: Conversation, tmp_path: Path) -> None:
     subprotocols: Any = recording.subprotocols or None
     with served(handler(recording.peer), subprotocols=subprotocols) as url:
-        loaded = recorded(f"{url}{recording.path}", recording, tmp_path)
+        loaded = await to_thread.run_sync(recorded, f"{url}{recording.path}", recording, tmp_path)
         async with Bridge([loaded]) as bridge:
             for tool, arguments, expected in recording.calls:
                 if isinstance(expected, Failure):

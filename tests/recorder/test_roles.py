@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
+from tests.recorder.conversations import conversation
 from utcp_ws_mcp.core.network_policy import parse_url
 from utcp_ws_mcp.recorder.manifest import draft_manifest, understand
-from utcp_ws_mcp.recorder.messages import Mark, RecordedMessage
 from utcp_ws_mcp.recorder.roles import message_roles
 
 URL = "wss://api.clock.example/ws"
-MARKS = {"R": Mark.REPLY, "E": Mark.EVENT, "X": Mark.ERROR, "I": Mark.IGNORED, "Q": Mark.REQUEST}
-
-
-def conversation(*lines: str) -> list[RecordedMessage]:
-    """The messages of lines such as `> {…}` (sent) and `<E {…}` (received, marked as an event)."""
-    messages = []
-    for line in lines:
-        sign, _, text = line.partition(" ")
-        value = json.loads(text) if text[0] in "{[" else text
-        messages.append(RecordedMessage(sign[0] == ">", value, MARKS[sign[1]] if sign[1:] else None))
-    return messages
 
 
 def roles(*lines: str) -> list[str]:
@@ -49,6 +37,22 @@ def test_each_message_gets_its_role() -> None:
     ) == [
         "greeting", "login", "reply", "request", "event", "reply", "request", "error", "heartbeat", "heartbeat",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (('< {"type": "tick"}',), ["event"]),
+        (('< {"type": "a"}', '< {"type": "tick"}', '< {"error": "no"}'), ["greeting", "event", "error"]),
+        (('> {"id": 1, "op": "a"}', '< {"id": 1, "status": "accepted"}', '< {"id": 1, "status": "done", "n": 1}'),
+         ["request", "acknowledgement", "reply"]),
+        (("> PING", "< Pong ", "> ping me"), ["heartbeat", "heartbeat", "request"]),
+        (('> {"op": "keepalive"}', '> {"op": "KA"}', '> {"op": 1}'), ["heartbeat", "heartbeat", "request"]),
+        (('> {"id": 1, "op": "a"}', '< {"id": 1}', '<X {"n": 1}'), ["request", "reply", "error"]),
+    ],
+)  # fmt: skip
+def test_what_answers_nothing_or_says_little_has_a_role_of_its_own(lines: tuple[str, ...], expected: list[str]) -> None:
+    assert roles(*lines) == expected
 
 
 def test_messages_in_the_protocol_of_a_preset_get_roles_too() -> None:

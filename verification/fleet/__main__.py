@@ -7,6 +7,7 @@ COMMANDS: tuple[str, ...] = (
     "feed_faults",
     "rolling_restart",
     "shared_tokens",
+    "caller_feeds",
     "store_faults",
     "call_cost",
 )

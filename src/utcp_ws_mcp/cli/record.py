@@ -166,13 +166,13 @@ async def read_lines(descriptor: int) -> AsyncIterator[AsyncIterable[str]]:
     send_stream, receive_stream = anyio.create_memory_object_stream[str](math.inf)
     async with BlockingPortal() as portal:
         threading.Thread(target=_read_lines_in_thread, args=(descriptor, portal, send_stream), daemon=True).start()
-        with receive_stream:
+        with receive_stream, send_stream:
             yield receive_stream
 
 
 def _read_lines_in_thread(descriptor: int, portal: BlockingPortal, send_stream: MemoryObjectSendStream[str]) -> None:
     rest = b""
-    with suppress(RuntimeError, anyio.BrokenResourceError):  # the portal or the stream is closed: the session has ended
+    with suppress(RuntimeError, anyio.ClosedResourceError):  # the portal or the stream is closed: the session has ended
         while data := os.read(descriptor, 1 << 16):
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:

@@ -124,8 +124,8 @@ _http_options = combine(
     click.option(
         "--shared-key-file",
         type=click.Path(path_type=Path, dir_okay=False, exists=True),
-        help="With --shared: share the OAuth2 tokens of endpoints as well, encrypted with the key in this file; by "
-        f"default ${SHARED_KEY_VARIABLE}.",
+        help="With --shared: share the OAuth2 tokens of endpoints as well, and rates, accounts and feeds of callers "
+        f"with values of their own, encrypted with the key in this file; by default ${SHARED_KEY_VARIABLE}.",
     ),
     click.option(
         "--fleet",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from .codecs.message import encode_json
@@ -31,5 +31,9 @@ def connection_digest(handshake: HandshakeRequest | HandshakeTemplate, *definiti
     template, rules = handshake.template, handshake.connection_rules
     auth = template.auth.model_dump(mode="json") if template.auth is not None else None  # secrets are masked
     names = sorted(name.lower() for name in template.headers)
-    text = encode_json([template.url, names, rules.login, auth, *definition])
-    return sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+    return text_digest(template.url, names, rules.login, auth, *definition)
+
+
+def text_digest(*parts: Any) -> str:
+    """Return the digest of values, as a part of a name."""
+    return sha256(encode_json(list(parts)).encode()).hexdigest()[:DIGEST_LENGTH]

@@ -194,15 +194,11 @@ def _group_by_order(
             groups.append((message, []))
         else:
             groups[-1][1].append(message)
-    events = {_kind_value(message) for message in unsolicited}
-    candidates = [[message for message in group if _kind_value(message) not in events] for _, group in groups]
-    reply_kinds = {_kind_value(group[0]) for group in candidates if group}
-    events |= {_kind_value(message) for group in candidates for message in group[1:]} - reply_kinds
+    events = {_kind_value(message) for message in unsolicited} - {None}
     exchanges = []
     for request, group in groups:
         chosen = [message for message in group if message.mark in (Mark.REPLY, Mark.ERROR)]
-        possible = [message for message in group if id(message) not in marked_events]
-        guessed = [each for each in possible if _kind_value(each) is None or _kind_value(each) not in events]
+        guessed = [each for each in group if _kind_value(each) not in events and id(each) not in marked_events]
         answers = chosen or guessed[:1]
         others = [message for message in group if message not in answers]
         exchanges.append(RecordedExchange(request, answers, others))
@@ -230,7 +226,7 @@ def _kind_value(message: RecordedMessage) -> Any:
 
 
 def _can_be_id(path: Path) -> bool:
-    return isinstance(path[-1], str) or (len(path) == 1 and path[-1] < _ID_POSITIONS)
+    return isinstance(path[-1], str) or path[-1] < _ID_POSITIONS
 
 
 def _is_named_id(path: Path) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, Final
 
 from ..core.expressions.paths import UNDEFINED
-from ..core.network_policy import URL
+from ..core.network_policy import URL, classify_address, parse_ip
 from ..manifest.invisible import escape_in_json
 from ..manifest.variables import VARIABLE
 from ..records import MutableRecord, Record, field
@@ -267,11 +267,17 @@ def network_fields(url: URL) -> Document:
     """Return what the endpoint needs in addition to a public address over TLS."""
     if url.is_loopback_literal:
         return {}
-    private = re.match(r"10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|f[cd]", url.host)
-    local = "." not in url.host or url.host.endswith((".local", ".lan", ".home", ".internal"))
-    network: Document = {"allow": ["private"]} if private or local else {}
+    network: Document = {"allow": ["private"]} if _is_private(url.host) else {}
     network |= {} if url.secure else {"plaintext": True}
     return {"network": network} if network else {}
+
+
+def _is_private(host: str) -> bool:
+    """Return whether a host is a private address, or a name that only a local network knows."""
+    address = parse_ip(host)
+    if address is not None:
+        return classify_address(address) == "private"
+    return "." not in host or host.endswith((".local", ".lan", ".home", ".internal"))
 
 
 def _greeting_step(conversation: Conversation) -> list[Document]:
@@ -288,16 +294,17 @@ def _login_steps(
     value = exchange.request.value
     comment = "A login." if is_login(value, variables) else "The client introduces itself."
     step: Document = {"$comment": comment, "send": without_secrets(value, "", variables, secrets)}
-    ids = conversation.ids
-    has_id = ids is not None and not exchange.by_order and value_at(value, ids.sent) is not UNDEFINED
-    if ids is not None and has_id:
+    ids = None if exchange.by_order else conversation.ids
+    if ids is not None and value_at(value, ids.sent) is UNDEFINED:
+        ids = None
+    if ids is not None:
         step |= {"send": with_value(step["send"], ids.sent, REQUEST_ID), "request_id": True}
     if not exchange.replies:
         return [step]
     reply = exchange.replies[0].value
     others = [other for other in conversation.exchanges if other is not exchange]
     answers = [each.value for other in others for each in other.replies]
-    if ids is not None and has_id:
+    if ids is not None:
         fails = next((rules["error"] for each in answers if (rules := error_rules(each))), "message.error")
         return [step, {"expect": f"{path_expression(ids.received)} == request_id", "fail": fails}]
     received = [each.value for each in conversation.unsolicited] + answers

@@ -267,11 +267,13 @@ def _status_predicate(last: Any, items: Sequence[Any]) -> tuple[Path, str] | Non
 
 
 def _only(value: Any, path: Path) -> Any:
-    """Return a message with nothing but the value at a path of one step."""
+    """Return a message with nothing but the value at the path of a kind or a status."""
     found = value_at(value, path)
-    if isinstance(value, list):
-        return value[: path[0] + 1] if isinstance(path[0], int) else value
-    return {} if found is UNDEFINED else {path[0]: found}
+    if found is UNDEFINED:
+        return {}
+    for step in reversed(path):
+        found = {step: found} if isinstance(step, str) else [found]  # a kind is the first item of a list
+    return found
 
 
 def subscribes(value: Any) -> bool:

@@ -118,7 +118,7 @@ def _is_argument(path: Path, found: Sequence[Any], messages: int, variables: Col
     same = len(found) == messages and all(item == found[0] for item in found)
     if same and (messages > 1 or (len(path) == 1 and path[0] in CONSTANT_KEYS)):
         return False
-    return found[0] not in ({}, [])
+    return any(item not in ({}, []) for item in found)
 
 
 def bytes_template(values: Sequence[bytes], schema: dict[str, Any]) -> str:

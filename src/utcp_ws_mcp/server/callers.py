@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -140,11 +140,13 @@ class CallerBridges:
         values = self._variables.take(tool.full_name, entry.caller_variables, given)
         identity = caller.identity if caller is not None else None
         owner = (identity.issuer, identity.subject) if identity is not None else None
-        key = self._digest(entry.name, *(owner or ()), *(text for pair in sorted(values.items()) for text in pair))
+        parts = (entry.name, *(owner or ()), *(text for pair in sorted(values.items()) for text in pair))
+        key = self._digest(*parts)
         held = self._held.get(key)
         if held is None:
             self._make_room(tool, owner)
-            held = self._held[key] = self._open(tool, loaded, entry, owner, values)
+            own = self._load(tool, loaded, entry, values)
+            held = self._held[key] = self._open(own, entry, owner, parts)
             self._tasks.start_soon(self._run, key, held)
         held.leases += 1
         if not held.opened.is_set():  # a wait that is over yields to all other tasks
@@ -170,18 +172,25 @@ class CallerBridges:
             digest.update(len(encoded).to_bytes(4, "big") + encoded)
         return digest.digest()
 
-    def _open(
-        self, tool: CompiledTool, loaded: LoadedManifest, entry: ManifestEntry, owner: Owner, values: dict[str, str]
-    ) -> CallerBridge:
+    def _load(
+        self, tool: CompiledTool, loaded: LoadedManifest, entry: ManifestEntry, values: dict[str, str]
+    ) -> LoadedManifest:
         try:
-            own = loaded.for_caller(entry.name, values)
+            return loaded.for_caller(entry.name, values)
         except InvalidManifest:  # its problems may quote the value
             headers = [self._variables.headers[name] for name in values]
             raise CallerValueRefused(
                 tool.full_name, headers, "has a value that cannot stand where it is used"
             ) from None
+
+    def _open(self, own: LoadedManifest, entry: ManifestEntry, owner: Owner, parts: Sequence[str]) -> CallerBridge:
+        fleet = self._main.fleet
         bridge = Bridge(
-            [own], observe=self._observe, resolver=self._resolvers(entry.name), max_feed_bytes=MAX_FEED_BYTES
+            [own],
+            observe=self._observe,
+            resolver=self._resolvers(entry.name),
+            max_feed_bytes=MAX_FEED_BYTES,
+            fleet=fleet.for_caller(*parts) if fleet is not None else None,
         )
         return CallerBridge(bridge, entry, owner, self._main.redactor)
 

@@ -35,7 +35,7 @@ async def join_fleet(options: SharedOptions | None, observe: Observer, redact: R
         raise ServeOptionsError(needs_extra("--shared", "redis"), code="package-missing")
     from ..client.shared.address import parse_store_address
     from ..client.shared.fleet import open_fleet
-    from ..client.shared.tokens import check_key
+    from ..client.shared.sealing import check_key
 
     address = parse_store_address(options.url, options.source)
     if address.password is not None:

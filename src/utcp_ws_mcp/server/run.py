@@ -91,7 +91,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
             watch_manifests(bridge, manifests, options.env_files, variables.stand_ins if variables else NO_CALLERS),
         ):
             gauges.read = partial(read_gauges, bridge, callers)
-            resource_server = make_resource_server(listener.oauth, observe) if listener.oauth else None
+            resource_server = make_resource_server(listener.oauth, observe, fleet) if listener.oauth else None
             sdk_server = SdkServer(make_tool_service(bridge, options, callers), is_stateless=listener.stateless)
             if not options.otel:
                 sdk_server.server.middleware.clear()  # it only makes spans, and nothing exports them

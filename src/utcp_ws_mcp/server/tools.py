@@ -160,7 +160,7 @@ class ToolService:
         lease: CallerBridge | None = None
         try:
             if caller is not None:
-                caller.admit(tool)
+                await caller.admit(tool)
             if self._callers is not None and tool.manual in self._bridge.awaiting_callers:
                 lease = await self._callers.lease(tool, caller)
             result = await self._call_over(lease, tool, arguments, report)

@@ -82,6 +82,32 @@ async def test_calls_go_on_while_the_store_is_away(tmp_path):
                 store.signal(signal.SIGCONT)
 
 
+async def test_a_store_that_loses_its_data_gives_the_account_to_no_second_replica(tmp_path):
+    async with redis_server(tmp_path) as store, peer(jsonrpc) as seen:
+        async with two(tmp_path, entry(seen, "t", **ONE, **RPC), store) as (a, b):
+            await a.call_tool("m.t", {})
+            await store.kill()
+            await store.start()
+            await b.fleet.members.beat()  # it finds the store again, before the other replica does
+            with pytest.raises(ConnectError) as failed:
+                await b.call_tool("m.t", {})
+            await a.call_tool("m.t", {})
+            assert len(seen.upgrades) == 1
+
+    assert failed.value.code == "account-held-elsewhere"
+
+
+async def test_an_unused_account_is_free_soon_after_the_store_has_lost_its_data(tmp_path):
+    async with redis_server(tmp_path) as store, peer(jsonrpc) as seen:
+        async with two(tmp_path, entry(seen, "t", **ONE, **RPC), store) as (a, b):
+            await store.kill()
+            await store.start()
+            await a.fleet.members.beat()
+            await b.fleet.members.beat()
+            with anyio.fail_after(10):
+                await b.call_tool("m.t", {})
+
+
 async def test_an_account_may_be_used_by_each_replica(tmp_path):
     async with redis_server(tmp_path) as store, peer(jsonrpc) as seen:
         limits = {"max_connections": 1, "scope": "replica"}

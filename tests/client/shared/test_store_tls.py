@@ -10,6 +10,7 @@ import trustme
 
 from tests.redis_server import needs_redis, redis_server
 from utcp_ws_mcp.client.shared.fleet import open_fleet
+from utcp_ws_mcp.client.shared.rates import take_turn
 from utcp_ws_mcp.errors import ServeOptionsError
 
 pytestmark = [pytest.mark.anyio, needs_redis]
@@ -32,7 +33,7 @@ async def test_a_store_with_a_certificate_of_an_own_authority_is_used(tmp_path, 
         async with open_fleet("f", "a", server.address(*LOGIN, "localhost", tls=True), [].append) as fleet:
             async with anyio.create_task_group() as calls:
                 for number in range(20):
-                    calls.start_soon(fleet.take_turn, fleet.key(str(number)), 1, 1)
+                    calls.start_soon(take_turn, fleet.store, fleet.key(str(number)), 1, 1)
             assert fleet.store.away is None
 
 

@@ -19,8 +19,8 @@ from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.client.oauth import IssuedToken
 from utcp_ws_mcp.client.shared import tokens
 from utcp_ws_mcp.client.shared.fleet import open_fleet
+from utcp_ws_mcp.client.shared.rates import take_turn
 from utcp_ws_mcp.client.shared.store import Script, StoreAway
-from utcp_ws_mcp.client.shared.tokens import Sealer
 from utcp_ws_mcp.errors import TokenRequestError
 from utcp_ws_mcp.manifest.models.auth import OAuth2Auth
 
@@ -214,12 +214,4 @@ async def test_a_store_that_is_lost_during_the_request_does_not_fail_it(tmp_path
 
         assert (await a.tokens.get(AUTH, None, 5, kill)).token == "t"
         with pytest.raises(StoreAway):
-            await a.take_turn("k", 1, 1)
-
-
-def test_a_token_can_be_decrypted_only_where_it_was_stored():
-    sealed = Sealer(KEY).seal(IssuedToken("t", 5), "here")
-
-    assert Sealer(KEY).open(sealed, "here") == IssuedToken("t", 5)
-    assert Sealer(KEY).open(sealed, "there") is None
-    assert Sealer("x" * 44).open(sealed, "here") is None
+            await take_turn(a.store, "k", 1, 1)

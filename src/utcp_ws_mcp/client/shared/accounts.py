@@ -10,27 +10,37 @@ from typing import TYPE_CHECKING, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from ...core.fleet_keys import connection_digest
-from ...core.handshake_request import HandshakeRequest
 from ...errors import ConnectError
 from ...records import MutableRecord, field
+from .members import LIFE_KEPT_SECONDS, Members
 from .store import Script, StoreAway
 
 if TYPE_CHECKING:
     from ..connection import Connection
-    from .fleet import Fleet
 
 HOLD_SECONDS: Final = 5.0
 """Seconds after which another replica may connect if the one that is connected does not renew its hold."""
 RENEW_SECONDS: Final = HOLD_SECONDS / 3
+SETTLE_SECONDS: Final = RENEW_SECONDS + 0.25
+"""Seconds after the store has lost its data in which only holds of before are taken."""
 RETRY_SECONDS: Final = 0.25
 """Seconds between two attempts to renew a hold while the store is away."""
 TOKEN_BYTES: Final = 8
 
+# After the store has lost its data, a replica that had a hold has time to renew it before others can take it.
 _HOLD: Final = Script("""
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) return 1 end
-return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return -1 end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local lost = tonumber(redis.call('GET', KEYS[2]) or now)
+redis.call('SET', KEYS[2], string.format('%.0f', lost), 'NX', 'PX', ARGV[3])
+local wait = lost + ARGV[4] - now
+if not holder and wait > 0 then return wait end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 0
 """)
+HELD_ELSEWHERE: Final = -1
 _DROP: Final = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0")
 
 
@@ -60,7 +70,7 @@ class Accounts:
     """The accounts with which this replica is connected.
 
     Args:
-        fleet: The fleet.
+        members: The replicas, and the store in which the holds are.
 
     Attributes:
         tasks: Runs what renews holds; set when the fleet is joined.
@@ -68,23 +78,26 @@ class Accounts:
 
     tasks: TaskGroup
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, members: Members) -> None:
+        self._members = members
+        self._store = members.store
         self._changing = anyio.Lock()  # a hold that is dropped and taken again must end up taken
         self._dropping: set[str] = set()
         self._token = token_hex(TOKEN_BYTES)
         self._holds: dict[str, Hold] = {}
 
-    async def open(self, request: HandshakeRequest, opening: Callable[[], Awaitable[Connection]]) -> Connection:
+    async def open(self, key: str, address: str, opening: Callable[[], Awaitable[Connection]]) -> Connection:
         """Open a connection, if no other replica has one with this account.
+
+        Args:
+            key: The name of the account in the store.
+            address: The endpoint, for errors.
+            opening: Opens the connection.
 
         Raises:
             ConnectError: if another one has, or the connection cannot be opened.
         """
-        limits = request.template.limits
-        if limits.max_connections != 1 or limits.scope == "replica":
-            return await opening()
-        hold = await self._take(request)
+        hold = await self._take(key, address)
         hold.opening += 1
         try:
             connection = await opening()
@@ -99,32 +112,39 @@ class Accounts:
         for hold in list(self._holds.values()):
             self._drop_unused(hold)
 
-    async def _take(self, request: HandshakeRequest) -> Hold:
-        path = request.url.path if request.url is not None else ""
-        digest = connection_digest(request, path, request.key.login_arguments)
-        key = self._fleet.key(request.manual, digest, "connection")
-        async with self._changing:
-            held = key in self._holds or await self._try_to_hold(key)
-            if held and key not in self._holds:
-                self._holds[key] = hold = Hold(key)
-                self.tasks.start_soon(self._keep, hold)
-        if not held:
+    async def _take(self, key: str, address: str) -> Hold:
+        wait = await self._try_to_take(key)
+        if wait > 0:
+            await anyio.sleep(wait)
+            wait = await self._try_to_take(key)
+        if wait != 0:
             raise ConnectError(
-                request.address,
+                address,
                 "another replica has the only connection of this account (limits.max_connections is 1). "
                 'Call again later, or raise limits.max_connections, or set limits.scope to "replica".',
                 code="account-held-elsewhere",
             )
         return self._holds[key]
 
-    async def _try_to_hold(self, key: str) -> bool:
-        try:
-            return await self._renew(key)
-        except StoreAway:
-            return True  # no call fails because of the store
+    async def _try_to_take(self, key: str) -> float:
+        """Take a hold and return 0; a negative number if another replica has it, or seconds until it can be taken."""
+        async with self._changing:
+            if key in self._holds:
+                return 0
+            try:
+                wait = await self._claim(key, SETTLE_SECONDS)
+            except StoreAway:
+                wait = 0  # no call fails because of the store
+            if wait == 0:
+                self._holds[key] = hold = Hold(key)
+                self.tasks.start_soon(self._keep, hold)
+        return wait
 
-    async def _renew(self, key: str) -> bool:
-        return bool(await self._fleet.store.run(_HOLD, [key], [self._token, round(HOLD_SECONDS * 1000)]))
+    async def _claim(self, key: str, settle: float) -> float:
+        hold, kept, settling = (round(1000 * seconds) for seconds in (HOLD_SECONDS, LIFE_KEPT_SECONDS, settle))
+        args: list[str | int] = [self._token, hold, kept, settling]
+        answer = int(await self._store.run(_HOLD, [key, self._members.life], args))
+        return answer if answer == HELD_ELSEWHERE else answer / 1000
 
     async def _keep(self, hold: Hold) -> None:
         """Renew a hold until it is not used any more; end its connections if another replica has it."""
@@ -134,7 +154,7 @@ class Accounts:
                 await anyio.sleep(pause)
                 pause = RENEW_SECONDS
                 try:
-                    if not await self._renew(hold.key):
+                    if await self._claim(hold.key, 0) == HELD_ELSEWHERE:
                         for connection in hold.connections:
                             connection.abort()
                 except StoreAway:
@@ -152,7 +172,7 @@ class Accounts:
         async with self._changing:
             if key not in self._holds:
                 with suppress(StoreAway):
-                    await self._fleet.store.run(_DROP, [key], [self._token])
+                    await self._store.run(_DROP, [key], [self._token])
             self._dropping.discard(key)  # not before: the shutdown repeats what it interrupts
 
     async def aclose(self) -> None:

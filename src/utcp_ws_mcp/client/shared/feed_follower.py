@@ -112,7 +112,7 @@ class FeedFollower:
         epoch, _, number = entry_id.partition("-")
         self.number = int(number)
         try:
-            entry = decode_entry(fields.get(b"e", b""))
+            entry = decode_entry(self._stream.open_entry(entry_id, fields.get(b"e", b"")))
         except ValueError as error:
             logger.warning("%s: an entry of the shared store is left out: %s", self._live.name, error)
             return
@@ -140,7 +140,7 @@ class FeedFollower:
             self._on_released()
             return
         try:
-            shared = decode_state(fields.get(b"s", b""))
+            shared = decode_state(self._stream.open_state(fields.get(b"s", b"")))
             state = FeedState(shared.state)
         except ValueError as error:
             logger.warning("%s: a state of the shared store is left out: %s", self._live.name, error)

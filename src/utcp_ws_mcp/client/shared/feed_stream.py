@@ -172,10 +172,11 @@ class FeedStream:
             LeaseLost: if this replica does not own the feed any more.
             StoreAway: if the store does not answer. Then the same call may be repeated.
         """
-        args: list[str | int] = [self._token, epoch, self._size, tail.oldest, tail.offset, tail.gap, tail.state]
+        state = self._fleet.seal(tail.state, self.states) if tail.state else ""
+        args: list[str | int | bytes] = [self._token, epoch, self._size, tail.oldest, tail.offset, tail.gap, state]
         args += [self._keep, int(tail.is_open)]
         for number, text in entries:
-            args += [number, text]
+            args += [number, self._fleet.seal(text, self._place(f"{epoch}-{number}"))]
         if not await self._fleet.store.run(_APPEND, self._keys, args):
             raise LeaseLost
 
@@ -199,6 +200,25 @@ class FeedStream:
         """
         found = await self._fleet.store.read_streams({self.events: position, self.states: state_position})
         return found.get(self.events, []), found.get(self.states, [])
+
+    def open_entry(self, entry_id: str, raw: bytes) -> bytes:
+        """Return the text of an entry that was read.
+
+        Raises:
+            ValueError: if the fleet did not write it in this place.
+        """
+        return self._fleet.unseal(raw, self._place(entry_id))
+
+    def open_state(self, raw: bytes) -> bytes:
+        """Return the text of a state that was read.
+
+        Raises:
+            ValueError: if the fleet did not write it in this place.
+        """
+        return self._fleet.unseal(raw, self.states)
+
+    def _place(self, entry_id: str) -> str:
+        return f"{self.events} {entry_id}"
 
 
 def _milliseconds(seconds: float) -> int:

@@ -28,6 +28,7 @@ STORE_TIMEOUT: Final = 0.25
 BLOCK_SECONDS: Final = 1.0
 """Seconds that a read of streams waits for an entry."""
 MAX_CONNECTIONS: Final = 256
+"""Connections of one kind; as many streams are read at a time, and further ones take turns."""
 LATE_SECONDS: Final = 0.05
 """Seconds after its end at which a timeout that is noticed so late says nothing about the store."""
 ATTEMPTS: Final = 3
@@ -81,6 +82,7 @@ class SharedStore:
         self._readers = self._client(BLOCK_SECONDS + STORE_TIMEOUT)
         self._scripts: dict[Script, Any] = {}
         self._turns = anyio.Semaphore(CONCURRENT_SCRIPTS)
+        self._reading = anyio.Semaphore(MAX_CONNECTIONS)
 
     def _client(self, timeout: float) -> redis.Redis:
         address = self.address
@@ -149,7 +151,10 @@ class SharedStore:
             StoreAway: if the store does not answer.
         """
         self._require()
-        streams: Any = dict(positions)
+        async with self._reading:
+            return await self._read_streams(dict(positions))
+
+    async def _read_streams(self, streams: Any) -> dict[str, list[StreamEntry]]:
         end = anyio.current_time() + BLOCK_SECONDS + STORE_TIMEOUT
         try:
             with anyio.fail_after(BLOCK_SECONDS + STORE_TIMEOUT):

@@ -64,7 +64,7 @@ class Caller(Record):
         """Return the scopes of which each would allow a tool that the caller may not use; None if it may."""
         return None if self.access is None or self.may_use(tool) else self.access.scopes.scopes_for(tool)
 
-    def admit(self, tool: CompiledTool) -> None:
+    async def admit(self, tool: CompiledTool) -> None:
         """Count a call of a tool.
 
         Raises:
@@ -74,7 +74,7 @@ class Caller(Record):
         if (scopes := self.missing_scopes(tool)) is not None:
             raise ScopeRequired(tool.full_name, scopes)
         limits = self.access.limits if self.access is not None else None
-        if limits is not None and self.identity is not None and (wait := limits.take(self.identity)):
+        if limits is not None and self.identity is not None and (wait := await limits.take(self.identity)):
             raise SubjectRateExceeded(limits.per_second, wait)
 
     def audit(self, tool: str, seconds: float, code: str) -> None:

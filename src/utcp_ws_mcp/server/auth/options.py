@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ...client.resolver import EndpointResolver
 from ...errors import ServeOptionsError
@@ -15,6 +16,9 @@ from .resource_server import ResourceServer
 from .scopes import ToolScopes, parse_tool_scopes
 from .subject_limits import SubjectLimits
 from .tokens import TokenRules
+
+if TYPE_CHECKING:
+    from ...client.shared.fleet import Fleet
 
 
 class OAuthOptions(Record):
@@ -52,10 +56,17 @@ def check_oauth_options(options: OAuthOptions) -> OAuthSettings:
     return OAuthSettings(issuer, audience, scopes, options.requests_per_subject)
 
 
-def make_resource_server(settings: OAuthSettings, observe: Observer) -> ResourceServer:
-    """Return the resource server with real clocks and a real network."""
-    per_second = settings.requests_per_subject
-    limits = SubjectLimits(per_second, time.monotonic) if per_second is not None else None
+def make_resource_server(settings: OAuthSettings, observe: Observer, fleet: Fleet | None = None) -> ResourceServer:
+    """Return the resource server with real clocks and a real network; replicas of a fleet count calls together."""
+    limits = _make_limits(settings.requests_per_subject, fleet)
     keys = IssuerKeys(settings.issuer, HttpFetcher(EndpointResolver()), time.monotonic)
     rules = TokenRules(settings.issuer, settings.audience, time.time)
     return ResourceServer(rules, keys, AccessControl(settings.scopes, limits, observe))
+
+
+def _make_limits(per_second: float | None, fleet: Fleet | None) -> SubjectLimits | None:
+    if per_second is None or fleet is None:
+        return None if per_second is None else SubjectLimits(per_second, time.monotonic)
+    from .shared_subject_limits import SharedSubjectLimits
+
+    return SharedSubjectLimits(per_second, time.monotonic, fleet)

@@ -11,27 +11,34 @@ from .identity import Identity
 MAX_SUBJECTS: Final = 10_000
 """Subjects that are remembered; the one that called longest ago is forgotten."""
 
+BURST_SECONDS: Final = 1.0
+"""A subject that was idle may send the calls of so many seconds at once, at least one."""
+
 
 class SubjectLimits:
     """Counts the calls of each subject with the generic cell rate algorithm (GCRA).
 
     Args:
-        per_second: Calls a second; a subject that was idle may send as many at once, at least one.
+        per_second: Calls a second.
         clock: Returns monotonic seconds.
     """
 
     def __init__(self, per_second: float, clock: Callable[[], float]) -> None:
         self.per_second = per_second
-        self._interval = 1 / per_second
-        self._burst = max(1.0, per_second) * self._interval
+        self.interval = 1 / per_second
         self._clock = clock
         self._busy_until: OrderedDict[tuple[str, str], float] = OrderedDict()
 
-    def take(self, identity: Identity) -> float:
+    async def take(self, identity: Identity) -> float:
         """Count a call and return 0; where the subject has too many, return the seconds until the next is allowed."""
+        return self.count(identity)
+
+    def count(self, identity: Identity, replicas: int = 1) -> float:
+        """Count a call like `take`, for one of several replicas that share the rate."""
         key, now = (identity.issuer, identity.subject), self._clock()
-        busy_until = max(self._busy_until.get(key, now), now) + self._interval
-        if (wait := busy_until - now - self._burst) > 1e-9:
+        interval = self.interval * replicas
+        busy_until = max(self._busy_until.get(key, now), now) + interval
+        if (wait := busy_until - now - max(interval, BURST_SECONDS)) > 1e-9:
             return wait
         self._busy_until[key] = busy_until
         self._busy_until.move_to_end(key)
