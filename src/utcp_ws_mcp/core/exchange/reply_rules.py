@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from functools import lru_cache
 from typing import Any, ClassVar, Final
 
 from ...manifest.models.call_template import CallTemplate
@@ -16,10 +14,11 @@ from ..codecs.message import Message
 from ..diagnostics import Diagnostics
 from ..expressions.expression import EvaluationError, Expression, compile_expression
 from ..expressions.let_bindings import LetBindings, compile_let_bindings
-from ..expressions.paths import STRING_LITERAL, UNDEFINED, Path, parse_path, value_at
+from ..expressions.paths import UNDEFINED, Path, value_at
 from ..expressions.scope import CALL_REPLY_NAMES
 from ..templates.compiler import Compiler
 from ..templates.nodes import Node, RenderError
+from .correlation import find_correlation_path
 
 
 class Role(Enum):
@@ -238,9 +237,6 @@ class ReplyRules(Record):
         return None if value is UNDEFINED else value
 
 
-NO_RULES: Final = ReplyRules()
-
-
 def compile_reply_rules(
     template: CallTemplate,
     compiler: Compiler,
@@ -367,40 +363,3 @@ def with_correlation(rules: ReplyRules, *, concurrent: bool) -> ReplyRules:
     path, others = find_correlation_path(rules.match.source)
     beside = compile_expression(others, frozenset(rules.match.names)) if others else None
     return replace(rules, concurrency=Concurrency.MULTIPLEXED, correlation_path=path, match_beside_id=beside)
-
-
-_TERM: Final = re.compile(r"\s*(\S+)\s*==\s*(\S+)\s*\Z")
-
-
-@lru_cache(maxsize=256)  # the tools of a preset have the same `match`
-def find_correlation_path(match: str) -> tuple[Path | None, str]:
-    """Return where the correlation id is in a message that a predicate matches, and what else the predicate demands.
-
-    Only `message.path == request_id`, alone or as a term of a conjunction, ties a message to one exchange for certain.
-    Of any other predicate the path is None, and it is evaluated for each pending exchange.
-    """
-    terms = _conjunction(match)
-    for place, term in enumerate(terms):
-        if path := _id_path(term):
-            return path, " and ".join(terms[:place] + terms[place + 1 :])
-    return None, ""
-
-
-def _conjunction(source: str) -> list[str]:
-    """Return the terms of `a and b and c`; an expression that may be anything else is one term."""
-    masked = STRING_LITERAL.sub(lambda literal: "_" * len(literal[0]), source)
-    if re.search(r"\b(or|if|else)\b|[()]", masked):
-        return [source]
-    cuts = [0, *(place for word in re.finditer(r"\s+and\s+", masked) for place in word.span()), len(source)]
-    return [source[start:end] for start, end in zip(cuts[::2], cuts[1::2], strict=True)]
-
-
-def _id_path(term: str) -> Path | None:
-    """Return the path that a term `message.id == request_id` compares with the correlation id."""
-    match = _TERM.match(term)
-    sides = match.groups() if match else ()
-    for side, other in (sides, sides[::-1]) if sides else ():
-        path = parse_path(side)
-        if other == "request_id" and path and path[0] == "message" and len(path) > 1:
-            return path[1:]
-    return None

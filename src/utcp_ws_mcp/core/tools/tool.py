@@ -14,7 +14,7 @@ from ...manifest.stream_framing import as_utcp_stream
 from ...manifest.validation import join_path
 from ...records import Record, force_setattr, replace
 from ..diagnostics import Diagnostics
-from ..exchange.reply_rules import NO_RULES, ReplyRules, with_stream
+from ..exchange.reply_rules import ReplyRules, with_stream
 from .argument_forms import ArgumentForms, has_float
 from .argument_schema import InvalidSchema, SchemaValidator
 from .template import CompiledTemplate, TemplateCompiler
@@ -37,6 +37,9 @@ class CompiledInputs(Record):
     validator: SchemaValidator
     forms: ArgumentForms
     defaults: Mapping[str, Any]
+
+
+_NO_RULES: Final = ReplyRules()
 
 
 class CompiledTool(Record):
@@ -97,7 +100,7 @@ class CompiledTool(Record):
     rank: int = 0
     feed: FeedTool | None = None
     full_name: str = ""
-    rules: ReplyRules = NO_RULES
+    rules: ReplyRules = _NO_RULES
     returns_parsed_json: bool = False
     has_structured_output: bool = False
 
