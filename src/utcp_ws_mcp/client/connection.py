@@ -96,8 +96,7 @@ class Connection:
         self._unsolicited_at = -math.inf
         self.refuses_pings, self._answers_pings, self._unanswered_pings = False, False, 0
         self._websocket = websocket
-        self._framer = framer
-        self.encode = framer.encode
+        self._framer, self.encode = framer, framer.encode
         self._observe = observe
         self._reports_messages = not {events.MessageSent, events.MessageReceived} <= events.ignored_by(observe)
         self._router = MessageRouter(state, dispatcher, on_draining, self._note_unsolicited, trace_rules=trace_rules)
