@@ -8,8 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.codecs.message import Message, decode, encode_json, text_or_bytes
-from ..core.exchange.correlation import correlation_id_at
-from ..core.exchange.exchange import Exchange
+from ..core.exchange.exchange import Exchange, correlation_id_at
 from ..core.exchange.last_messages import FATES
 from ..core.exchange.reply_rules import Role
 from ..core.expressions.paths import Path

@@ -12,9 +12,8 @@ from typing import Any, ClassVar, Final, Literal
 from ...records import MutableRecord, Record, field
 from ..codecs.message import Message
 from ..expressions.expression import Expression
-from ..expressions.paths import UNDEFINED
+from ..expressions.paths import UNDEFINED, Path, value_at
 from ..expressions.scope import Scope
-from .correlation import correlation_id_at
 from .reply_rules import ReplyRules, Role, StreamLimits, StreamRules
 
 StreamEnd = Literal["until", "max_items", "max_seconds", "idle_seconds", "max_bytes", "closed"]
@@ -35,6 +34,18 @@ class CloseInfo(Record):
 
     code: int
     reason: str
+
+
+def correlation_id_at(message: Message, path: Path) -> int | str | None:
+    """Return the correlation id at a path of a message, or None where there is none.
+
+    JSON has one kind of number, so 1.0 is 1. A boolean is no id, although Python takes True for 1: a reply with
+    `"id": true` would reach the exchange 1.
+    """
+    found = value_at(message.value, path)
+    if isinstance(found, float) and found.is_integer():
+        return int(found)
+    return found if isinstance(found, str | int) and not isinstance(found, bool) else None
 
 
 class EarlyMessages(MutableRecord, eq=False):

@@ -7,8 +7,7 @@ from typing import Final
 
 from ..codecs.message import Message
 from ..expressions.paths import Path, value_at
-from .correlation import correlation_id_at
-from .exchange import Exchange
+from .exchange import Exchange, correlation_id_at
 from .match_index import MatchIndex
 
 _Set = dict[Exchange, None]

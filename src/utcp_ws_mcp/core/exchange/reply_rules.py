@@ -12,13 +12,13 @@ from ...manifest.presets import read_bare_reply
 from ...records import Record, field, force_setattr, replace
 from ..codecs.message import Message
 from ..diagnostics import Diagnostics
+from ..expressions.analysis import find_correlation_path
 from ..expressions.expression import EvaluationError, Expression, compile_expression
 from ..expressions.let_bindings import LetBindings, compile_let_bindings
 from ..expressions.paths import UNDEFINED, Path, value_at
 from ..expressions.scope import CALL_REPLY_NAMES
 from ..templates.compiler import Compiler
 from ..templates.nodes import Node, RenderError
-from .correlation import find_correlation_path
 
 
 class Role(Enum):
