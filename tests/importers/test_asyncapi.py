@@ -10,8 +10,11 @@ import pytest
 from tests.peer import peer
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import ImportFailed
+from utcp_ws_mcp.importers.asyncapi.importer import import_asyncapi
+from utcp_ws_mcp.importers.model import Description, Event, ImportOptions, Operation, Skipped, Status
+from utcp_ws_mcp.importers.references import References
 
-from .sides import entries, feeds, imported, problems_of, tools
+from .sides import URL, entries, feeds, imported, problems_of, tools
 
 
 def api(operations: dict[str, Any], messages: dict[str, Any], **others: Any) -> dict[str, Any]:
@@ -453,3 +456,441 @@ def test_names_keep_their_letters_without_accents() -> None:
     assert result.manifest["name"] == "unicode_lager"
     assert list(tools(result)) == ["prufe"]
     assert list(tools(result)["prufe"]["inputs"]["properties"]) == ["hohe"]
+
+
+# Whole operations
+
+
+def described(document: Any, **options: Any) -> Description:
+    given = ImportOptions(**{"url": URL, **options})
+    return import_asyncapi(document, References(document), given, "api.yaml")
+
+
+def operations(document: Any, **options: Any) -> dict[str, Operation]:
+    return {each.name: each for each in described(document, viewpoint="server", **options).operations}
+
+
+def test_a_request_is_a_whole_tool() -> None:
+    asked = {**ASK["ask"], "summary": "Deletes all.", "tags": [{"name": "t"}], "deprecated": True}
+    messages = {"ask": message("deleteAll", "x", id=NUMBER, x=TEXT), "replied": message("done", id=NUMBER, value=TEXT)}
+    assert operations(api({"ask": asked}, messages))["deleteAll"] == Operation(
+        "deleteAll",
+        tool={
+            "name": "deleteAll",
+            "description": "Deletes all.",
+            "inputs": {
+                "type": "object",
+                "properties": {"x": TEXT},
+                "required": ["x"],
+                "additionalProperties": False,
+            },
+            "annotations": {"readOnlyHint": False, "destructiveHint": True},
+            "tags": ["t"],
+            "tool_call_template": {
+                "message": {"type": "deleteAll", "id": "{{ request_id }}", "x": "{{ args.x }}"},
+                "reply": {
+                    "match": "message.id == request_id",
+                    "error": "message.type == 'error' or message.error",
+                    "error_message": "message.error.message | default(message.error) | default(message.message)",
+                    "result": "message.value",
+                },
+            },
+        },
+        tags=["t"],
+        status=Status.DEPRECATED,
+        sources=("ask",),
+    )
+
+
+def named(text: str, *fields: str) -> dict[str, Any]:
+    return dict.fromkeys(fields or ("summary",), text)
+
+
+@pytest.mark.parametrize(
+    ("operation", "of_message", "of_channel", "description"),
+    [
+        (named("Of the operation."), named("Of the message."), named("Of the channel."), "Of the operation."),
+        ({}, named("Of the message."), named("Of the channel."), "Of the message."),
+        ({}, {"payload": {"const": 1, "description": "Of the payload."}}, named("Of it."), "Of the payload."),
+        ({}, {}, named("Of the channel."), "Of the channel."),
+        ({}, {}, {}, "Ask."),
+    ],
+)
+def test_a_tool_is_described_by_what_is_nearest(
+    operation: Any, of_message: Any, of_channel: Any, description: str
+) -> None:
+    own = {"action": "receive", "messages": of("ask"), **operation}
+    document = api({"ask": own}, {"ask": {"payload": TEXT, **of_message}}, channel=of_channel)
+    (tool,) = tools(imported(document, viewpoint="server")).values()
+    assert tool["description"] == description
+
+
+def test_several_messages_of_an_operation_have_descriptions_of_their_own() -> None:
+    own = {"action": "receive", "summary": "Of the operation."}
+    messages = {"a": {**message("a"), "summary": "Of a."}, "b": message("b")}
+    found = tools(imported(api({"ask": own}, messages), viewpoint="server"))
+    assert [each["description"] for each in found.values()] == ["Of a.", "B."]
+
+
+@pytest.mark.parametrize(
+    ("key", "payload", "name"),
+    [
+        ("op", {"type": "object", "properties": {"type": {"const": "say.it-2"}}}, "say.it-2"),
+        ("op", {"type": "object", "properties": {"type": {"const": "say it"}}}, "op"),
+        ("op", {"type": "object", "properties": {"type": {"const": 7}}}, "op"),
+        ("op", {"type": "object", "properties": {"type": {"const": "9a"}}}, "op"),
+        ("op", {"type": "object", "properties": {"type": {"const": "x" * 41}}}, "x" * 41),
+        ("op", {"type": "object", "properties": {"type": {"const": "x" * 42}}}, "op"),
+        *((f"{prefix}News", TEXT, "news") for prefix in ("receive", "recv", "send", "on", "publish", "handle", "sub")),
+        ("send_send_it", TEXT, "send_it"),
+        ("sender", TEXT, "sender"),
+        ("on.X", TEXT, "x"),
+        ("send_", TEXT, "send"),
+        ("Say", TEXT, "say"),
+    ],
+)
+def test_a_tool_has_the_name_of_its_kind_or_its_operation(key: str, payload: Any, name: str) -> None:
+    document = api({key: {"action": "receive", "messages": of("m")}}, {"m": {"payload": payload}})
+    assert [*tools(imported(document, viewpoint="server"))] == [name]
+
+
+def test_tools_of_one_name_have_numbers_on_one_endpoint_only() -> None:
+    document = api(
+        {"a": {"action": "receive", "messages": of("m")}}, {"m": {"payload": TEXT}}, channel={"address": "/a"}
+    )
+    document["channels"]["b"] = {"address": "/b", "messages": {"m": {"payload": TEXT}}}
+    document["operations"]["A"] = document["operations"]["a"]
+    document["operations"]["sendA"] = {"action": "receive", "channel": {"$ref": "#/channels/b"}}
+    found = described(document, viewpoint="server").operations
+    assert [(each.endpoint, each.name) for each in found] == [("a", "a"), ("a", "a_2"), ("b", "a")]
+
+
+# Replies
+
+
+def test_a_request_without_a_reply_waits_for_none() -> None:
+    document = api({"say": {"action": "receive", "messages": of("say")}}, {"say": message("say")})
+    assert call_of(imported(document, viewpoint="server"), "say")["reply"] == "none"
+
+
+def test_the_reply_of_one_message_comes_before_that_of_its_operation() -> None:
+    own = {**message("ask", id=TEXT), "x-response": message("own", id=TEXT)}
+    document = version_2(own, message("news"))
+    document["channels"]["/"]["publish"]["x-response"] = message("other", id=TEXT)
+    result = imported(document)
+    assert call_of(result)["reply"]["match"] == "message.id == request_id"
+    assert result.report[-1] == (
+        "Correlation: replies are matched by an ID of the request: id, found in request and replies (1)."
+    )
+
+
+PATH = {"address": "/events"}
+
+
+def stream_api(*answers: str, request: Any = None, **channel: Any) -> dict[str, Any]:
+    """Return a document of a connection on which one message is answered by all others."""
+    sent = {"payload": {"type": "object", "properties": {"from": NUMBER}}} if request is None else request
+    messages = {"get": sent, **{name: message(name, reason=TEXT) for name in answers}}
+    operations = {
+        "getEvents": {"action": "receive", "messages": of("get")},
+        "news": {"action": "send", "messages": of(*answers)},
+    }
+    return api(operations, messages, channel={**PATH, **channel})
+
+
+def test_a_connection_with_one_request_is_a_call_whose_messages_are_its_result() -> None:
+    result = described(stream_api("item", "failed"), viewpoint="server")
+    (operation,) = result.operations
+    assert operation.sources == ("getEvents", "news")
+    assert operation.tool is not None
+    assert operation.tool["tool_call_template"] == {
+        "message": {"from": "{{ args.from }}"},
+        "keep_alive": False,
+        "reply": {"error": "message.type == 'failed'", "error_message": "message.reason"},
+        "stream": {"until_close": True, "max_items": 100, "max_seconds": 20},
+    }
+
+
+@pytest.mark.parametrize("answers", [("item", "other"), ("failed", "error")])
+def test_a_stream_whose_failures_nothing_distinguishes_has_no_rule_for_them(answers: Any) -> None:
+    (operation,) = described(stream_api(*answers), viewpoint="server").operations
+    assert operation.tool is not None
+    assert "reply" not in operation.tool["tool_call_template"]
+    assert "stream" in operation.tool["tool_call_template"]
+
+
+def test_a_failure_without_a_text_has_no_message() -> None:
+    document = stream_api("item", "failed")
+    document["components"]["messages"]["failed"] = message("failed")
+    (operation,) = described(document, viewpoint="server").operations
+    assert operation.tool is not None
+    assert operation.tool["tool_call_template"]["reply"] == {"error": "message.type == 'failed'"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        stream_api("item", address=None),
+        stream_api("item", request=message("get")),
+        stream_api("item", request={"payload": {"oneOf": [{"type": "object"}, {"type": "object", "title": "x"}]}}),
+    ],
+    ids=["a shared connection", "a request with a kind", "several requests"],
+)
+def test_another_connection_is_no_call(document: Any) -> None:
+    result = described(document, viewpoint="server")
+    assert all("stream" not in each.tool["tool_call_template"] for each in result.operations if each.tool)
+    assert any(each.event for each in result.operations)
+
+
+def test_two_operations_of_events_are_no_result_of_one_call() -> None:
+    document = stream_api("item")
+    document["operations"]["more"] = {"action": "send", "channel": {"$ref": "#/channels/main"}, "messages": of("item")}
+    found = described(document, viewpoint="server").operations
+    assert [each.name for each in found if each.event] == ["news", "more"]
+
+
+def test_replies_are_guessed_among_the_messages_of_the_same_channel() -> None:
+    operations = {
+        "ask": {"action": "receive", "messages": of("ask")},
+        "replied": {"action": "send", "messages": of("replied", "news")},
+    }
+    messages = {
+        "ask": message("ask", x=TEXT, id=NUMBER),
+        "replied": message("ask_result", x=TEXT, id=NUMBER, value=TEXT),
+        "news": message("news", id=NUMBER),
+    }
+    result = described(api(operations, messages), viewpoint="server")
+    assert result.operations[0].tool is not None
+    assert result.operations[0].tool["tool_call_template"]["reply"]["match"] == "message.id == request_id"
+    assert result.notes[-1] == "Replies that the document does not name were found by the names of messages: ask."
+    assert result.notes[-2] == (
+        "Correlation: replies are matched by an ID of the request: id, found in request and replies (1)."
+    )
+    assert result.endpoints[""]["request_id"] == "counter"
+    other = api(operations, messages)
+    other["channels"]["other"] = {"messages": {}}
+    other["operations"]["replied"]["channel"] = {"$ref": "#/channels/other"}
+    assert described(other, viewpoint="server").notes[-1].startswith("Correlation: no request has an ID")
+
+
+def test_what_the_correlation_is_found_in_is_noted_for_each_way() -> None:
+    located = {"correlationId": {"location": "$message.payload#/meta/ref"}}
+    operations = {
+        name: {"action": "receive", "messages": of(name), "reply": {"messages": of("replied")}} for name in "abcd"
+    }
+    operations["e"] = {"action": "receive", "messages": of("e")}
+    messages = {
+        **{name: {**message(name), **located} for name in "ab"},
+        "c": message("c", id=TEXT),
+        "d": message("d"),
+        "e": message("e"),
+        "replied": message("replied", id=TEXT),
+    }
+    notes = described(api(operations, messages), viewpoint="server").notes
+    assert notes[-1] == (
+        "Correlation: replies are matched by an ID of the request: meta.ref, declared in the document (2), "
+        "id, found in request and replies (1); 2 requests have none."
+    )
+    del operations["e"], messages["e"]
+    assert described(api(operations, messages), viewpoint="server").notes[-1].endswith("; 1 request has none.")
+    events = api({"n": {"action": "send", "messages": of("n")}}, {"n": message("n")})
+    assert not any("Correlation" in note for note in described(events, viewpoint="server").notes)
+
+
+# Pings
+
+
+@pytest.mark.parametrize(
+    ("payload", "send", "match"),
+    [
+        (message("PONG"), {"type": "PONG"}, "message.type == 'PING'"),
+        (
+            {"payload": {"type": "object", "required": ["head"], "properties": {
+                "head": {"type": "object", "properties": {"op": {"const": "pong"}}}}}},
+            {"head": {"op": "pong"}},
+            "message.head.op == 'ping'",
+        ),
+    ],
+)  # fmt: skip
+def test_pongs_are_sent_as_the_document_writes_them(payload: Any, send: Any, match: str) -> None:
+    operations = {
+        "pong": {"action": "receive", "messages": of("pong")},
+        "ping": {"action": "send", "messages": of("Ping")},
+    }
+    result = described(api(operations, {"pong": payload, "Ping": message("x")}), viewpoint="server")
+    assert result.endpoints[""]["auto_reply"] == [{"match": match, "send": send}]
+    assert result.skipped == [Skipped("pong", "it answers pings, which is done by itself")]
+
+
+def test_a_pong_is_a_tool_where_nothing_pings_or_something_answers_it() -> None:
+    pong = {"action": "receive", "messages": of("pong")}
+    messages = {"pong": message("pong"), "news": message("news"), "ping": message("ping")}
+    news, ping = ({"action": "send", "messages": of(name)} for name in ("news", "ping"))
+    assert "pong" in operations(api({"pong": pong, "news": news}, messages))
+    replied = {**pong, "reply": {"messages": of("news")}}
+    assert "pong" in operations(api({"pong": replied, "ping": ping}, messages))
+    assert "pong" not in operations(api({"pong": pong, "news": news, "ping": ping}, messages))
+
+
+# Events
+
+
+def test_an_event_is_one_of_the_feed_of_its_channel() -> None:
+    operation = {"action": "send", "messages": of("a"), "tags": [{"name": "t"}], "deprecated": True}
+    document = api({"news": operation}, {"a": message("a")}, channel={"description": "The news."})
+    assert operations(document)["news"] == Operation(
+        "news",
+        event=Event("main", "message.type", "a", {"description": "The news."}),
+        tags=["t"],
+        read_only=True,
+        status=Status.DEPRECATED,
+        sources=("news",),
+    )
+    several = api({"news": {"action": "send"}}, {"a": message("x"), "b": message("y")})
+    found = operations(several)
+    assert [(name, each.event and each.event.value, each.sources) for name, each in found.items()] == [
+        ("a", "x", ("news",)), ("b", "y", ("news",))
+    ]  # fmt: skip
+    assert found["a"].event is not None
+    assert found["a"].event.fields == {"description": "What Shop sends by itself."}
+
+
+@pytest.mark.parametrize(
+    ("channel", "feed"),
+    [
+        ({"address": "/v1/live/{room}"}, "v1_live"),
+        ({"address": "/9/live"}, "feed_9_live"),
+        ({"address": "/{room}"}, "messages"),
+        ({"address": "/" + "x" * 30}, "x" * 24),
+        ({"address": "/" + "x" * 23 + "/y"}, "x" * 23),
+        ({"address": "topic.name"}, "main"),
+    ],
+)
+def test_a_feed_has_the_name_of_its_path_or_its_channel(channel: Any, feed: str) -> None:
+    document = api({"news": {"action": "send", "messages": of("a")}}, {"a": message("a")}, channel=channel)
+    event = operations(document)["news"].event
+    assert event is not None
+    assert event.feed == feed
+
+
+def test_a_feed_has_the_arguments_of_its_url() -> None:
+    channel = {"address": "/{room}/{day}", "parameters": {"room": {"description": "R."}, "day": {"default": "1"}}}
+    document = api({"news": {"action": "send", "messages": of("a")}}, {"a": message("a")}, channel=channel)
+    event = operations(document)["news"].event
+    assert event is not None
+    assert event.fields["inputs"] == {
+        "type": "object",
+        "properties": {"room": {"type": "string", "description": "R."}, "day": {"type": "string", "default": "1"}},
+        "required": ["room"],
+        "additionalProperties": False,
+    }
+    optional = {"address": "/{day}", "parameters": {"day": {"default": "1"}}}
+    only = operations(api({"news": {"action": "send", "messages": of("a")}}, {"a": message("a")}, channel=optional))
+    assert only["news"].event is not None
+    assert "required" not in only["news"].event.fields["inputs"]
+
+
+LOOSE = {"payload": {"type": "object", "properties": {"x": TEXT}}}
+
+
+def test_the_only_message_of_a_connection_needs_nothing_that_distinguishes_it() -> None:
+    document = api({"news": {"action": "send", "messages": of("a")}}, {"a": {"payload": TEXT}})
+    assert operations(document)["news"].event == Event(
+        "main", "message is defined", None, {"description": "What Shop sends by itself."}
+    )
+
+
+def test_messages_of_which_one_cannot_be_distinguished_are_events_without_it() -> None:
+    document = api({"news": {"action": "send"}}, {"a": LOOSE, "b": {"payload": TEXT}, "c": message("c")})
+    result = described(document, viewpoint="server")
+    assert [(each.name, each.event and each.event.subject) for each in result.operations] == [
+        ("a", "message.x is defined"), ("c", "message.type")
+    ]  # fmt: skip
+    assert result.skipped == []
+
+
+def test_an_event_is_distinguished_from_requests_and_their_replies() -> None:
+    replied = {"payload": {"type": "object", "properties": {"x": TEXT}}}
+    operations_ = {**ASK, "news": {"action": "send", "messages": of("news")}}
+    messages = {"ask": message("ask", y=TEXT), "replied": replied, "news": LOOSE}
+    result = described(api(operations_, messages), viewpoint="server")
+    assert result.skipped == [Skipped("news", "nothing in its messages distinguishes them from others")]
+    news = {"payload": {"type": "object", "properties": {"x": TEXT, "y": TEXT, "z": TEXT}}}
+    event = operations(api(operations_, {**messages, "news": news}))["news"].event
+    assert event is not None
+    assert (event.subject, event.value) == ("message.z is defined", None)
+
+
+def test_an_event_that_cannot_be_expressed_is_skipped() -> None:
+    document = api(
+        {**ASK, "news": {"action": "send", "messages": of("odd")}},
+        {"ask": message("ask"), "replied": message("replied"), "odd": {"contentType": "audio/wav"}},
+    )
+    assert described(document, viewpoint="server").skipped == [Skipped("news", "its messages are binary (audio/wav)")]
+
+
+def test_an_operation_without_messages_is_skipped() -> None:
+    document = api({"ask": {"action": "receive", "messages": []}}, {"m": message("m")})
+    assert described(document, viewpoint="server").skipped == [Skipped("ask", "it has no message")]
+
+
+def test_a_message_without_a_kind_has_its_key_where_others_have_theirs() -> None:
+    loose = {"payload": {"type": "object", "properties": {"type": TEXT, "x": TEXT}}}
+    names = {"a": message("a"), "b": loose}
+    document = api(
+        {"a": {"action": "receive", "messages": of("a")}, "b": {"action": "receive", "messages": of("b")}}, names
+    )
+    assert call_of(imported(document, viewpoint="server"), "b")["message"] == {"type": "b", "x": "{{ args.x }}"}
+    other = api(document["operations"], {**names, "a": message("c")})
+    assert call_of(imported(other, viewpoint="server"), "b")["message"]["type"] == "{{ args.type }}"
+
+
+# Whole documents
+
+
+def test_a_description_has_the_endpoints_and_the_notes() -> None:
+    document = api({"ask": {"action": "receive", "messages": of("m")}}, {"m": message("m")}, channel={"address": "/0"})
+    for number in range(1, 5):
+        document["channels"][f"c{number}"] = {"address": f"/{number}", "messages": {"m": message("m")}}
+        document["operations"][f"ask{number}"] = {"action": "receive", "channel": {"$ref": f"#/channels/c{number}"}}
+    result = described(document, viewpoint="server", preset="mine")
+    assert (result.title, result.version) == ("Shop", "3.0.0")
+    assert [*result.endpoints] == ["0", "1", "2", "3", "4"]
+    assert result.endpoints["3"] == {"url": f"{URL}3", "preset": "mine", "response_format": "json"}
+    assert result.notes == [
+        f"Endpoints: {URL}0, {URL}1, {URL}2 and 2 more.",
+        "Viewpoint: the document is written from the view of the server: as --viewpoint says.",
+        "Correlation: no request has an ID that its reply repeats; calls take turns on a connection.",
+    ]
+    for number in (3, 4):
+        del document["operations"][f"ask{number}"]
+    three = described(document, viewpoint="client")
+    assert three.notes[:2] == [
+        f"Endpoints: {URL}0, {URL}1, {URL}2.",
+        "Viewpoint: the document is written from the view of the client: as --viewpoint says.",
+    ]
+    assert "preset" not in three.endpoints["0"]
+
+
+def test_one_endpoint_is_named_without_its_query() -> None:
+    bindings = {"ws": {"query": {"properties": {"token": TEXT}, "required": ["token"]}}}
+    channel = {"address": "/a", "bindings": bindings}
+    result = described(api(ASK, {"ask": message("ask"), "replied": message("replied")}, channel=channel))
+    assert [*result.endpoints] == ["a"]
+    assert result.notes[0] == f"Endpoint: {URL}a?token=${{SHOP_TOKEN}}."
+    assert result.variables == {"SHOP_TOKEN": "the parameter token of the URL"}
+
+
+def test_ids_of_one_endpoint_say_nothing_of_another() -> None:
+    asks = {**ASK["ask"], "reply": {"messages": of("replied")}}
+    messages = {"ask": message("ask", id=NUMBER), "replied": message("replied", id=NUMBER)}
+    document = api({"ask": asks}, messages, channel={"address": "/a"})
+    texts = {"ask": message("ask", id=TEXT), "replied": message("replied", id=TEXT)}
+    document["channels"]["b"] = {"address": "/b", "messages": texts}
+    refs = {name: [{"$ref": f"#/channels/b/messages/{name}"}] for name in texts}
+    document["operations"]["other"] = {
+        "action": "receive", "channel": {"$ref": "#/channels/b"}, "messages": refs["ask"],
+        "reply": {"messages": refs["replied"]},
+    }  # fmt: skip
+    endpoints = described(document, viewpoint="server").endpoints
+    assert [each.get("request_id") for each in endpoints.values()] == ["counter", None]

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp.errors import ImportFailed
+from utcp_ws_mcp.importers.har import import_har, longest_conversation
+from utcp_ws_mcp.importers.model import ImportOptions
 
 from .sides import entries, imported, problems_of, tools
 
@@ -108,3 +110,179 @@ def test_a_file_without_websocket_messages_says_how_to_record_them() -> None:
     with pytest.raises(ImportFailed, match="developer tools") as failed:
         imported(har(), url=None)
     assert failed.value.code == "nothing-to-import"
+
+
+# Whole conversations
+
+
+def frame(kind: str, data: Any, opcode: Any = 1) -> dict[str, Any]:
+    found = {"type": kind, "data": data}
+    return found if opcode is None else {**found, "opcode": opcode}
+
+
+def conversation(entries: list[Any]) -> Any:
+    return longest_conversation({"log": {"entries": entries}})
+
+
+def talk(url: str, *frames: dict[str, Any], **request: Any) -> dict[str, Any]:
+    return {"request": {"url": url, **request}, "_webSocketMessages": [*frames]}
+
+
+def test_messages_are_read_by_their_direction_and_kind() -> None:
+    recorded = conversation([
+        talk(
+            "wss://a.example.com/",
+            frame("send", '{"a": 1}'),
+            frame("request", "[1]", None),
+            frame("receive", "12"),
+            frame("response", "plain"),
+            frame("receive", base64.b64encode(b"\x00\xff").decode(), 2),
+            frame("receive", "YQ", 2),
+            frame("receive", "bye", 8),
+            "odd",
+        )
+    ])  # fmt: skip
+    assert [(each.sent, each.value) for each in recorded.messages] == [
+        (True, {"a": 1}),
+        (True, [1]),
+        (False, "12"),
+        (False, "plain"),
+        (False, b"\x00\xff"),
+    ]
+
+
+def test_the_longest_conversation_is_that_of_the_endpoint_with_the_most_messages() -> None:
+    one, two = frame("send", "a"), frame("send", "b")
+    recorded = conversation([
+        talk("wss://a.example.com/x?v=1", one, one),
+        talk("wss://b.example.com/", two, one, one),
+        talk("wss://a.example.com/x?v=2", two, two),
+        talk("https://c.example.com/", *[one] * 9),
+    ])  # fmt: skip
+    assert recorded.endpoint == {"url": "wss://a.example.com/x?v=1"}
+    assert recorded.url.host == "a.example.com"
+    assert [each.value for each in recorded.messages] == ["a", "a", "b", "b"]
+    assert recorded.variables == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        [],
+        {},
+        {"log": {"entries": [{"request": {"url": "wss://a.example.com/"}}]}},
+        {"log": {"entries": [talk("wss://a.example.com/")]}},
+        {"log": {"entries": [talk("https://a.example.com/", frame("send", "a"))]}},
+    ],
+    ids=str,
+)
+def test_a_file_without_a_conversation_has_no_longest_one(document: Any) -> None:
+    assert longest_conversation(document) is None
+
+
+def headers_of(**headers: str) -> list[dict[str, str]]:
+    return [{"name": name.replace("_", "-"), "value": value} for name, value in headers.items()]
+
+
+def test_headers_that_every_browser_sends_are_left_out() -> None:
+    usual = headers_of(
+        Sec_WebSocket_Key="x", SEC_WEBSOCKET_VERSION="13", Upgrade="websocket", Host="a", User_Agent="b",
+        Accept_Language="de", Pragma="c", Sec_Fetch_Mode="d", DNT="1", TE="e", Priority="f", Connection="g",
+    )  # fmt: skip
+    own = headers_of(Origin="https://a.example.com", X_Upgrade="1", sec_websocket_protocol="v1.chat, v2 ")
+    odd = [{"name": ":path", "value": "/"}, {"name": "a b", "value": "c"}, {"name": ""}, 3]
+    recorded = conversation([talk("wss://a.example.com/", frame("send", "a"), headers=[*usual, *own, *odd])])
+    assert recorded.endpoint == {
+        "url": "wss://a.example.com/",
+        "headers": {"Origin": "https://a.example.com", "X-Upgrade": "1"},
+        "protocol": ["v1.chat", "v2"],
+    }
+
+
+SECRET = "0123456789abcdef"
+
+
+def test_secrets_of_a_conversation_are_variables_everywhere() -> None:
+    recorded = conversation([
+        talk(
+            f"wss://a.example.com/{SECRET}?token={SECRET}&v=1",
+            frame("send", json.dumps({"a": [{"apiKey": "k" * 8}], "text": f"is {SECRET}", "pin": "1234567"})),
+            frame("receive", json.dumps({"same": "k" * 8 + SECRET})),
+            headers=headers_of(Authorization="Bearer " + "t" * 8, Cookie="c" * 8, X_Token="${X} long enough"),
+        )
+    ])  # fmt: skip
+    assert recorded.endpoint == {
+        "url": "wss://a.example.com/${TOKEN}?token=${TOKEN}&v=1",
+        "headers": {"Authorization": "Bearer ${AUTHORIZATION}", "Cookie": "${COOKIE}", "X-Token": "${X} long enough"},
+    }
+    assert [each.value for each in recorded.messages] == [
+        {"a": [{"apiKey": "${API_KEY}"}], "text": "is ${TOKEN}", "pin": "1234567"},
+        {"same": "${API_KEY}${TOKEN}"},
+    ]
+    assert [*recorded.variables] == ["AUTHORIZATION", "COOKIE", "TOKEN", "API_KEY"]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "Basic", "Token"])
+@pytest.mark.parametrize(("length", "is_variable"), [(8, True), (7, False)])
+def test_a_secret_has_at_least_8_characters_without_its_scheme(scheme: str, length: int, is_variable: bool) -> None:
+    value = "s" * length
+    headers = headers_of(Authorization=f"{scheme}  {value}")
+    recorded = conversation([talk("wss://a.example.com/", frame("send", "a"), headers=headers)])
+    expected = "${AUTHORIZATION}" if is_variable else value
+    assert recorded.endpoint["headers"]["Authorization"] == f"{scheme}  {expected}"
+
+
+def test_a_secret_that_contains_another_is_replaced_whole() -> None:
+    messages = frame("send", json.dumps({"token": "s" * 8, "password": "s" * 8 + "abc"}))
+    (only,) = conversation([talk("wss://a.example.com/", messages)]).messages
+    assert only.value == {"token": "${TOKEN}", "password": "${PASSWORD}"}
+
+
+def test_what_was_recorded_is_described_with_its_doubts() -> None:
+    document = har(entry("wss://a.example.com:8443/live?x=1", *TALK), entry("https://odd.example.com/", *TALK))
+    result = import_har(document, ImportOptions(), "file.har")
+    assert result.title == "a.example.com"
+    assert [*result.endpoints] == ["a.example.com:8443/live"]
+    assert {"name", "$comment", "tools", "feeds"}.isdisjoint(result.endpoints["a.example.com:8443/live"])
+    assert result.endpoints["a.example.com:8443/live"]["url"] == "wss://a.example.com:8443/live?x=1"
+    assert [each.name for each in result.skipped] == ["https://odd.example.com/"]
+    assert result.skipped[0].reason
+    assert result.notes == [
+        "Names, descriptions and types of arguments are guesses, drafted from what was recorded: check each tool.",
+        "What a tool changes cannot be known from messages: correct its annotations.",
+    ]
+    assert result.variables == {}
+
+
+def test_a_file_whose_urls_are_all_odd_has_the_title_of_its_file() -> None:
+    result = import_har(har(entry("https://odd.example.com/", *TALK)), ImportOptions(), "file.har")
+    assert (result.title, result.endpoints, [*result.operations]) == ("file.har", {}, [])
+
+
+def test_events_of_a_conversation_are_a_feed_that_only_reads() -> None:
+    news = [("receive", {"event": "news", "n": number}) for number in range(3)]
+    result = import_har(har(entry("wss://a.example.com/live", *TALK, *news)), ImportOptions(), "file.har")
+    kinds = [(each.tool is not None, each.feed is not None, each.endpoint) for each in result.operations]
+    assert kinds == [(True, False, "a.example.com/live"), (False, True, "a.example.com/live")]
+    assert result.operations[1].feed is not None
+    assert (result.operations[1].name, result.operations[1].read_only) == (result.operations[1].feed["name"], True)
+
+
+def test_a_tool_reads_if_its_name_says_so() -> None:
+    talk = [(kind, {**data, **({"action": "getTime"} if "action" in data else {})}) for kind, data in TALK]
+    result = import_har(har(entry("wss://a.example.com/live", *talk)), ImportOptions(), "file.har")
+    assert [(each.name, each.read_only) for each in result.operations] == [("getTime", True)]
+    other = import_har(har(entry("wss://a.example.com/live", *TALK)), ImportOptions(), "file.har")
+    assert [(each.name, each.read_only) for each in other.operations] == [("time", False)]
+
+
+def test_the_variables_of_a_recording_are_those_that_it_mentions() -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    used = ("send", {"id": 3, "action": "say", "text": f"my {TOKEN}"})
+    login = ("send", {"action": "login", "password": "p" * 9})
+    result = import_har(
+        har(entry("wss://a.example.com/live", login, *TALK, used, headers=headers)), ImportOptions(), "file.har"
+    )
+    assert {*result.variables.values()} == {"a secret of the recording"}
+    assert {"AUTHORIZATION", "PASSWORD"} <= {*result.variables}

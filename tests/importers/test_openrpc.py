@@ -9,8 +9,12 @@ import pytest
 from tests.peer import peer
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.errors import ImportFailed
+from utcp_ws_mcp.importers.model import Description, Event, ImportOptions, Operation, Skipped, Status
+from utcp_ws_mcp.importers.openrpc.importer import import_openrpc
+from utcp_ws_mcp.importers.openrpc.subscriptions import notification
+from utcp_ws_mcp.importers.references import References
 
-from .sides import feeds, imported, problems_of, tools
+from .sides import URL, feeds, imported, problems_of, tools
 
 
 def document(*methods: dict[str, Any], **others: Any) -> dict[str, Any]:
@@ -360,3 +364,333 @@ def test_an_openrpc_document_without_methods_is_refused() -> None:
     with pytest.raises(ImportFailed, match=r"no array \"methods\"") as failed:
         imported({"openrpc": "1.3.2"})
     assert failed.value.code == "not-a-description"
+
+
+# Whole methods
+
+
+def described(content: Any, others: Any = None, **options: Any) -> Description:
+    given = ImportOptions(**{"url": URL, **options})
+    return import_openrpc(content, References(content, others), given, "api.json")
+
+
+def operations(*methods: Any, **others: Any) -> dict[str, Operation]:
+    return {each.name: each for each in described(document(*methods, **others)).operations}
+
+
+def tool_of(each: Any, **others: Any) -> dict[str, Any]:
+    (operation,) = operations(each, **others).values()
+    assert operation.tool is not None
+    return operation.tool
+
+
+def test_a_method_is_a_whole_tool() -> None:
+    each = method("clearAll", param("x"), summary="Clears.", description="More.", tags=[{"name": "admin"}])
+    assert operations(each)["clearAll"] == Operation(
+        "clearAll",
+        tool={
+            "name": "clearAll",
+            "description": "Clears.",
+            "inputs": {"type": "object", "properties": {"x": {"type": "string"}}, "additionalProperties": False},
+            "annotations": {"readOnlyHint": False, "destructiveHint": True},
+            "tags": ["admin"],
+        },
+        tags=["admin"],
+    )
+    assert "tags" not in tool_of(method("clearAll"))
+    assert tool_of(method("clearAll", description="More."))["description"] == "More."
+
+
+def test_a_method_whose_name_hosts_refuse_is_called_by_its_own_name() -> None:
+    tool = tool_of(method("a/b", param("x")))
+    assert tool["name"] == "a_b"
+    assert tool["tool_call_template"] == {
+        "message": {"jsonrpc": "2.0", "id": "{{ request_id }}", "method": "a/b", "params": "{{ args }}"}
+    }
+
+
+def test_a_method_without_a_result_is_sent_without_an_id_in_the_form_of_its_parameters() -> None:
+    each = {"name": "log", "params": [param("a b")]}
+    assert tool_of(each)["tool_call_template"] == {
+        "message": {"jsonrpc": "2.0", "method": "log", "params": ["{{ args.a_b }}"]},
+        "reply": "none",
+    }
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ({"name": "balance"}, "Returns: balance."),
+        ({"name": "balance", "description": "The balance. Of it"}, "Returns: The balance. Of it."),
+        ({"name": "balance", "summary": "It"}, "Returns: It."),
+        ({"name": "balance", "schema": {"description": "The number."}}, "Returns: The number."),
+        ({"name": "balance", "schema": {"title": "Number"}}, "Returns: Number."),
+        ({"name": "balance", "schema": {"$ref": "#/x/s"}}, "Returns: Referred."),
+        ({"$ref": "#/x/r"}, "Returns: Shared."),
+        ({"name": "Result"}, ""),
+        ({"name": "null"}, ""),
+        ({"name": "None"}, ""),
+        ({"name": ""}, ""),
+        ({}, ""),
+        ({"name": 3}, ""),
+        ({"name": "balance", "schema": {"$ref": "#/nowhere"}}, ""),
+        ({"$ref": "#/nowhere"}, ""),
+        ("odd", ""),
+        ({"schema": "odd"}, ""),
+    ],
+    ids=str,
+)
+def test_the_result_of_a_method_is_described_where_something_is_said_of_it(result: Any, said: str) -> None:
+    shared = {"s": {"description": "Referred"}, "r": {"name": "r", "summary": "Shared"}}
+    tool = tool_of(method("f", summary="Does.", result=result), x=shared)
+    assert tool["description"] == f"Does. {said}".strip()
+
+
+@pytest.mark.parametrize(
+    ("others", "status"),
+    [
+        ({}, Status.STABLE),
+        ({"deprecated": False}, Status.STABLE),
+        ({"deprecated": "yes"}, Status.STABLE),
+        ({"deprecated": True}, Status.DEPRECATED),
+        ({"tags": ["Deprecated", "experimental"]}, Status.DEPRECATED),
+        ({"tags": ["EXPERIMENTAL"]}, Status.EXPERIMENTAL),
+    ],
+    ids=str,
+)
+def test_the_status_of_a_method_is_said_by_a_field_or_a_tag(others: Any, status: Status) -> None:
+    assert operations(method("f", **others))["f"].status is status
+
+
+@pytest.mark.parametrize(
+    ("others", "reads"),
+    [
+        ({}, False),
+        ({"x-read-only": True}, True),
+        ({"x-readonly": True}, True),
+        ({"x-read-only": False, "summary": "Returns it."}, False),
+        ({"x-read-only": "yes"}, False),
+        ({"summary": "Returns it."}, True),
+        ({"description": "Returns it."}, True),
+        ({"tags": ["property:readonly"]}, True),
+        ({"tags": ["property"]}, True),
+        ({"tags": ["a:property"]}, False),
+    ],
+    ids=str,
+)
+def test_a_method_reads_if_a_field_a_tag_or_a_text_says_so(others: Any, reads: bool) -> None:
+    operation = operations(method("f", **others))["f"]
+    assert operation.read_only is reads
+    assert operation.tool is not None
+    assert operation.tool["annotations"]["readOnlyHint"] is reads
+
+
+def test_tags_are_names_or_references_to_objects_with_names() -> None:
+    tags = [{"name": "a"}, "b", {"$ref": "#/x/t"}, {"$ref": "#/nowhere"}, {"name": "${c}"}, {"name": 3}, 4, {}]
+    assert operations(method("f", tags=tags), x={"t": {"name": "d"}})["f"].tags == ["a", "b", "d"]
+    assert operations(method("f", tags="a"))["f"].tags == []
+
+
+@pytest.mark.parametrize("tag", ["rpc-only", "internal"])
+def test_a_method_that_is_not_for_callers_is_skipped(tag: str) -> None:
+    result = described(document(method("f", tags=["x", tag]), method("g")))
+    assert [each.name for each in result.operations] == ["g"]
+    assert result.skipped == [Skipped("f", "its tag says that it is not for callers")]
+
+
+def test_what_cannot_be_read_is_skipped_by_its_name_or_place() -> None:
+    result = described(
+        document(
+            method("f"),
+            {"name": ""},
+            {"params": []},
+            "odd",
+            {"$ref": "#/nowhere"},
+            {"name": "g", "params": [{"$ref": "#/nowhere"}]},
+            {"name": 7},
+            {"$ref": "#/x/m"},
+            method("f"),
+            {"name": "h", "result": {}, "params": {"a": 1}},
+            x={"m": method("shared")},
+        )
+    )
+    assert [each.name for each in result.operations] == ["f", "shared", "h"]
+    assert [(each.name, each.reason) for each in result.skipped] == [
+        ("methods[1]", "it has no name"),
+        ("methods[2]", "it has no name"),
+        ("methods[3]", "it has no name"),
+        ("#/nowhere", "the reference '#/nowhere' leads nowhere"),
+        ("g", "the reference '#/nowhere' leads nowhere"),
+        ("7", "it has no name"),
+        ("f (again)", "the document has it twice"),
+    ]
+
+
+def test_methods_and_messages_of_subscriptions_are_no_tools() -> None:
+    result = described(
+        document(
+            method("eth_subscribe", param("kind", required=True), result={"name": "id", "schema": {"$ref": "#/x/s"}}),
+            method("eth_unsubscribe", param("the id", required=True), paramStructure="by-name"),
+            {"name": "eth_subscription", "params": []},
+            {"name": "net_event", "params": [], "deprecated": True, "tags": ["t"]},
+            method("listen_a", param("listen", "boolean"), param("b"), tags=["t"], paramStructure="by-position"),
+            x={"s": {"properties": {"id": {}}}},
+        )
+    )
+    assert result.skipped == [
+        Skipped("eth_unsubscribe", "feeds end their subscriptions by themselves"),
+        Skipped("eth_subscription", "it is what the feeds of the subscriptions return"),
+    ]
+    subscribed, event, listening = result.operations
+    assert (subscribed.name, subscribed.read_only, subscribed.tool) == ("eth_subscribe", True, None)
+    assert subscribed.feed is not None
+    assert subscribed.feed["close"] == {
+        "jsonrpc": "2.0", "id": "{{ next_id() }}", "method": "eth_unsubscribe",
+        "params": {"the id": "{{ reply.result.id }}"},
+    }  # fmt: skip
+    assert event == Operation(
+        "net_event", event=notification("net_event"), tags=["t"], read_only=True, status=Status.DEPRECATED
+    )
+    assert (listening.name, listening.read_only, listening.tags) == ("listen_a", True, ["t"])
+    assert listening.feed is not None
+    assert listening.feed["open"][0]["send"]["params"] == {"b": "{{ args.b }}", "listen": True}
+
+
+def test_arguments_of_feeds_are_none_of_those_that_every_feed_has() -> None:
+    (operation,) = operations(method("subscribe", param("cursor"))).values()
+    assert operation.feed is not None
+    assert [*operation.feed["inputs"]["properties"]] == ["cursor_2"]
+
+
+SUBSCRIBED = {"name": "count", "subscribe": "count.begin", "summary": "Counts.", "unsubscribe": "count.end"}
+
+
+def test_a_subscription_outside_of_the_methods_is_a_whole_feed() -> None:
+    inputs = {"type": "object", "properties": {"from": {"type": "integer"}, "to": {}}, "required": ["from"]}
+    (operation,) = operations(**{"x-rpc-subscriptions": [{**SUBSCRIBED, "params": inputs}]}).values()
+    assert (operation.name, operation.read_only, operation.tool) == ("count", True, None)
+    assert operation.feed is not None
+    assert operation.feed["name"] == "count"
+    assert operation.feed["description"] == "Counts."
+    assert operation.feed["inputs"] == {**inputs, "additionalProperties": False}
+    assert operation.feed["open"][0]["send"] == {
+        "jsonrpc": "2.0", "id": "{{ request_id }}", "method": "count.begin",
+        "params": {"from": "{{ args.from }}", "to": "{{ args.to }}"},
+    }  # fmt: skip
+    assert operation.feed["close"] == {
+        "jsonrpc": "2.0", "id": "{{ next_id() }}", "method": "count.end",
+        "params": {"subscriptionId": "{{ reply.result.subscriptionId }}"},
+    }  # fmt: skip
+
+
+def test_a_subscription_outside_of_the_methods_may_only_say_how_it_begins() -> None:
+    found = operations(**{"x-rpc-subscriptions": [{"subscribe": "begin", "unsubscribe": 3}]})
+    assert found["begin"].feed is not None
+    assert found["begin"].feed["close"]["method"] == "begin.unsubscribe"
+    assert "inputs" not in found["begin"].feed
+
+
+def test_a_subscription_that_is_a_method_as_well_is_read_once() -> None:
+    result = described(document(method("count.begin"), **{"x-rpc-subscriptions": [SUBSCRIBED]}))
+    assert [each.name for each in result.operations] == ["count.begin"]
+
+
+def test_a_subscription_that_cannot_be_expressed_is_skipped() -> None:
+    odd = {**SUBSCRIBED, "params": {"$ref": "#/nowhere"}}
+    result = described(document(**{"x-rpc-subscriptions": [odd, {"subscribe": "other"}]}))
+    assert [each.name for each in result.operations] == ["other"]
+    assert [each.name for each in result.skipped] == ["count"]
+
+
+def test_notifications_outside_of_the_methods_are_events() -> None:
+    assert operations(notifications=[{"name": "changed"}])["changed"] == Operation(
+        "changed", event=notification("changed"), read_only=True
+    )
+
+
+# Whole documents
+
+
+def test_a_document_has_the_title_the_version_and_the_preset() -> None:
+    result = described(document(method("f")))
+    assert (result.title, result.version) == ("Node", "1.3.2")
+    assert result.endpoints == {"": {"url": URL, "preset": "jsonrpc2"}}
+    bare = described({"methods": [method("f")], "info": "odd"})
+    assert (bare.title, bare.version) == ("api", "")
+    preset = {**document(method("f")), "x-preset": "own"}
+    assert described(preset).endpoints[""]["preset"] == "own"
+    assert described(preset, preset="given").endpoints[""]["preset"] == "given"
+
+
+@pytest.mark.parametrize(
+    ("servers", "url"),
+    [
+        ([{"url": "https://a/"}, {"url": "wss://b/"}], "wss://b/"),
+        ({"url": "wss://b/"}, "wss://b/"),
+        (["odd", {"url": 3}, {"url": "b"}, {}, {"url": "wss://${host}/", "variables": {"host": {"default": "b"}}}], "wss://b/"),
+        ([{"url": "wss://{host}/", "variables": {"host": {"$ref": "#/x/v"}}}], "wss://c/"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_first_websocket_server_is_the_endpoint(servers: Any, url: str) -> None:
+    content = document(method("f"), servers=servers, x={"v": {"default": "c"}})
+    assert described(content, url=None).endpoints[""]["url"] == url
+
+
+def test_the_servers_of_methods_follow_those_of_the_document() -> None:
+    content = document("odd", method("f", servers=[{"url": "wss://f/"}]))
+    assert described(content, url=None).endpoints[""]["url"] == "wss://f/"
+    assert described({**content, "servers": [{"url": "wss://a/"}]}, url=None).endpoints[""]["url"] == "wss://a/"
+
+
+WHERE, CHANGES = "where the document does not say it", "--params changes it."
+SILENT, SAID = method("f", param("a")), method("g", param("a"), paramStructure="by-name")
+
+
+@pytest.mark.parametrize(
+    ("methods", "option", "note"),
+    [
+        ([SAID], None, None),
+        ([SAID, method("h", paramStructure="by-position")], None, None),
+        ([], None, None),
+        ([SILENT, SAID], None, f"name {WHERE}, because the specification allows it for every method; {CHANGES}"),
+        ([method("f", param("a b"))], None, f"position {WHERE}, because 'a b' would be no usual name; {CHANGES}"),
+        ([SILENT], "position", f"position {WHERE}, as --params says."),
+        ([method("eth_f", param("a"))], "name", f"name {WHERE}, as --params says."),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_way_of_parameters_is_noted_where_the_document_does_not_say_it(
+    methods: Any, option: str | None, note: str | None
+) -> None:
+    notes = described(document(*methods), params=option).notes
+    assert notes == [f"Endpoint: {URL}.", *([f"Parameters are sent by {note}"] if note else [])]
+
+
+def test_methods_that_are_assumed_are_noted_once() -> None:
+    content = document(method("a_subscribe", paramStructure="by-name"), method("subscribe_b", paramStructure="by-name"))
+    assert described(content).notes[1:] == [
+        "Subscriptions are ended by methods that the document does not have: a_unsubscribe, unsubscribe_b. Check close."
+    ]
+    (first, _) = described(content).operations
+    assert first.feed is not None
+    assert first.feed["close"]["params"] == {"subscription": "{{ reply.result }}"}
+    by_position = described(content, params="position").operations[0].feed
+    assert by_position is not None
+    assert by_position["close"]["params"] == ["{{ reply.result }}"]
+
+
+def test_the_events_of_mopidy_are_added_to_its_methods_only() -> None:
+    mopidy = {**document(method("f")), "x-preset": "mopidy"}
+    last = described(mopidy).operations[-1]
+    assert last == Operation(
+        "events",
+        event=Event(
+            "mopidy",
+            "message.event is defined",
+            None,
+            {"description": "What Mopidy does, such as track_playback_started.", "item": "message"},
+        ),
+        read_only=True,
+    )
+    assert len(described(document(method("f"))).operations) == 1

@@ -16,9 +16,10 @@ from utcp_ws_mcp.importers import reading
 from utcp_ws_mcp.importers.detection import detect
 from utcp_ws_mcp.importers.failures import Inexpressible
 from utcp_ws_mcp.importers.model import Format
-from utcp_ws_mcp.importers.reading import check_size, parse_text
-from utcp_ws_mcp.importers.references import References, files_of
+from utcp_ws_mcp.importers.reading import check_size, parse_text, parse_yaml
+from utcp_ws_mcp.importers.references import References, files_of, join_reference
 from utcp_ws_mcp.importers.urls import fill_variables
+from utcp_ws_mcp.importers.yaml_reader import TooManyValues, read_yaml
 
 from .sides import imported
 
@@ -40,7 +41,8 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("[" * 100_000, "description-too-large"),
     ],
 )
-def test_a_text_that_cannot_be_read_says_why(text: str, code: str) -> None:
+def test_a_text_that_cannot_be_read_says_why(text: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_VALUES", 20_000)
     with pytest.raises(ImportFailed) as failed:
         parse_text(text, "api.yaml")
     assert failed.value.code == code
@@ -215,3 +217,263 @@ async def test_a_folder_with_too_many_schemas_is_not_read(
         with pytest.raises(ImportFailed, match="it has more than 3 files") as failed:
             await import_sources.read_source(str(tmp_path), OPTIONS)
         assert failed.value.code == "description-too-large"
+
+
+# Bounds
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "1" + "]" * levels
+
+
+@pytest.mark.parametrize("form", ["{}", "- {}", " \t\r\n\ufeff{}"])
+def test_a_description_may_have_200_levels(form: str) -> None:
+    own = form.startswith("-")
+    parse_text(form.replace("{}", nested(200 - own)), "x")
+    with pytest.raises(ImportFailed, match="or 200 levels"):
+        parse_text(form.replace("{}", nested(201 - own)), "x")
+
+
+@pytest.mark.parametrize(("size", "fits"), [(32 << 20, True), ((32 << 20) + 1, False)])
+def test_a_description_may_have_32_mebibytes(size: int, fits: bool) -> None:
+    if fits:
+        check_size(size, "x")
+    else:
+        with pytest.raises(ImportFailed, match=r"x is too large: it has more than 32 MiB, 4,000,000 values or 200"):
+            check_size(size, "x")
+
+
+@pytest.mark.parametrize(("values", "fits"), [(6, True), (5, False)])
+def test_each_value_of_a_yaml_document_counts_as_often_as_it_is_referred_to(values: int, fits: bool) -> None:
+    text = "a: &a [x]\nb: *a\nc: 1"  # the object, two lists of one value, a number
+    if fits:
+        assert read_yaml(text, values) == {"a": ["x"], "b": ["x"], "c": 1}
+    else:
+        with pytest.raises(TooManyValues):
+            read_yaml(text, values)
+
+
+def test_parts_of_a_yaml_document_that_are_shared_are_copied() -> None:
+    document = read_yaml("a: &a {x: 1}\nb: *a", 99)
+    document["a"]["x"] = 2
+    assert document["b"] == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("~", None),
+        ("null", None),
+        ("NULL", None),
+        ("", None),
+        ("True", True),
+        ("FALSE", False),
+        ("tRue", "tRue"),
+        ("-12", -12),
+        ("+12", 12),
+        ("1.5", 1.5),
+        (".5", 0.5),
+        ("1.", 1.0),
+        ("-1e3", -1000.0),
+        ("12:30", "12:30"),
+        ("0x1F", "0x1F"),
+        ("!!binary aGk=", "b'hi'"),
+        ("!!timestamp 2024-01-01", "2024-01-01"),
+        ("2024-01-01", "2024-01-01"),
+    ],
+)
+def test_a_yaml_scalar_has_the_value_that_version_1_2_gives_it(text: str, value: Any) -> None:
+    found = read_yaml(f"v: {text}", 9)["v"]
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_keys_of_yaml_are_what_json_would_have() -> None:
+    assert read_yaml("{200: a, true: b, null: c, 1.5: d, x: e}", 9) == {
+        "200": "a", "true": "b", "null": "c", "1.5": "d", "x": "e"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{\n"a": ', "it is not JSON (Expecting value in line 2). Correct it there."),
+        ("a: b\nc: [1\n", "it is neither JSON, YAML nor a GraphQL schema (did not find expected ',' or ']' in line 3)"),
+        ("a: !!int x", "it is neither JSON, YAML nor a GraphQL schema (invalid literal for int()"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_line(text: str, reason: str) -> None:
+    with pytest.raises(ImportFailed) as failed:
+        parse_text(text, "api.yaml")
+    assert f"api.yaml cannot be read: {reason}" in str(failed.value)
+    assert failed.value.code == "description-not-readable"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_schema"),
+    [
+        ("type Query { a: Int }", True),
+        ('"""type: object"""\ntype Query { a: Int }', True),
+        ("# key: value\nschema { query: Q }", True),
+        ("extend type Query @x { a: Int }", True),
+        ("interface A\n{ a: Int }", True),
+        ("\ufeff  union A = B | C\ninput D { a: Int }", True),
+        ("type of\ntext", False),
+        ("'name': x\ntype: {a: Int}", False),
+        ("- type: {a: 1}", False),
+        ('"type Query { a: Int }"', False),
+        ("# type Query { a: Int }\nx", False),
+    ],
+)
+def test_a_graphql_schema_is_recognized_by_its_definitions(text: str, is_schema: bool) -> None:
+    if is_schema:
+        assert parse_text(text, "x") == text.lstrip("\ufeff ")
+    else:
+        assert parse_text(text, "x") == parse_yaml(text, "x")
+
+
+# Recognition
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"requests": []},
+        {"enums": []},
+        {"log": {}},
+        {"log": {"entries": {}}},
+        {"log": []},
+        {"data": {"__schema": []}},
+        {"data": []},
+        {"__schema": None},
+    ],
+    ids=str,
+)
+def test_what_has_only_a_part_of_a_format_is_not_of_this_format(document: Any) -> None:
+    with pytest.raises(ImportFailed) as failed:
+        detect(document, "api.json")
+    assert str(failed.value).startswith("api.json cannot be imported: it is none of AsyncAPI, OpenRPC, GraphQL, Chrome")
+    assert "Give the file or URL of such a description." in str(failed.value)
+
+
+def test_graphql_introspection_may_be_a_whole_reply() -> None:
+    assert detect({"data": {"__schema": {}}}, "x") is Format.GRAPHQL
+
+
+@pytest.mark.parametrize("key", ["openapi", "swagger"])
+def test_a_description_of_http_is_said_to_be_one(key: str) -> None:
+    with pytest.raises(
+        ImportFailed, match=r"x cannot be imported: it is an? \w+ document, which describes HTTP and no"
+    ):
+        detect({key: "3.0.0"}, "x")
+
+
+def test_the_formats_of_an_ambiguous_document_are_named_with_their_options() -> None:
+    with pytest.raises(ImportFailed) as failed:
+        detect({"domains": [], "openrpc": "1", "asyncapi": "3"}, "x")
+    assert (
+        "x is ambiguous: it looks like AsyncAPI (--format asyncapi) and OpenRPC (--format openrpc) and "
+        "Chrome DevTools Protocol (--format cdp). Say which one it is with --format."
+    ) in str(failed.value)
+
+
+# References
+
+
+def chain(length: int) -> dict[str, Any]:
+    links = {f"r{number}": {"$ref": f"#/r{number + 1}"} for number in range(length)}
+    return {**links, f"r{length}": "end"}
+
+
+def test_up_to_49_references_lead_from_one_to_the_next() -> None:
+    assert References(chain(49)).follow("#/r0") == "end"
+    with pytest.raises(Inexpressible, match="the reference '#/r0' leads to itself"):
+        References(chain(50)).follow("#/r0")
+
+
+def test_a_pointer_has_up_to_100_steps() -> None:
+    document: Any = "end"
+    for _ in range(101):
+        document = {"a": document}
+    below = document["a"]
+    assert References(below).follow("#" + "/a" * 100) == "end"
+    with pytest.raises(Inexpressible, match="leads nowhere"):
+        References(document).follow("#" + "/a" * 101)
+
+
+@pytest.mark.parametrize(
+    ("pointer", "expected"),
+    [
+        ("#", "whole"),
+        ("#/list/1", "b"),
+        ("#/list/2", None),
+        ("#/list/x", None),
+        ("#/list/-1", None),
+        ("#/list/0000000001", None),
+        ("#/list/000000001", "b"),
+        ("#/text/0", None),
+        ("#/a%20b", "space"),
+        ("#/a~1b/c", "slash"),
+        ("#/a/b/c", "slash"),
+        ("#/m~0n", "tilde"),
+        ("#/~01", "zero"),
+        ("#/a~1b", {"c": "slash"}),
+        ("#/raw~1key", "raw"),
+        ("#/empty/", "empty"),
+    ],
+)
+def test_a_pointer_means_the_value_at_its_steps(pointer: str, expected: Any) -> None:
+    document = {
+        "list": ["a", "b"],
+        "text": "x",
+        "a b": "space",
+        "a/b": {"c": "slash"},
+        "m~n": "tilde",
+        "~1": "zero",
+        "raw~1key": "raw",
+        "empty": {"": "empty"},
+    }
+    references = References(document)
+    if expected is None:
+        with pytest.raises(Inexpressible, match="leads nowhere"):
+            references.follow(pointer)
+    else:
+        assert references.follow(pointer) == (document if expected == "whole" else expected)
+
+
+def test_what_is_no_reference_means_itself() -> None:
+    references = References({"text": "x", "object": {"a": 1, "b": 2}})
+    for value in ("x", 3, None, [{"$ref": "#/text"}], {"a": 1}, {"$ref": 3}):
+        assert references.resolve(value) is value
+    assert references.resolve({"$ref": "#/text", "own": 1}) == "x"
+    assert references.resolve({"$ref": "#/object", "b": 3}) == {"a": 1, "b": 3}
+
+
+def test_a_document_that_is_not_there_is_named() -> None:
+    with pytest.raises(Inexpressible, match="'a.json#/x' is in another document, which is not available"):
+        References({}).follow("a.json#/x")
+
+
+def test_references_in_lists_of_other_documents_keep_their_meaning() -> None:
+    references = References({}, {"a/b.json": {"list": [{"$ref": "#/x"}, {"$ref": "c.json"}], "x": 1}, "a/c.json": 2})
+    found = references.follow("./a/b.json#/list")
+    assert found == [{"$ref": "a/b.json#/x"}, {"$ref": "a/c.json"}]
+    assert [references.resolve(each) for each in found] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("file", "path", "expected"),
+    [
+        ("a/b.json", "", "a/b.json"),
+        ("a/b.json", "c%20d.json", "a/c d.json"),
+        ("a/b.json", "../c.json", "c.json"),
+        ("", "./c.json", "c.json"),
+        ("a/b.json", "https://x.example.com/c%20d.json", "https://x.example.com/c%20d.json"),
+    ],
+)
+def test_a_path_is_relative_to_the_document_that_has_it(file: str, path: str, expected: str) -> None:
+    assert join_reference(file, path) == expected
+
+
+def test_files_are_found_in_lists_and_below_references() -> None:
+    document = {"a": [{"$ref": "x.json#/y", "b": {"$ref": "z.json"}}], "c": {"$ref": "#/own"}, "d": {"$ref": 3}}
+    assert {*files_of(document)} == {"x.json", "z.json"}

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 from nicegui import ui
-from nicegui.testing import User, UserInteraction, user_simulation
+from nicegui.testing import User, user_simulation
 
 from utcp_ws_mcp.studio.conversation import State
 from utcp_ws_mcp.studio.session import StudioOptions, StudioSession, open_session
@@ -20,7 +18,8 @@ from utcp_ws_mcp.studio.ui.editor import add_routes, index_of
 from utcp_ws_mcp.studio.ui.page import build_page
 from utcp_ws_mcp.studio.ui.panels import manifest as manifest_panel
 
-from ..peer import PATIENCE, Peer, peer
+from ..peer import Peer, peer
+from .pages import field, press, shown, texts, trigger, until
 
 SAY = {
     "name": "say",
@@ -50,35 +49,6 @@ async def opened(folder: Path, document: Any, panel: str) -> AsyncIterator[tuple
         await user.open("/")
         yield user, session
         await session.close()
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    with anyio.fail_after(PATIENCE):
-        while not condition():
-            await checkpoint()
-
-
-def shown(user: User, kind: type[ui.element], text: str = "") -> list[Any]:
-    """Return the visible elements of a kind whose text or label contains a text."""
-    assert user.client is not None
-    elements = (each for each in user.client.elements.values() if isinstance(each, kind) and each.visible)
-    return [each for each in elements if text in str(getattr(each, "text", "") or each.props.get("label", ""))]
-
-
-def texts(user: User) -> set[str]:
-    """Return the texts of all visible labels."""
-    return {each.text for each in shown(user, ui.label)}
-
-
-async def field(user: User, label: str) -> Any:
-    """Return the field with a label, once it is there."""
-    await until(lambda: shown(user, ui.element, label))
-    (found,) = (each for each in shown(user, ui.element, label) if hasattr(each, "value"))
-    return found
-
-
-def press(user: User, text: str) -> None:
-    user.find(kind=ui.button, content=text).click()
 
 
 async def echo(_: Peer, connection: Any, message: Any) -> None:
@@ -215,7 +185,7 @@ async def test_messages_go_to_the_endpoint_and_stand_in_the_list(tmp_path: Path)
         await until(lambda: session.form.history == sent)
         await until(lambda: [line.direction for line in session.conversation.lines][-2:] == ["sent", "received"])
         for event, text in (("alt.up", sent[1]), ("alt.up", sent[0]), ("alt.down", sent[1])):
-            UserInteraction(user, {box}, None).trigger(f"keydown.{event}")
+            trigger(user, box, f"keydown.{event}")
             assert box.value == text
 
 

@@ -6,7 +6,6 @@ What was recorded is drafted as `record` drafts a conversation. Secrets become v
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -165,10 +164,8 @@ def _messages(entry: Mapping[str, Any]) -> Iterator[RecordedMessage]:
     for each in objects(entry["_webSocketMessages"]):
         data, is_sent = str(each.get("data", "")), each.get("type") in ("send", "request")
         if each.get("opcode") == 2:
-            try:
+            with suppress(ValueError):  # no base64
                 yield RecordedMessage(is_sent, base64.b64decode(data, validate=True))
-            except (binascii.Error, ValueError):
-                continue
         elif each.get("opcode", 1) == 1:
             value = decode(data).value
             yield RecordedMessage(is_sent, value if isinstance(value, dict | list | str) else data)

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from ..errors import ImportFailed
 from ..recorder.templates import REQUEST_ID
-from .model import Description, Document, Event, Format, ImportOptions, Operation
+from .failures import Inexpressible
+from .model import Description, Document, Event, Format, ImportOptions, Operation, Skipped
 from .naming import argument_name, hints, is_reading, message_key, summarize, tool_name
-from .shapes import mapping
 from .urls import choose_server, endpoint_fields
 
 _TARGETS: Final[Mapping[str, str]] = {
@@ -28,20 +28,27 @@ def import_services(services: Any, options: ImportOptions, source: str) -> Descr
     if not isinstance(services, Mapping) or not all(isinstance(each, Mapping) for each in services.values()):
         raise ImportFailed(f"{source} is no answer to get_services of Home Assistant: it has no services by domain.")
     server = choose_server([], options.url, source)
-    operations = [
-        _operation(domain, name, service)
-        for domain, listed in services.items()
-        for name, service in mapping(listed).items()
-        if isinstance(service, Mapping)
-    ]
+    skipped: list[Skipped] = []
+    operations = list(_operations(services, skipped))
     return Description(
         title="home",
         format=Format.HOMEASSISTANT,
         endpoints={"": {**endpoint_fields(server.url), "preset": options.preset or "homeassistant"}},
         operations=[*operations, _states()],
+        skipped=skipped,
         notes=[f"Endpoint: {server.url}.", "The tags are the domains: --tag light imports the services of lights."],
         variables={"HOMEASSISTANT_TOKEN": "a long-lived access token, from the profile of your user"},
     )
+
+
+def _operations(services: Mapping[str, Mapping[str, Any]], skipped: list[Skipped]) -> Iterator[Operation]:
+    for domain, listed in services.items():
+        for name, service in listed.items():
+            if isinstance(service, Mapping):
+                try:
+                    yield _operation(domain, name, service)
+                except Inexpressible as reason:
+                    skipped.append(Skipped(f"{domain}.{name}", str(reason)))
 
 
 def _states() -> Operation:

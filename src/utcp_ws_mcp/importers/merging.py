@@ -73,7 +73,8 @@ def merge(existing: Document, imported: Document) -> tuple[Document, Difference]
     for entry in others:
         difference.added += [f"{entry['name']}.{each['name']}" for key in _LISTS for each in entry.get(key, ())]
     if others:
-        document = {**_as_list(document), "manual_call_templates": [*_entries(document), *others]}
+        document = _as_list(document)
+        document = {**document, "manual_call_templates": [*_entries(document), *others]}
     if not difference.is_empty and "$comment" in imported:
         document = {"$comment": imported["$comment"], **{k: v for k, v in document.items() if k != "$comment"}}
     return document, difference

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection
+from itertools import count
 from typing import Any, Final
 
 from ..core.templates.tokens import has_placeholders
@@ -89,7 +90,7 @@ def free_name(name: str, taken: Collection[str]) -> str:
     """Return a name that is not taken: the name, or the name with a number."""
     if name not in taken:
         return name
-    return next(each for number in range(2, len(taken) + 3) if (each := f"{name}_{number}") not in taken)
+    return next(each for number in count(2) if (each := f"{name}_{number}") not in taken)
 
 
 def argument_name(name: str, taken: Collection[str]) -> str:
@@ -146,8 +147,6 @@ def summarize(*texts: Any, name: str, returns: str = "") -> str:
 
 
 def _first_paragraph(text: str) -> str:
-    for part in re.split(r"\n\s*\n", re.sub(r"<[a-zA-Z/][^>\n]*>", "", text).strip()):
-        plain = " ".join(part.split())
-        if plain:
-            return plain if len(plain) <= MAX_DESCRIPTION else plain[: MAX_DESCRIPTION - 1].rsplit(" ", 1)[0] + "…"
-    return ""
+    first = re.split(r"\n\s*\n", re.sub(r"<[a-zA-Z/][^>\n]*>", "", text).strip())[0]
+    plain = " ".join(first.split())
+    return plain if len(plain) <= MAX_DESCRIPTION else plain[: MAX_DESCRIPTION - 1].rsplit(" ", 1)[0] + "…"

@@ -52,7 +52,7 @@ def import_document(
     """
     kind = format or detect(document, source)
     try:
-        description = describe(document, options, source, kind, others or {})
+        description = describe(document, options, source, kind, others)
     except Inexpressible as reason:
         raise ImportFailed(
             f"{source} cannot be imported: {reason}. Correct it.", code="description-malformed"
@@ -82,7 +82,7 @@ def import_document(
 
 
 def describe(
-    document: Any, options: ImportOptions, source: str, kind: Format, others: Mapping[str, Any]
+    document: Any, options: ImportOptions, source: str, kind: Format, others: Mapping[str, Any] | None
 ) -> Description:
     """Return the operations of a document of a known format."""
     if kind is Format.OPENRPC:
@@ -103,7 +103,7 @@ def describe(
 
 
 def _describe_other(
-    document: Any, options: ImportOptions, source: str, kind: Format, others: Mapping[str, Any]
+    document: Any, options: ImportOptions, source: str, kind: Format, others: Mapping[str, Any] | None
 ) -> Description:
     """Return the operations of a document of a format of one program, or of a recording."""
     if kind is Format.CDP:

@@ -190,7 +190,7 @@ def _ineffective_options(entry: ManifestEntry, tools: Sequence[CompiledTool]) ->
         if key in entry.options.model_fields_set:
             reason = 'because all tools are listed, and no manual is requested ("discovery")'
             yield _without_effect(join_path(entry.path, key), reason)
-    names = [tool.tool.name for tool in entry.tools]
+    names = _tool_names(entry)
     for key in ("include_tools", "exclude_tools"):
         for index, pattern in enumerate(getattr(entry.options, key) or ()):
             if not any(fnmatchcase(name, pattern) for name in names):
@@ -200,6 +200,14 @@ def _ineffective_options(entry: ManifestEntry, tools: Sequence[CompiledTool]) ->
     if not tools:
         message = "the call template offers no tool. Correct include_tools, exclude_tools or tools."
         yield Problem(join_path(entry.path, "tools"), message, code="no-tools-offered")
+
+
+def _tool_names(entry: ManifestEntry) -> list[str]:
+    """Return the names of the tools that patterns choose from, with those of feeds."""
+    feeds = entry.template.feeds if entry.template is not None else ()
+    events = [f"{feed.name}_events" for feed in feeds]
+    latest = [f"{feed.name}_latest" for feed in feeds if feed.key is not None]
+    return [*(tool.tool.name for tool in entry.tools), *events, *latest]
 
 
 def _uses_http(template: CallTemplate) -> bool:

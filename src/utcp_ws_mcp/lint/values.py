@@ -9,7 +9,7 @@ from ..core.exchange.connection_state import RECONNECTED
 from ..core.expressions.analysis import ALL_MEMBERS, find_expressions, find_members, find_optional_members
 from ..errors import Problem
 from ..manifest.entries import ManifestEntry, ResolvedTool
-from ..manifest.inheritance import normalize, referenced_presets
+from ..manifest.inheritance import apply_preset, normalize, referenced_presets
 from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import closest_match, join_path
@@ -68,8 +68,8 @@ def selects_items(template: CallTemplate) -> bool:
 
 
 def owner_path(entry: ManifestEntry, tool: ResolvedTool, field: str) -> tuple[str, bool]:
-    """Return the path of the object that a field of a tool was written into, and whether it is the tool's own."""
-    own = field in normalize(tool.tool.tool_call_template or {})
+    """Return the path of the object that has a field of a tool, or its preset, and whether it is the tool's own."""
+    own = field in apply_preset(normalize(tool.tool.tool_call_template or {}))
     return (join_path(tool.path, "tool_call_template") if own else entry.path), own
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.peer import entry, jsonrpc, peer
-from tests.server.stdio.test_transport import INITIALIZE, Host, host_of
-from utcp_ws_mcp.server.result import MIN_MAX_LINE_BYTES
+from tests.server.stdio.pipes import host_in_process
+from utcp_ws_mcp.server.result import MIN_MAX_LINE_BYTES, MessageOptions
 
 RPC = {"preset": "jsonrpc2"}
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -24,12 +24,7 @@ def call(number: int, **arguments: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": "m_t", "arguments": arguments}}
 
 
-async def opened(host: Host, version: str) -> None:
-    assert "result" in await host.request(0, "initialize", **{**INITIALIZE, "protocolVersion": version})
-    await host.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
-
-
-@pytest.mark.parametrize("options", [[], ["--no-fast-path"]], ids=["fast", "sdk"])
+@pytest.mark.parametrize("fast_path", [True, False], ids=["fast", "sdk"])
 @pytest.mark.parametrize(
     ("batch", "answered"),
     [
@@ -44,10 +39,10 @@ async def opened(host: Host, version: str) -> None:
     ids=["one", "several", "notifications", "unknown method", "invalid", "only invalid", "response"],
 )
 async def test_a_batch_is_answered_by_one_array(
-    tmp_path: Path, batch: list[Any], answered: dict[Any, str], options: list[str]
+    tmp_path: Path, batch: list[Any], answered: dict[Any, str], fast_path: bool
 ) -> None:
-    async with peer(jsonrpc) as seen, host_of(tmp_path, entry(seen, "t", **RPC), *options) as host:
-        await opened(host, "2025-03-26")
+    async with peer(jsonrpc) as seen, host_in_process(tmp_path, entry(seen, "t", **RPC), fast_path=fast_path) as host:
+        await host.initialize("2025-03-26")
         await host.send(b"\xef\xbb\xbf" + json.dumps(batch).encode())
         responses = await host.receive()
         assert {response["id"]: kind for response in responses for kind in response.keys() & {"result", "error"}} == (
@@ -69,8 +64,8 @@ async def test_a_batch_is_answered_by_one_array(
 async def test_what_is_no_batch_of_the_revision_is_one_error(
     tmp_path: Path, version: str, batch: list[Any], code: int
 ) -> None:
-    async with peer(jsonrpc) as seen, host_of(tmp_path, entry(seen, "t", **RPC)) as host:
-        await opened(host, version)
+    async with peer(jsonrpc) as seen, host_in_process(tmp_path, entry(seen, "t", **RPC)) as host:
+        await host.initialize(version)
         await host.send(batch)
         assert (await host.receive())["error"]["code"] == code
         assert "result" in await host.request(9, "tools/list")
@@ -81,8 +76,8 @@ async def test_a_cancelled_request_is_left_out_of_the_array(tmp_path: Path) -> N
         if message["params"]["n"]:
             await jsonrpc(seen, connection, message)
 
-    async with peer(silent_to_first) as seen, host_of(tmp_path, entry(seen, "t", **RPC)) as host:
-        await opened(host, "2025-03-26")
+    async with peer(silent_to_first) as seen, host_in_process(tmp_path, entry(seen, "t", **RPC)) as host:
+        await host.initialize("2025-03-26")
         await host.send([call(1, n=0), call(2, n=1)])
         await seen.until(lambda: len(seen.received) == 2)
         cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
@@ -92,8 +87,10 @@ async def test_a_cancelled_request_is_left_out_of_the_array(tmp_path: Path) -> N
 
 async def test_responses_that_are_too_long_for_one_line_come_in_several_arrays(tmp_path: Path) -> None:
     async with peer(jsonrpc) as seen:
-        async with host_of(tmp_path, entry(seen, "t", **RPC), "--max-line-bytes", str(MIN_MAX_LINE_BYTES)) as host:
-            await opened(host, "2025-03-26")
+        async with host_in_process(
+            tmp_path, entry(seen, "t", **RPC), options=MessageOptions(max_line_bytes=MIN_MAX_LINE_BYTES)
+        ) as host:
+            await host.initialize("2025-03-26")
             await host.send([call(number, text="x" * 30_000) for number in range(1, 6)])
             seen_ids: list[int] = []
             while len(seen_ids) < 5:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -152,49 +151,6 @@ async def test_initialize_is_answered_before_any_endpoint_is(tmp_path: Path) -> 
         await host.initialize()
         listed = await host.request(1, "tools/list")
     assert listed["result"]["tools"] == []
-
-
-@pytest.mark.parametrize(
-    ("line", "code", "request_id"),
-    [
-        (b"hello", -32700, None),
-        (b'{"jsonrpc": "2.0", "id": 7}', -32600, 7),
-        (b'{"jsonrpc": "1.0", "id": "x", "method": "ping"}', -32600, "x"),
-        (b"[]", -32600, None),
-        (b"[" * 100_000, -32700, None),
-        (b'{"jsonrpc": "2.0", "id": 8, "method": 5}', -32600, 8),
-        (b"\xff\xfe", -32700, None),
-        (b"Content-Length: 20", -32700, None),
-    ],
-    ids=["text", "no method", "old version", "batch", "deep", "method no string", "no utf-8", "header"],
-)
-async def test_a_line_that_is_no_json_rpc_is_answered_and_the_next_one_works(
-    tmp_path: Path, line: bytes, code: int, request_id: Any
-) -> None:
-    async with peer(jsonrpc) as seen, host_of(tmp_path, entry(seen, "t", **RPC)) as host:
-        await host.initialize()
-        await host.send(line)
-        refused = await host.receive()
-        assert (refused["error"]["code"], refused["id"]) == (code, request_id)
-        assert "result" in await host.request(9, "tools/list")
-
-
-PADDING = [b"\xef\xbb\xbf", b"\0", b"\0\0 \t", b"\r\n\n \n\0\n", b"\x1b\x07", b"\xef\xbb\xbf\n\xef\xbb\xbf "]
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [*zip(PADDING, cycle([b"", b"\r", b"\0"]), strict=False)],
-    ids=lambda padding: repr(padding)[2:-1],
-)
-async def test_padding_around_a_line_is_ignored(tmp_path: Path, before: bytes, after: bytes) -> None:
-    async with peer(jsonrpc) as seen, host_of(tmp_path, entry(seen, "t", **RPC)) as host:
-        opening = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": INITIALIZE}
-        listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-        unknown = {"jsonrpc": "2.0", "id": 2, "method": "no/such"}
-        await host.send(*(before + json.dumps(message).encode() + after for message in (opening, listing, unknown)))
-        answers = {answer["id"]: answer for answer in [await host.receive() for _ in range(3)]}
-    assert ["result" in answers[0], "result" in answers[1], answers[2]["error"]["code"]] == [True, True, -32601]
 
 
 async def test_output_of_other_code_does_not_reach_stdout(tmp_path: Path) -> None:

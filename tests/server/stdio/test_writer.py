@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from tests.peer import PATIENCE
 from utcp_ws_mcp.server.stdio import writer as module
-from utcp_ws_mcp.server.stdio.writer import THREAD_WRITE_SIZE, Writer
+from utcp_ws_mcp.server.stdio.writer import MAX_BACKLOG, PIPE_BUF, THREAD_WRITE_SIZE, Writer
 
 LINE = b"x" * (1 << 20) + b"\n"
 """More than a pipe holds."""
@@ -111,3 +115,204 @@ async def test_a_large_part_keeps_its_place_between_small_ones(monkeypatch: pyte
 
     assert bytes(host.received) == b"".join(parts)
     assert THREAD_WRITE_SIZE in host.sizes
+
+
+class StuckHost:
+    """A host that reads nothing until it is asked to: its pipe is full."""
+
+    def __init__(self) -> None:
+        self.reading, self.writing = os.pipe()
+        os.set_blocking(self.writing, False)
+        self.filled = 0
+        with suppress(BlockingIOError):
+            while True:
+                self.filled += os.write(self.writing, b"." * 4096)
+        os.set_blocking(self.writing, True)
+
+    def read(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            data += os.read(self.reading, size - len(data))
+        return bytes(data)
+
+    def close(self) -> None:
+        os.close(self.reading)
+        os.close(self.writing)
+
+
+async def is_waiting(work: Callable[[], Awaitable[None]], then: Callable[[], Awaitable[None]]) -> bool:
+    """Return whether something waits until something else has happened."""
+    ended: list[str] = []
+
+    async def wait() -> None:
+        await work()
+        ended.append("work")
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            waited = not ended
+            await then()
+    return waited
+
+
+@pytest.mark.parametrize(("size", "waits"), [(MAX_BACKLOG, False), (MAX_BACKLOG + 1, True)])
+async def test_drain_waits_while_more_than_the_bound_is_queued_for_the_host(size: int, waits: bool) -> None:
+    host = StuckHost()
+    writer = Writer(host.writing)
+    writer.write(b"x" * size)
+
+    async def read() -> None:
+        await anyio.to_thread.run_sync(host.read, host.filled + size)
+
+    assert await is_waiting(writer.drain, read) is waits
+    assert not await is_waiting(writer.drain, anyio.lowlevel.checkpoint)
+    await writer.aclose()
+    host.close()
+
+
+async def test_drain_waits_until_half_of_the_bound_is_written() -> None:
+    host = StuckHost()
+    writer = Writer(host.writing)
+    half = MAX_BACKLOG // 2
+    for size in (1, half, half):
+        writer.write(b"x" * size)
+        await anyio.lowlevel.checkpoint()
+
+    async def read_a_part_then_more() -> None:
+        await anyio.to_thread.run_sync(host.read, host.filled + 1)
+        await anyio.to_thread.run_sync(host.read, half)
+
+    assert await is_waiting(writer.drain, read_a_part_then_more)
+    await anyio.to_thread.run_sync(host.read, half)
+    await writer.aclose()
+    host.close()
+
+
+async def test_the_host_gets_the_lines_in_order_after_it_was_stuck() -> None:
+    host = StuckHost()
+    writer = Writer(host.writing)
+    lines = [b"%d\n" % number for number in range(100)]
+    for line in lines:
+        writer.write(line)
+        await anyio.lowlevel.checkpoint()
+    expected = b"".join(lines)
+    assert (await anyio.to_thread.run_sync(host.read, host.filled + len(expected)))[host.filled :] == expected
+    await writer.aclose()
+    host.close()
+
+
+async def test_the_end_does_not_wait_longer_than_its_bound_for_a_host_that_is_stuck(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "FLUSH_TIMEOUT", 0)
+    host = StuckHost()
+    writer = Writer(host.writing)
+    writer.write(b"lost")
+    with anyio.fail_after(PATIENCE):
+        await writer.aclose()
+    os.close(host.reading)
+    os.close(host.writing)
+
+
+@pytest.mark.parametrize("line", [b"small\n", LINE], ids=["by the loop", "by the thread"])
+async def test_a_host_that_has_closed_its_end_ends_the_session_once_and_frees_who_waits(line: bytes) -> None:
+    host = SlowHost()
+    os.close(host.reading)
+    broken = anyio.Event()
+    calls: list[str] = []
+    writer = Writer(host.writing)
+
+    def note() -> None:
+        calls.append("broken")
+        broken.set()
+
+    writer.on_broken_pipe = note
+    writer.write(line)
+    with anyio.fail_after(PATIENCE):
+        await broken.wait()
+        writer.write(line)
+        await writer.drain()
+        await writer.aclose()
+    assert calls == ["broken"]
+    os.close(host.writing)
+
+
+async def test_who_waits_for_a_stuck_host_goes_on_when_that_has_gone() -> None:
+    host = StuckHost()
+    writer = Writer(host.writing)
+    writer.write(b"x" * (MAX_BACKLOG + 1))
+
+    async def leave() -> None:
+        os.close(host.reading)
+
+    assert await is_waiting(writer.drain, leave)
+    await writer.aclose()
+    os.close(host.writing)
+
+
+async def test_a_line_without_followers_is_written_at_once_and_the_next_one_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = Host(monkeypatch)
+    writer = Writer(host.writing)
+    for line in (b"first\n", b"second\n"):
+        writer.write(line, more=False)
+    assert host.sizes == [6, 7]
+    for line in (b"a\n", b"b\n", b"c\n"):
+        writer.write(line)
+    assert host.sizes[2:] == [2]
+    await anyio.lowlevel.checkpoint()
+    await anyio.lowlevel.checkpoint()
+    assert host.sizes[2:] == [2, 4]
+    writer.write(b"d\n")
+    assert host.sizes[4:] == [2]
+    await writer.aclose()
+    host.end()
+
+
+async def test_the_loop_writes_at_most_what_a_pipe_takes_without_blocking(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch)
+    writer = Writer(host.writing)
+    writer.write(b"x" * (THREAD_WRITE_SIZE - 1))
+    assert set(host.sizes) == {PIPE_BUF, PIPE_BUF - 1}
+    await writer.aclose()
+    host.end()
+    assert len(host.received) == THREAD_WRITE_SIZE - 1
+
+
+async def test_without_a_test_whether_a_pipe_is_ready_a_thread_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.sys, "platform", "win32")
+    host = Host(monkeypatch)
+    writer = Writer(host.writing)
+    writer.write(b"a\n")
+    await writer.aclose()
+    host.end()
+    assert bytes(host.received) == b"a\n"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "pieces"),
+    [
+        ([10, 20], [30]),
+        ([THREAD_WRITE_SIZE - 1, 1], [THREAD_WRITE_SIZE - 1, 1]),
+        ([THREAD_WRITE_SIZE - 2, 1], [THREAD_WRITE_SIZE - 1]),
+        ([1, THREAD_WRITE_SIZE, 2, 3], [1, THREAD_WRITE_SIZE, 5]),
+        ([THREAD_WRITE_SIZE - 2, 2, 3], [THREAD_WRITE_SIZE - 2, 5]),
+    ],
+)
+async def test_parts_are_joined_up_to_the_size_that_a_thread_writes(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], pieces: list[int]
+) -> None:
+    host = Host(monkeypatch)
+    monkeypatch.setattr(module.sys, "platform", "win32")
+    writer = Writer(host.writing)
+    writer.write(*(b"x" * size for size in sizes))
+    await writer.aclose()
+    host.end()
+    assert host.sizes == pieces
+
+
+def test_a_pipe_takes_what_posix_guarantees() -> None:
+    assert PIPE_BUF == select.PIPE_BUF

@@ -60,20 +60,21 @@ class Connections:
         """Return the connection of a channel."""
         server = next((self._by_key[key] for key in channel.servers if key in self._by_key), self._api_server)
         base = self._given or (server.url if server else self.server.url)
-        address = channel.address if self._is_path(channel) else None
-        own_path = bool(address) and address not in ("", "/") and not _has_path(base, str(address), self._given)
-        connection = Connection(base if not own_path else _joined(base, str(address)), own_path=bool(own_path))
+        address = channel.address or "" if self._is_path(channel) else ""
+        own_path = address not in ("", "/") and not _has_path(base, address, self._given)
+        connection = Connection(_joined(base, address) if own_path else base, own_path=own_path)
         connection = self._with_parameters(connection, channel)
         schemes = list(server.security) if server is not None else []
         headers = channel.bindings.get("headers")
         has_others = bool(schemes) or any(is_secret_name(name) for name, _, _ in _binding_properties(headers))
         connection = self._with_query(connection, channel.bindings.get("query"), optional_secrets=not has_others)
         connection = self._with_headers(connection, headers)
-        return self._with_fields(self._with_security(connection, schemes, optional=False))
+        connection = self._with_security(connection, schemes)
+        return replace(connection, fields={**endpoint_fields(connection.url), **connection.fields})
 
     def _is_path(self, channel: Channel) -> bool:
         """Return whether the address of a channel is a path, and not a topic on a shared connection."""
-        return channel.address is not None and (channel.address.startswith("/") or bool(channel.bindings))
+        return (channel.address or "").startswith("/") or bool(channel.bindings)
 
     def _with_parameters(self, connection: Connection, channel: Channel) -> Connection:
         inputs, required = dict(connection.inputs), list(connection.required)
@@ -131,14 +132,11 @@ class Connections:
             return connection
         return replace(connection, fields={**fields, "headers": found}, variables=variables)
 
-    def _with_security(
-        self, connection: Connection, schemes: Sequence[Mapping[str, Any]], *, optional: bool
-    ) -> Connection:
+    def _with_security(self, connection: Connection, schemes: Sequence[Mapping[str, Any]]) -> Connection:
         """Return the connection with the first security scheme that a handshake can have."""
-        if not schemes and self._api_server is None and self._api.schemes:
-            optional = True  # no server says which ones are needed
+        optional = not schemes and self._api_server is None  # no server says which ones are needed
+        if optional:
             schemes = [{"key": key, **scheme} for key, scheme in self._api.schemes.items()]
-            schemes.sort(key=lambda each: str(each.get("name", "")).lower() != "sec-websocket-protocol")
             schemes.sort(key=lambda each: str(each.get("name", "")).lower() != "sec-websocket-protocol")
         for scheme in schemes:
             found = self._credentials(scheme, optional)
@@ -174,11 +172,6 @@ class Connections:
             return {"headers": header}, {variable: said or "the bearer token"}
         return None
 
-    def _with_fields(self, connection: Connection) -> Connection:
-        url = re.sub(r"\{\{.*?\}\}", "x", connection.url)
-        network = {key: value for key, value in endpoint_fields(url).items() if key != "url"}
-        return replace(connection, fields={"url": connection.url, **network, **connection.fields})
-
     def _variable(self, name: str) -> str:
         return f"{variable_name(manual_name(self._api.title))}_{variable_name(name)}"
 
@@ -199,7 +192,8 @@ def _has_path(base: str, address: str, given: str | None) -> bool:
 
 
 def _joined(base: str, address: str) -> str:
-    return f"{base.rstrip('/')}/{address.lstrip('/')}"
+    url, mark, query = base.partition("?")
+    return f"{url.rstrip('/')}/{address.lstrip('/')}{mark}{query}"
 
 
 def _literal(value: Any) -> str:

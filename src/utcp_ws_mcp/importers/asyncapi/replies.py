@@ -47,10 +47,9 @@ def reply_rules(
 
 def _any_of(replies: Sequence[Payload]) -> str | None:
     """Return the predicate for messages without IDs: by their constants; None if one of them has none."""
-    parts = [predicate(each, [other for other in replies if other is not each]) for each in replies]
-    if not parts or None in parts or any(each.kind is None for each in replies):
+    if any(each.kind is None for each in replies):
         return None
-    return " or ".join(dict.fromkeys(part for part in parts if part))
+    return " or ".join(dict.fromkeys(part for each in replies if (part := predicate(each, ()))))
 
 
 def _error_rules(errors: Sequence[Payload], good: Sequence[Payload], schemas: Schemas) -> Document:
@@ -109,7 +108,9 @@ def guess_replies(request: Payload, incoming: Sequence[Payload], correlation_nam
         return []
     kind = str(request.kind[1])
     pattern = re.compile(rf"{re.escape(kind)}{_ENDINGS}\Z", re.IGNORECASE)
-    same = [each for each in incoming if correlation_name in each.properties and each.kind is not None]
-    own = [each for each in same if each.kind and pattern.match(str(each.kind[1]))]
-    common = [each for each in same if each.kind and _COMMON.match(str(each.kind[1]))]
+    same = [
+        (each, str(each.kind[1])) for each in incoming if correlation_name in each.properties and each.kind is not None
+    ]
+    own = [each for each, value in same if pattern.match(value)]
+    common = [each for each, value in same if _COMMON.match(value)]
     return [*own, *(each for each in common if each not in own)]

@@ -10,12 +10,12 @@ from graphql import (
     GraphQLArgument,
     GraphQLEnumType,
     GraphQLInputField,
-    GraphQLInputObjectType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLScalarType,
     GraphQLSchema,
     get_named_type,
+    is_input_type,
     is_required_argument,
     is_required_input_field,
 )
@@ -39,7 +39,7 @@ TYPES: Final = "#/types/"
 
 def type_schemas(schema: GraphQLSchema) -> Document:
     """Return the JSON Schemas of all input types, enums and scalars, by their name."""
-    return {name: _named(each) for name, each in schema.type_map.items() if not name.startswith("__")}
+    return {name: _named(each) for name, each in schema.type_map.items() if is_input_type(each)}
 
 
 def _named(kind: Any) -> Document:
@@ -47,8 +47,6 @@ def _named(kind: Any) -> Document:
         return _described({"type": "string", "enum": list(kind.values)}, kind.description)
     if isinstance(kind, GraphQLScalarType):
         return _scalar(kind)
-    if not isinstance(kind, GraphQLInputObjectType):
-        return {}
     properties = {name: _value(field) for name, field in kind.fields.items()}
     required = [name for name, field in kind.fields.items() if is_required_input_field(field)]
     schema: Document = {"type": "object", "properties": properties, "additionalProperties": False}
@@ -93,8 +91,8 @@ def inputs_of(arguments: Mapping[str, GraphQLArgument]) -> Document:
     """
     required = [name for name, each in arguments.items() if is_required_argument(each)]
     files = [name for name, each in arguments.items() if get_named_type(each.type).name == "Upload"]
-    if {*files} & {*required}:
-        raise Inexpressible(f"its argument {files[0]!r} is a file")
+    if needed := [name for name in files if name in required]:
+        raise Inexpressible(f"its argument {needed[0]!r} is a file")
     properties = {name: _value(each) for name, each in arguments.items() if name not in files}
     schema: Document = {"type": "object", "properties": properties}
     return {**schema, **({"required": required} if required else {}), "additionalProperties": False}

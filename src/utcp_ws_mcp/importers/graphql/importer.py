@@ -37,7 +37,7 @@ def import_graphql(document: Any, options: ImportOptions, source: str) -> Descri
     importer = _Importer(schema, options)
     operations = list(importer.operations())
     return Description(
-        title=source.rpartition("/")[2].partition(".")[0] if options.url is None else _host(server.url),
+        title=_host(server.url),
         format=Format.GRAPHQL,
         endpoints={"": {**endpoint_fields(server.url), "preset": options.preset or PRESET}},
         operations=operations,

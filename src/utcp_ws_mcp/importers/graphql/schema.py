@@ -22,8 +22,8 @@ def read_schema(document: Any, source: str) -> GraphQLSchema:
     """
     try:
         if isinstance(document, str):
-            return build_schema(document, assume_valid=True, assume_valid_sdl=True, no_location=True)
-        return build_client_schema(document.get("data", document), assume_valid=True)
+            return build_schema(document, assume_valid_sdl=True, no_location=True)
+        return build_client_schema(document.get("data", document))
     except (GraphQLError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as invalid:
         reason = str(invalid).strip().splitlines()[0] if str(invalid).strip() else type(invalid).__name__
         message = f"{source} is no GraphQL schema that can be read: {reason.rstrip('.')}. Correct it."

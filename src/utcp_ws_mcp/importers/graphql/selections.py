@@ -29,11 +29,11 @@ _TRANSPARENT: Final = frozenset({"nodes", "edges", "node", "pageInfo"})
 def selection(schema: GraphQLSchema, kind: Any, depth: int) -> str:
     """Return the selection of a type, with the levels that fit; empty for scalars and enums."""
     named = get_named_type(kind)
-    for levels in range(depth, -1, -1):
+    for levels in range(depth, 0, -1):
         text = _select(schema, named, levels, ())
-        if len(text) <= MAX_SELECTION or levels == 0:
+        if len(text) <= MAX_SELECTION:
             return text
-    raise AssertionError(depth)
+    return _select(schema, named, 0, ())
 
 
 def _select(schema: GraphQLSchema, kind: Any, depth: int, path: tuple[str, ...]) -> str:

@@ -47,7 +47,7 @@ def _is_truenas(answer: Any) -> bool:
 
 
 def _all_methods(answer: Any, fits: Recognizer) -> bool:
-    if not isinstance(answer, Mapping) or not answer or "openrpc" in answer or "asyncapi" in answer:
+    if not isinstance(answer, Mapping) or not answer:
         return False
     return all("." in name and isinstance(each, Mapping) and fits(each) for name, each in answer.items())
 

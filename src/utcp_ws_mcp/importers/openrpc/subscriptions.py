@@ -115,9 +115,9 @@ def token_expression(schema: Any) -> str:
     return f"reply.result.{named}" if named else "reply.result"
 
 
-def notification(name: str, summary: str = "") -> Event:
+def notification(name: str) -> Event:
     """Return the event that a notification of the server is."""
-    described = {"description": summary or "What the endpoint notifies of.", "item": "message"}
+    described = {"description": "What the endpoint notifies of.", "item": "message"}
     return Event("notifications", "message.method", name, described)
 
 

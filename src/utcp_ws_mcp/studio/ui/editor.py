@@ -56,7 +56,7 @@ def describe_at(text: str, offset: int) -> str:
     """Return the documentation of the field at an offset; inside an object without a word, that of the object."""
     place = place_at(text, offset)
     word = text[place.start : place.end].strip('"')
-    return (describe((*place.path, word)) if place.is_key and word else "") or describe(place.path)
+    return (describe((*place.path, word)) if place.is_key else "") or describe(place.path)
 
 
 async def _read(request: Request) -> tuple[str, int]:

@@ -29,7 +29,5 @@ async def serve_typed(context: PageContext) -> str:
     except InvalidManifest as invalid:
         more = f" (and {len(invalid.problems) - 1} more)" if len(invalid.problems) > 1 else ""
         return f"{invalid.problems[0].format(session.manifest.name)}{more}"
-    if not loaded.manifest.entries and not loaded.manifest.disabled:
-        return "The manifest has no endpoint yet."
     await session.live.serve(loaded, version, background_tasks.create)
     return ""

@@ -1,0 +1,167 @@
+"""The rules for feeds, at their bounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .test_lint import EVENTS, URL, entry, tool, warnings_of
+
+ROOM = {"inputs": {"properties": {"room": {}}}}
+ASKED = "message.n == args.room"
+
+
+def feeds(*listed: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"name": "m", "url": URL, "feeds": list(listed), **fields}
+
+
+def feed(**fields: Any) -> dict[str, Any]:
+    return {**EVENTS, **fields}
+
+
+def places_of(document: Any, folder: Path) -> list[tuple[str, str]]:
+    """Return the place and the code of each problem."""
+    lines = warnings_of(document, folder, {})
+    return [(line.partition(":")[0], line.rpartition("[")[2].rstrip("]")) for line in lines]
+
+
+FEED_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
+    "a description of blanks": (
+        feeds(feed(), feed(name="g", description=" ")), [("feeds[1].name", "description-missing")]
+    ),
+    "a feed that is excluded": (
+        feeds(feed(), feed(name="g", description=""), exclude_tools=["g*"]), []
+    ),
+    "a linger of one second": (feeds(feed(linger=1.0)), []),
+    "a linger below one second": (feeds(feed(linger=0.99)), [("feeds[0].linger", "feed-not-kept")]),
+    "no linger of a feed that stays open": (
+        feeds(feed(linger=0, start="start")), [("feeds[0].linger", "field-without-effect")]
+    ),
+    "a feed that stays open": (feeds(feed(start="start")), []),
+    "instances of a feed with arguments": (feeds(feed(max_instances=9, match=ASKED, **ROOM)), []),
+    "instances of a feed with no properties": (
+        feeds(feed(max_instances=9, inputs={"properties": {}})), [("feeds[0].max_instances", "field-without-effect")]
+    ),
+    "a message that unsubscribes": (feeds(feed(open=[{"send": "on"}], close="off")), []),
+    "a feed that only waits": (feeds(feed(open=[{"expect": "message.hi"}])), []),
+    "a second feed that never unsubscribes": (
+        feeds(feed(), feed(name="g", open=[{"expect": "message.hi"}, {"send": "on"}])),
+        [("feeds[1].open", "feed-not-closed")],
+    ),
+    "an argument that only closes": (feeds(feed(close="{{ args.room }}", **ROOM)), []),
+    "an argument in the URL": (feeds(feed(**ROOM), url=URL + "{{ args.room }}"), []),
+    "an argument in a header": (feeds(feed(**ROOM), headers={"X-Room": "{{ args.room }}"}), []),
+    "an argument in header_fields": (feeds(feed(**ROOM), header_fields=["room"]), []),
+    "all arguments at once": (feeds(feed(open=[{"send": "{{ args }}"}], close="x", **ROOM)), []),
+    "an argument that nothing uses": (
+        feeds(feed(**ROOM)), [("feeds[0].inputs.properties.room", "argument-not-used")]
+    ),
+    "an argument that no feed declares": (feeds(feed(match=ASKED)), [("feeds[0]", "argument-not-declared")]),
+    "two arguments that no feed declares": (
+        feeds(feed(match="message.n == args.b or message.n == args.a")), [("feeds[0]", "argument-not-declared")] * 2
+    ),
+    "a value of a session that may be missing": (feeds(feed(match="message.n == (session.x | default(1))")), []),
+    "a value of a session that is captured": (
+        feeds(
+            feed(match="message.n == session.x"),
+            on_connect=[{"expect": "message.hi", "capture": {"x": "message.x"}}],
+        ),
+        [],
+    ),
+    "a value of a session that closes": (
+        feeds(feed(close="{{ session.x }}")), [("feeds[0]", "session-value-not-captured")]
+    ),
+    "one feed that takes everything": (feeds(feed(match="true")), []),
+    "a feed that takes what others have": (
+        feeds(feed(match="true"), feed(name="g")), [("feeds[0].match", "feed-match-too-broad")]
+    ),
+    "a feed that takes everything beside pings that nothing answers": (
+        feeds(feed(match="true"), heartbeat={"every": 9, "send": "a"}), []
+    ),
+    "feeds that compare what only a subscription knows": (
+        feeds(
+            feed(match="message.n != reply.id", open=[{"send": "a"}], close="b"),
+            feed(name="g", match="message.n != vars.X", start="start"),
+            variables={"X": "1"},
+        ),
+        [],
+    ),
+    "a feed that compares an ID that is another one": (feeds(feed(match="message.id != request_id"), feed(name="g")), [
+        ("feeds[0].match", "feed-match-too-broad")
+    ]),
+    "a feed that compares the name of a tool": (feeds(feed(match="tool == 'f'"), feed(name="g")), [
+        ("feeds[0].match", "feed-match-too-broad")
+    ]),
+    "feed_defaults beside a feed": (feeds({"name": "f", "match": "true"}, feed_defaults={"description": "F."}), []),
+    "feed_defaults of nothing": (entry(feed_defaults={}), []),
+    "feed_defaults without feeds": (
+        entry(feed_defaults={"size": 9}), [("feed_defaults", "field-without-effect")]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "expected"), FEED_CASES.values(), ids=FEED_CASES)
+def test_a_feed_has_these_problems_and_no_others(
+    document: dict[str, Any], expected: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    assert places_of(document, tmp_path) == expected
+
+
+def with_calls(*tools: dict[str, Any], maximum: int = 1, **fields: Any) -> dict[str, Any]:
+    listed = [{**each, "name": f"t{index}"} for index, each in enumerate(tools)]
+    return entry(
+        *listed, limits={"max_connections": maximum}, feeds=[feed(), feed(name="g", match="message.g")], **fields
+    )
+
+
+ALONE = tool(message="{{ args.q }}")
+SHARED = tool(message={"id": "{{ request_id }}", "q": "{{ args.q }}"}, reply={"match": "message.id == request_id"})
+OWN = tool(message="{{ args.q }}", limits={"max_connections": 2})
+
+
+@pytest.mark.parametrize(
+    ("document", "tools"),
+    [
+        (with_calls(SHARED), []),
+        (with_calls(SHARED, ALONE, ALONE), ["t1"]),
+        (with_calls(ALONE, maximum=2), []),
+        (with_calls(OWN, ALONE), ["t1"]),
+        (with_calls(OWN), []),
+        (with_calls(SHARED, tool(**SHARED["tool_call_template"], keep_alive=False)), ["t1"]),
+    ],
+)  # fmt: skip
+def test_the_first_tool_that_needs_the_only_connection_of_a_feed_is_named(
+    document: Any, tools: list[str], tmp_path: Path
+) -> None:
+    found = [line for line in warnings_of(document, tmp_path, {}) if line.endswith("[feed-occupies-connection]")]
+    assert [line.partition(" needs")[0] for line in found] == [f"feeds[0].name: m.{name}" for name in tools]
+
+
+def reply_at(expression: str) -> dict[str, Any]:
+    ids: Any = {"id": "{{ request_id }}", "q": "{{ args.q }}"}
+    return tool(message=ids, reply={"match": f"{expression} == request_id"})
+
+
+@pytest.mark.parametrize(
+    ("tools", "match", "named"),
+    [
+        ([reply_at("message.id")], "message.id is defined", ["t0"]),
+        ([reply_at("message.id")], "message.id == 1", ["t0"]),
+        ([reply_at("message.id")], "message.id == 2", []),
+        ([reply_at("message.a.b")], "message.a.b is defined", ["t0"]),
+        ([reply_at("message.a.b")], "message.b is defined", []),
+        ([reply_at("message[2].id")], "message[2].id is defined and message[1] is none", ["t0"]),
+        ([reply_at("message.a"), reply_at("message.b")], "message.b is defined", ["t1"]),
+        ([reply_at("message.a"), reply_at("message.b")], "message is defined", ["t0"]),
+        ([tool(message="{{ args.q }}")], "message.id is defined", []),
+    ],
+)
+def test_the_first_tool_whose_replies_would_be_events_is_named(
+    tools: list[dict[str, Any]], match: str, named: list[str], tmp_path: Path
+) -> None:
+    listed = [{**each, "name": f"t{index}"} for index, each in enumerate(tools)]
+    lines = warnings_of(entry(*listed, feeds=[feed(match=match)]), tmp_path, {})
+    found = [line for line in lines if line.endswith("[feed-takes-replies]")]
+    assert [line.partition("replies to m.")[2].partition(",")[0] for line in found] == named
