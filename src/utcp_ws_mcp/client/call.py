@@ -87,8 +87,17 @@ class Call:
         return self._lease.connection.address
 
     async def __aenter__(self) -> Self:
+        """Send the request; a connection that ends before it could be sent is replaced."""
         try:
-            await self._start()
+            request = LeaseRequest(self._render_handshake(), self._lease_mode(), self._scope["args"])
+            # Most calls find an open connection with room: they never wait, and need no task or cancel scope.
+            self._lease = self._pool.try_lease(request)
+            if self._lease is None or not self._try_send(request):
+                await self._wait_and_send(request)
+            if self._rules.sends_http:
+                await self._send_http()
+            if self._rules.no_reply:
+                await self._drain()
         except BaseException:
             self._finish()
             raise
@@ -129,18 +138,6 @@ class Call:
         return exchange.received.popleft()
 
     # Sending the request
-
-    async def _start(self) -> None:
-        """Send the request; a connection that ends before it could be sent is replaced."""
-        request = LeaseRequest(self._render_handshake(), self._lease_mode(), self._scope["args"])
-        # Most calls find an open connection with room: they never wait, and need no task or cancel scope.
-        self._lease = self._pool.try_lease(request)
-        if self._lease is None or not self._try_send(request):
-            await self._wait_and_send(request)
-        if self._rules.sends_http:
-            await self._send_http()
-        if self._rules.no_reply:
-            await self._drain()
 
     def _render_handshake(self) -> HandshakeRequest:
         template = self.tool.compiled_template.handshake

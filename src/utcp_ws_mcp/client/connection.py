@@ -241,7 +241,8 @@ class Connection:
                     self._observe(events.MessageReceived(self.manual, message.for_display, role.value))
                 if explanation:
                     self.emit_explanation(explanation)
-                self._flush_outbox()
+                if self.dispatcher.outbox:
+                    self._flush_outbox()
                 if self._login_step is not None and self._login_step.finished:
                     return False
         except MessageTooLarge:
@@ -305,10 +306,9 @@ class Connection:
 
     def _flush_outbox(self) -> None:
         """Send what a message makes due, after it was reported: observers see them in this order."""
-        if self.dispatcher.outbox:
-            for purpose, value in self.dispatcher.outbox:
-                self.send_or_abort(value, purpose)
-            self.dispatcher.outbox.clear()
+        for purpose, value in self.dispatcher.outbox:
+            self.send_or_abort(value, purpose)
+        self.dispatcher.outbox.clear()
 
     def _template_values(self) -> dict[str, Any]:
         return {"request_id": self.dispatcher.next_id(), "counter": self.dispatcher.count}

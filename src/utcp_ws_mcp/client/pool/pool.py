@@ -63,7 +63,7 @@ class ConnectionPool:
         if self._closed or request.handshake.template.limits.requests_per_second:
             return None
         group = self._state.groups.get(request.handshake.key)
-        if group is None or group.queue or (self._awaiting_capacity and self._is_reserved_for_other(request.key)):
+        if group is None or group.queue.lanes or (self._awaiting_capacity and self._is_reserved_for_other(request.key)):
             return None
         pooled = find_ready(group, request.mode)
         if pooled is None:
@@ -176,7 +176,7 @@ class ConnectionPool:
         # Most releases end here: the connection serves the next call, or it stays as it is and no call waits.
         if isinstance(action, Assign):
             return
-        if group.queue or self._awaiting_capacity or self._state.draining or not connection.is_available:
+        if group.queue.lanes or self._awaiting_capacity or self._state.draining or not connection.is_available:
             self._replan(pooled.key)
 
     # Planning

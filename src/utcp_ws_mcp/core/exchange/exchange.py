@@ -134,7 +134,7 @@ class Exchange(MutableRecord, eq=False):
     opened_after: int = 0
     early_messages: EarlyMessages | None = None
     request: Any = UNDEFINED
-    until_seen: set[int] = field(default_factory=set)
+    until_seen: frozenset[int] = frozenset()
     wake: Callable[[], None] = lambda: None
 
     @property
@@ -243,7 +243,7 @@ class Exchange(MutableRecord, eq=False):
             return Role.ERROR
         if self.in_stream:
             return self._accept_item(message, scope)
-        if self.rules.is_ack(scope):
+        if self.rules.ack is not None and self.rules.is_ack(scope):
             return Role.ACK
         if self.rules.stream is not None:
             self._open_stream(message)
@@ -307,7 +307,7 @@ class Exchange(MutableRecord, eq=False):
         ends = False
         for index, predicate in enumerate(stream.until):
             if predicate.is_true(scope):
-                self.until_seen.add(index)
+                self.until_seen |= {index}
                 ends = True
         if ends and len(self.until_seen) == len(stream.until):
             if stream.bounds.include_last:

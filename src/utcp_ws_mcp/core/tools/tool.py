@@ -128,7 +128,9 @@ class CompiledTool(Record):
         Raises:
             InvalidArguments: with the name of the argument that is wrong.
         """
-        given = {name: value for name, value in arguments.items() if name not in self.hidden}
+        given = dict(arguments)
+        for name in self.hidden:
+            given.pop(name, None)
         if problem := self.argument_schema.check(given):
             read: list[None] = []
             given = self.argument_forms.fit(given, partial(read.append, None))
@@ -137,7 +139,7 @@ class CompiledTool(Record):
                 raise InvalidArguments(self.full_name, f"invalid arguments: {end_sentence(problem)}")
             on_text()
         complete = {**self.defaults, **given}
-        return self.argument_forms.fit(complete) if has_float(complete) else complete
+        return self.argument_forms.fit(complete) if has_float(complete.values()) else complete
 
     def with_utcp_framing(self) -> CompiledTool:
         """Return the tool as a stream in UTCP's framing, where it has no other rules for its replies; else itself."""
