@@ -69,3 +69,38 @@ def test_early_messages_keep_the_newest_within_their_bounds_and_count_the_others
     assert early.dropped == 5 - len(kept)
     assert len(list(early.take())) == len(kept)
     assert list(early) == []
+
+
+BESIDE_ID = {
+    "the message alone": ("message.id == request_id and message.method is not defined", {}, {}, Role.REPLY),
+    "the message alone, not": (
+        "message.id == request_id and message.method is not defined",
+        {},
+        {"method": "m"},
+        Role.DROPPED,
+    ),
+    "an argument": ("message.room == args.room and message.id == request_id", {"room": "a"}, {"room": "a"}, Role.REPLY),
+    "another argument": (
+        "message.room == args.room and message.id == request_id",
+        {"room": "a"},
+        {"room": "b"},
+        Role.DROPPED,
+    ),
+}
+
+
+@pytest.mark.parametrize(("match", "args", "members", "role"), BESIDE_ID.values(), ids=BESIDE_ID)
+def test_a_message_with_the_id_must_fit_the_rest_of_match(match, args, members, role):
+    wire = Wire()
+    wire.open({"reply": {"match": match}}, **args)
+
+    assert wire.receive({"id": 1, **members}) is role
+
+
+def test_a_rest_of_match_that_cannot_be_evaluated_is_noted_as_match():
+    wire = Wire()
+    exchange = wire.open({"reply": {"match": "message.id == request_id and message.n + 1 > 0"}})
+
+    assert wire.receive({"id": 1, "n": "x"}) is Role.DROPPED
+    ((source, _),) = exchange.scope.failures.items()
+    assert exchange.rules.field_of(source) == "reply.match"
