@@ -54,7 +54,7 @@ class Cancellations:
 
     def begin(self, exchange: Exchange) -> None:
         """Note a stream that may share its subscription."""
-        if exchange.rules.cancel_stream is not None and _subscribes(exchange):
+        if _subscribes(exchange):
             self._open[exchange] = None
 
     def end(self, exchange: Exchange) -> list[CancelMessage]:

@@ -186,7 +186,8 @@ class Dispatcher:
         rules = exchange.rules
         exchange.limits = rules.stream.limits(exchange.scope) if rules.stream is not None else None
         self._pending.add(exchange)
-        self.cancellations.begin(exchange)
+        if rules.cancel_stream is not None:
+            self.cancellations.begin(exchange)
         if rules.concurrency is Concurrency.EXCLUSIVE:
             self.last_exclusive = exchange
 
@@ -202,7 +203,8 @@ class Dispatcher:
     def _receive(self, message: Message, may_answer_heartbeat: bool) -> Role:
         if self._pending.with_auto_replies and self._auto_reply(message):
             return Role.AUTO_REPLIED
-        self._held.note(message)
+        if self._held.messages:
+            self._held.note(message)
         matched, is_unnamed_error = self._pending.find_matching(message)
         if may_answer_heartbeat and not is_selected_by_request(matched):
             for each in matched:

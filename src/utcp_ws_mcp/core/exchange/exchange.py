@@ -237,15 +237,16 @@ class Exchange(MutableRecord, eq=False):
         return Role.ERROR
 
     def _accept(self, message: Message, scope: Scope) -> Role:
-        if self.rules.is_error(scope):
+        rules = self.rules
+        if rules.is_error(scope):
             self.error = message
             self._settle(message)
             return Role.ERROR
-        if self.in_stream:
+        if rules.stream is not None and self.in_stream:
             return self._accept_item(message, scope)
-        if self.rules.ack is not None and self.rules.is_ack(scope):
+        if rules.ack is not None and rules.is_ack(scope):
             return Role.ACK
-        if self.rules.stream is not None:
+        if rules.stream is not None:
             self._open_stream(message)
         else:
             self._settle(message)

@@ -256,7 +256,8 @@ class FastPath:
         return report
 
     def _respond(self, request_id: Any, result: Iterable[str]) -> None:
-        head = f'{{"jsonrpc":"2.0","id":{encode_json(request_id)},"result":'
+        shown = request_id if type(request_id) is int else encode_json(request_id)
+        head = f'{{"jsonrpc":"2.0","id":{shown},"result":'
         self._outbound.respond(request_id, chain((head,), result, ("}",)))
 
     def _respond_cacheable(self, request_id: Any, fields: Iterable[str], ttl: int = 0) -> None:
