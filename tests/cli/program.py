@@ -5,24 +5,35 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from subprocess import CompletedProcess
+from typing import Final
 from unittest import mock
 
 from click.testing import CliRunner
 
 from utcp_ws_mcp.cli.main import main
 
+END_OF_INPUT: Final = "\x04"
+"""Ctrl-D at a terminal."""
 
-def run(*arguments: str, typed: str = "", **environ: str) -> CompletedProcess[str]:
-    """Run `utcp-ws-mcp` with a pipe as its stdin, and with nothing but these variables and an empty path."""
-    reader, writer = os.pipe()
-    os.write(writer, typed.encode())  # a pipe holds more than a test types
-    os.close(writer)
+
+def run(*arguments: str, typed: str = "", terminal: bool = False, **environ: str) -> CompletedProcess[str]:
+    """Run `utcp-ws-mcp` with nothing but these variables and an empty path; its stdin is a pipe or a terminal."""
+    writer, reader = os.openpty() if terminal else reversed(os.pipe())
+    os.write(writer, f"{typed}{END_OF_INPUT * terminal}".encode())  # both hold more than a test types
+    if not terminal:
+        os.close(writer)
     variables = mock.patch.dict(os.environ, {"PATH": "", **environ}, clear=True)
     with os.fdopen(reader, "rb") as stdin, variables, own_log():
         ended = CliRunner().invoke(main, arguments, input=stdin, prog_name="utcp-ws-mcp")
+        for thread in threading.enumerate():
+            if "read_lines" in thread.name:  # that of `record` reads to the end of the pipe
+                thread.join()
+    if terminal:
+        os.close(writer)
     if ended.exception is not None and not isinstance(ended.exception, SystemExit):
         raise ended.exception
     return CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)

@@ -345,3 +345,62 @@ def test_a_folder_of_schemas_is_imported(tmp_path: Path) -> None:
     ended = run("import", str(folder), str(tmp_path / "m.json"), "--url", URL)
     assert ended.returncode == 0, ended.stderr
     assert read(tmp_path / "m.json")["tools"][0]["name"] == "time"
+
+
+@pytest.mark.parametrize(("typed", "changed"), [("y\n", True), ("n\n", False), ("", False)])
+def test_at_a_terminal_a_change_is_confirmed(source: Path, tmp_path: Path, typed: str, changed: bool) -> None:
+    file = tmp_path / "m.json"
+    run("import", str(source), str(file), "--url", URL, "--include", "getTime")
+    before = file.read_text(encoding="utf-8")
+    again = run("import", str(source), str(file), "--url", URL, typed=typed, terminal=True)
+    assert f"Change {file}?" in again.stdout
+    assert (file.read_text(encoding="utf-8") != before) is changed
+    if changed:
+        assert again.returncode == 0
+        assert f"{file} is changed.\n" in again.stderr
+    elif typed:
+        assert again.returncode == 1
+        assert f"{file} is not changed; --yes changes it without confirmation\n" in again.stderr
+
+
+def test_an_import_that_changes_nothing_says_so(source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    first = run("import", str(source), str(file), "--url", URL)
+    assert f"{file} is written.\n" in first.stderr
+    before = file.stat().st_mtime_ns
+    again = run("import", str(source), str(file), "--url", URL)
+    assert again.returncode == 0
+    assert "is changed" not in again.stderr
+    assert file.stat().st_mtime_ns == before
+
+
+def test_a_new_file_may_be_read_by_others(source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    run("import", str(source), str(file), "--url", URL)
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert file.read_text(encoding="utf-8").endswith("\n}\n")
+
+
+def test_a_variable_that_is_missing_is_no_failure_of_an_import(source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    imported = run("import", str(source), str(file), "--url", "wss://clock.example.com/?key=${CLOCK_KEY}")
+    assert imported.returncode == 0, imported.stderr
+    assert "CLOCK_KEY is not set" in imported.stderr
+    assert "Next:" not in imported.stderr
+    known = run("import", str(source), str(tmp_path / "n.json"), "--url", "wss://clock.example.com/?key=${CLOCK_KEY}",
+                CLOCK_KEY="topsecret-value")  # fmt: skip
+    assert "Next: utcp-ws-mcp call" in known.stderr
+    assert "topsecret-value" not in (tmp_path / "n.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [("{", "it is not JSON. Give another FILE."), ("[]", "exists and is no manifest. Give another FILE.")],
+)
+def test_what_is_no_manifest_stays(source: Path, tmp_path: Path, content: str, reason: str) -> None:
+    file = tmp_path / "m.json"
+    file.write_text(content)
+    refused = run("import", str(source), str(file), "--url", URL)
+    assert (refused.returncode, refused.stdout, file.read_text()) == (2, "", content)
+    assert reason.lower() in refused.stderr.lower()
+    assert refused.stderr.endswith("[import-target-invalid]\n")

@@ -138,3 +138,102 @@ def test_a_line_that_lacks_a_variable_is_not_sent_and_ends_a_pipe_without_a_draf
     assert "[variable-not-set]" in recorded.stderr
     assert "> " not in recorded.stderr
     assert record(clock, '{"token": "$${NOT_SET_X}"}').returncode == 0
+
+
+def test_headers_subprotocols_and_variables_of_the_handshake_are_in_the_draft(tmp_path: Path) -> None:
+    seen = []
+
+    def handle(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        seen.append(
+            (connection.request.path, connection.request.headers["X-Key"], connection.request.headers["X-Client"])
+        )
+        for raw in connection:
+            connection.send(raw)
+
+    (tmp_path / "v.env").write_text("KEY=topsecret-value\n")
+    options = ("--header", "X-Key: ${KEY}", "--header", "X-Client:a:b ", "--protocol", "v1", "--protocol", "v2")
+    with served(handle, subprotocols=["v2"]) as url:
+        recorded = record(f"{url}?k=${{KEY}}", "hello", options=(*options, "--env-file", str(tmp_path / "v.env")))
+    assert recorded.returncode == 0, recorded.stderr
+    assert seen == [("/?k=topsecret-value", "topsecret-value", "a:b")]
+    draft = json.loads(recorded.stdout)
+    assert draft["url"] == f"{url}?k=${{KEY}}"
+    assert draft["headers"] == {"X-Key": "${KEY}", "X-Client": "a:b"}
+    assert draft["protocol"] == ["v1", "v2"]
+    assert "topsecret-value" not in recorded.stdout + recorded.stderr
+
+
+@pytest.fixture
+def echoing() -> Iterator[tuple[str, list[str | bytes]]]:
+    """An endpoint that sends back what it gets; its URL, and what it got."""
+    got: list[str | bytes] = []
+
+    def handle(connection: ServerConnection) -> None:
+        for raw in connection:
+            got.append(raw)
+            connection.send(raw)
+
+    with served(handle) as url:
+        yield url, got
+
+
+SENT: dict[str, tuple[tuple[str, ...], list[str], list[str | bytes]]] = {
+    "lines": ((), ["a", "", "  ", r"b\n"], ["a", r"b\n"]),
+    "a line of two ends": ((), ["a\r"], ["a"]),
+    "escapes": (("--escapes",), [r"a\r\n", r"\x41"], ["a\r\n", "A"]),
+    "bytes": (("--hex",), ["07 ff", "0a"], [b"\x07\xff", b"\n"]),
+}
+
+
+@pytest.mark.parametrize(("options", "lines", "expected"), SENT.values(), ids=SENT)
+def test_each_line_is_a_message(
+    echoing: tuple[str, list[str | bytes]], options: tuple[str, ...], lines: list[str], expected: list[str | bytes]
+) -> None:
+    url, got = echoing
+    assert record(url, *lines, options=options).returncode == 0
+    assert got == expected
+
+
+def test_a_last_line_needs_no_end(echoing: tuple[str, list[str | bytes]]) -> None:
+    url, got = echoing
+    assert run("record", url, "--idle", "0.05", typed="a\nlast é").returncode == 0
+    assert got == ["a", "last é"]
+
+
+def test_a_line_that_is_not_hexadecimal_is_said_and_the_others_are_sent(echoing: tuple[str, list[str | bytes]]) -> None:
+    url, got = echoing
+    recorded = record(url, "07", "0x", "08", options=("--hex",))
+    assert (recorded.returncode, got) == (0, [b"\x07", b"\x08"])
+    assert "Not sent, because it is not hexadecimal: 0x\n" in recorded.stderr
+
+
+def test_at_a_terminal_a_line_that_lacks_a_variable_can_be_typed_again(echoing: tuple[str, list[str | bytes]]) -> None:
+    url, got = echoing
+    recorded = run("record", url, "--idle", "0.05", typed='{"op": "${NOT_SET_X}"}\n{"op": "a"}\n', terminal=True)
+    assert (recorded.returncode, got) == (0, ['{"op": "a"}'])
+    assert "Type one message per line. Ctrl-D ends the session and drafts the manifest.\n" in recorded.stderr
+    assert "Not sent: record: NOT_SET_X is not set." in recorded.stderr
+    assert [tool["name"] for tool in json.loads(recorded.stdout)["tools"]] == ["a"]
+    assert "Type one message" not in record(url, "a").stderr
+
+
+def test_a_draft_goes_into_a_file_or_to_stdout(echoing: tuple[str, list[str | bytes]], tmp_path: Path) -> None:
+    url, _ = echoing
+    file = tmp_path / "draft.json"
+    shown, written = record(url, '{"op": "a"}'), record(url, '{"op": "a"}', options=("--output", str(file)))
+    assert written.stdout == ""
+    assert f"{file} is written; check it with: utcp-ws-mcp check {file}\n" in written.stderr
+    assert file.read_text(encoding="utf-8") == shown.stdout
+    assert shown.stdout.startswith('{\n  "$comment": [')
+    assert shown.stdout.endswith("\n}\n")
+    refused = record(url, '{"op": "b"}', options=("--output", str(file)))
+    assert refused.stderr == f"{file} already exists and is not changed; give another name\n"
+
+
+def test_a_secret_that_was_typed_is_said_after_the_draft(echoing: tuple[str, list[str | bytes]]) -> None:
+    url, _ = echoing
+    recorded = record(url, '{"op": "login", "token": "s3cret-value"}')
+    said = "A secret was typed. The draft contains ${TOKEN} instead: set TOKEN before you use it.\n"
+    assert recorded.stderr.endswith(said)
+    assert "A secret was typed" not in record(url, '{"op": "a"}').stderr

@@ -13,6 +13,7 @@ from utcp_ws_mcp.client.catalog import (
     is_manifest_word,
     portable_word,
     read_catalog,
+    without_info,
 )
 from utcp_ws_mcp.errors import InvalidManifest
 
@@ -73,6 +74,24 @@ def test_an_unknown_name_is_reported_with_the_most_similar_entry(folder: Path, w
         ("tool", "file=a.txt", False),
         ("a.b", "c.d=e", False),
         ("tool", "a.b=1", False),
+        ("a=b", "obs.list_scenes", False),
+        ("osb", "list_scenes", False),
+        ("osb", "", False),
+        # A word with a dot is a tool, unless its suffix is that of a file.
+        ("obs.list_scenes", "a.b", False),
+        ("obs.json5", "obs.list_scenes", True),
+        ("obs.jsn", "obs.list_scenes", True),
+        ("obs.JSN", "obs.list_scenes", True),
+        ("obs.js", "obs.list_scenes", False),
+        ("obs.yaml", "obs.list_scenes", True),
+        ("obs.yml", "obs.list_scenes", True),
+        ("obs.toml", "obs.list_scenes", True),
+        ("obs.txt", "obs.list_scenes", True),
+        ("obs.BAK", "obs.list_scenes", True),
+        ("yaml.tool", "obs.list_scenes", False),
+        ("./obs.tool", "obs.list_scenes", True),
+        ("folder/a.b", "obs.list_scenes", True),
+        ("..", "obs.list_scenes", True),
     ],
 )
 def test_a_word_before_the_name_of_a_tool_names_a_manifest(word: str, following: str | None, expected: bool) -> None:
@@ -93,6 +112,21 @@ def test_an_entry_knows_which_variables_are_required() -> None:
     entry = find_entry("home-assistant")
     assert entry.variables == {"HOMEASSISTANT_URL": False, "HOMEASSISTANT_TOKEN": True}
     assert entry.required == ["HOMEASSISTANT_TOKEN"]
+
+
+def test_what_only_describes_a_call_template_is_left_out_of_it() -> None:
+    template = {"name": "x", "$comment": "why", "catalog": {"summary": "s"}, "url": "ws://h/"}
+    assert without_info(template) == {"name": "x", "url": "ws://h/"}
+
+
+def test_entries_are_sorted_by_their_names_and_each_has_its_file_and_templates() -> None:
+    entries = read_catalog()
+    assert [entry.name for entry in entries] == sorted(catalog_files())
+    for entry in entries:
+        assert entry.file == catalog_files()[entry.name]
+        assert entry.file.stem == entry.name
+        assert all("url" in template for template in entry.templates)
+        assert entry.required == [name for name, required in entry.variables.items() if required]
 
 
 def test_an_entry_says_where_its_tools_come_from() -> None:

@@ -5,13 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.manifest.test_remote_manual import entry_of, read
-from utcp_ws_mcp.manifest.manual_outline import (
-    MANUAL_BUDGET,
-    MAX_TOOL_BYTES,
-    MAX_TOOL_EXPRESSIONS,
-    MAX_TOOL_VALUES,
-    outline_manual,
-)
+from utcp_ws_mcp.manifest.manual_outline import outline_manual
 from utcp_ws_mcp.manifest.remote_manual import read_manual, read_manual_in_steps
 from utcp_ws_mcp.manifest.steps import complete
 
@@ -50,9 +44,9 @@ def test_the_budget_of_a_manual_grows_with_the_tools_that_the_manifest_allows():
 
 
 LARGE = {
-    "bytes": {"message": "x" * MAX_TOOL_BYTES},
-    "values": {"message": [0] * MAX_TOOL_VALUES},
-    "expressions": {"message": ["{{ args.a + 1 }}"] * (MAX_TOOL_EXPRESSIONS // 40)},
+    "bytes": {"message": "x" * (256 << 10)},
+    "values": {"message": [0] * 5000},
+    "expressions": {"message": ["{{ args.a + 1 }}"] * 250},
 }
 
 
@@ -70,7 +64,7 @@ def test_tools_that_are_skipped_count_for_the_budget_too():
 
     outline = complete(outline_manual({"tools": [{"name": f"t{index}", **large} for index in range(128)]}, entry_of()))
 
-    assert len(outline.tools) <= 128 * MANUAL_BUDGET["values"] / MAX_TOOL_VALUES
+    assert len(outline.tools) <= 128 * 400 / 5000
 
 
 def test_a_schema_that_refers_to_itself_very_often_is_refused_at_once():
@@ -110,3 +104,98 @@ def test_a_document_of_any_shape_is_read_without_an_exception(document):
 
     assert tools == []
     assert warnings
+
+
+def outline_of(*tools, **fields):
+    return complete(outline_manual({"tools": list(tools)}, entry_of(**fields)))
+
+
+def nested(depth):
+    return {"a": nested(depth - 1)} if depth else 1
+
+
+VALUES = "the tool has more than 5,000 values, or too many or too long expressions."
+AT_A_LIMIT = {
+    # A tool has the values name, template, message and the list itself beside those that are counted.
+    "values": (lambda count: {"name": "t", "tool_call_template": {"message": [0] * (count - 4)}}, 5000, VALUES),
+    # An expression costs 40 beside its characters.
+    "expressions": (
+        lambda count: {"name": "t", "tool_call_template": {"message": ["{{" + "a" * 10 + "}}"] * (count // 50)}},
+            10_000,
+        VALUES,
+    ),
+    "levels": (lambda depth: {"inputs": nested(depth - 1)}, 128, "the tool is nested more than 128 levels deep."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("build", "limit", "said"), AT_A_LIMIT.values(), ids=AT_A_LIMIT)
+def test_a_tool_at_a_limit_is_read_and_one_above_is_not(build, limit, said):
+    (kept,) = outline_of(build(limit)).tools
+    assert kept.problem is None
+    assert kept.raw == build(limit)
+    (skipped,) = outline_of(build(limit + (50 if said == VALUES and limit == 10_000 else 1))).tools
+    assert (skipped.raw, str(skipped.problem)) == (None, f"{said} [remote-tool-invalid]")
+
+
+def test_a_tool_of_too_many_bytes_is_not_read():
+    (kept,) = outline_of({"name": "x" * (255 << 10)}).tools
+    assert kept.problem is None
+    (skipped,) = outline_of({"name": "x" * (257 << 10)}).tools
+    assert str(skipped.problem) == "the tool has more than 256 KiB. [remote-tool-invalid]"
+    assert "xx" not in repr(kept)
+
+
+@pytest.mark.parametrize("tool", [None, 1, "t", ["t"]])
+def test_what_is_no_object_is_no_tool(tool):
+    (skipped,) = outline_of(tool).tools
+    assert str(skipped.problem) == "expected a tool (an object). [remote-tool-invalid]"
+
+
+def test_only_the_first_tools_of_a_manual_are_offered():
+    tools = [{"name": f"t{index}"} for index in range(4)]
+    assert outline_of(*tools[:3], max_tools=3).warnings == ()
+    outline = outline_of(*tools, max_tools=3)
+    assert [tool.raw["name"] for tool in outline.tools] == ["t0", "t1", "t2"]
+    assert outline.warnings == (
+        'my_api: the manual has 4 tools; only the first 3 are offered. Raise "max_tools" for more. [too-many-tools]',
+    )
+
+
+COSTS = {
+    # What all tools may have together: 128 times the budget of one.
+    "bytes": ({"name": "t", "description": "x" * 200_000}, 128 * (32 << 10) // 200_031),
+    "values": ({"tool_call_template": {"message": [0] * 3997}}, 128 * 400 // 4000),
+    "patterns": ({"inputs": {"anyOf": [{"pattern": "a"}] * 100}}, 128 * 8 // 100),
+    "characters of expressions": (
+        {"tool_call_template": {"message": ["{{" + "a" * 10 + "}}"] * 100}}, 128 * 1000 // 5000,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", COSTS)
+@pytest.mark.parametrize("max_tools", [64, 128, 256])
+def test_the_tools_of_a_manual_have_a_budget_together(kind, max_tools):
+    tool, count = COSTS[kind]
+    offered = count * max_tools // 128 if max_tools > 128 else count
+    outline = outline_of(*[tool] * 64, max_tools=max_tools)
+    assert len(outline.tools) in ((min(offered, 64),) if max_tools <= 128 else (min(offered, 64), min(offered + 1, 64)))
+    if offered < 63:
+        said = f"it has too many {kind}. Only the first {len(outline.tools)} of its tools are offered."
+        assert outline.warnings == (f"my_api: the manual is too large: {said} [manual-too-large]",)
+
+
+def test_reading_ends_when_it_takes_too_long():
+    steps = outline_manual({"tools": [{"name": "a"}, {"name": "b"}]}, entry_of())
+    next(steps)
+    with pytest.raises(StopIteration) as done:
+        steps.send(True)
+    assert [tool.raw["name"] for tool in done.value.value.tools] == ["a"]
+    said = "it takes too long to read. Only the first 1 of its tools are offered."
+    assert done.value.value.warnings == (f"my_api: the manual is too large: {said} [manual-too-large]",)
+
+
+def test_equal_tools_have_equal_digests():
+    first, second, third = outline_of({"name": "a", "x": 1}, {"x": 1, "name": "a"}, {"name": "b"}).tools
+    assert first.digest == second.digest != third.digest
+    assert outline_of({"name": "a"}).digest != outline_of({"name": "b"}).digest
+    assert complete(outline_manual(None, entry_of())).digest == ""

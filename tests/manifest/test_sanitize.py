@@ -7,16 +7,10 @@ from typing import Any
 
 import pytest
 
-from utcp_ws_mcp.core.limits import MAX_REMOTE_SCHEMA_DEPTH
 from utcp_ws_mcp.manifest.sanitize import (
-    MAX_PATTERN_LENGTH,
-    MAX_PATTERNS,
-    MAX_REPETITIONS,
-    MAX_SCHEMA_LENGTH,
-    MAX_SCHEMA_VALUES,
-    MAX_TEXT_LENGTH,
-    MAX_UNICODE_CLASS_REPETITIONS,
+    ascii_tool_name,
     remove_identifiers,
+    sanitize_name,
     sanitize_strings,
     sanitize_text,
     schema_problem,
@@ -36,8 +30,8 @@ UNSAFE: dict[str, Any] = {
     "a reference to another document": ({"$ref": "https://evil.example/s"}, "schema-reference-not-allowed"),
     "a dynamic reference": ({"$dynamicRef": "#a"}, "schema-reference-not-allowed"),
     "a reference of draft 2019-09": ({"$recursiveRef": "#"}, "schema-reference-not-allowed"),
-    "too many parts": ({"const": [0] * MAX_SCHEMA_VALUES}, "schema-too-complex"),
-    "too many patterns": ({"allOf": [{"pattern": "a"}] * (MAX_PATTERNS + 1)}, "schema-pattern-unsupported"),
+    "too many parts": ({"const": [0] * 2000}, "schema-too-complex"),
+    "too many patterns": ({"allOf": [{"pattern": "a"}] * 65}, "schema-pattern-unsupported"),
 }
 
 
@@ -57,39 +51,47 @@ def as_long_as(characters: int) -> Any:
     return {"title": "x" * (characters - len(json.dumps({"title": ""})))}
 
 
+COUNTS = "the counts in all regular expressions of the schema add up to more than {}."
 AT_THE_LIMIT: dict[str, Any] = {
-    "length": (as_long_as, MAX_SCHEMA_LENGTH),
-    "depth": (nested, MAX_REMOTE_SCHEMA_DEPTH),
-    "parts": (lambda count: {"enum": [0] * (count - 2)}, MAX_SCHEMA_VALUES),
-    "patterns": (lambda count: {"allOf": [{"pattern": "a"}] * count}, MAX_PATTERNS),
-    "length of a pattern": (lambda length: {"pattern": "a" * length}, MAX_PATTERN_LENGTH),
-    "repetitions": (lambda count: {"pattern": f"a{{1,{count}}}"}, MAX_REPETITIONS),
+    "length": (as_long_as, 65_536, "the schema has more than 64 KiB."),
+    "depth": (nested, 32, "the schema is nested more than 32 levels deep."),
+    "parts": (lambda count: {"enum": [0] * (count - 2)}, 2000, "the schema has more than 2000 parts."),
+    "patterns": (
+        lambda count: {"allOf": [{"pattern": "a"}] * count},
+        64,
+        "a schema from the network can have at most 64 regular expressions.",
+    ),
+    "length of a pattern": (
+        lambda length: {"pattern": "a" * length},
+        512,
+        "a regular expression from the network can have at most 512 characters.",
+    ),
+    "repetitions": (lambda count: {"pattern": f"a{{1,{count}}}"}, 1000, COUNTS.format(1000)),
     "repetitions in several patterns": (
         lambda count: {"allOf": [{"pattern": "a{400}"}, {"pattern": f"a{{{count - 400}}}"}]},
-        MAX_REPETITIONS,
+        1000,
+        COUNTS.format(1000),
     ),
-    "open repetitions": (lambda count: {"pattern": f"a{{{count},}}"}, MAX_REPETITIONS),
+    "open repetitions": (lambda count: {"pattern": f"a{{{count},}}"}, 1000, COUNTS.format(1000)),
     "repetitions of classes of Unicode": (
         lambda count: {"allOf": [{"pattern": r"\p{L}"}, {"pattern": f"a{{{count}}}"}]},
-        MAX_UNICODE_CLASS_REPETITIONS,
+        100,
+        COUNTS.format(100),
     ),
 }
 
 
-@pytest.mark.parametrize(("build", "limit"), AT_THE_LIMIT.values(), ids=AT_THE_LIMIT)
-def test_a_schema_at_a_limit_is_accepted_and_one_above_is_not(build: Any, limit: int) -> None:
+@pytest.mark.parametrize(("build", "limit", "said"), AT_THE_LIMIT.values(), ids=AT_THE_LIMIT)
+def test_a_schema_at_a_documented_limit_is_accepted_and_one_above_is_not(build: Any, limit: int, said: str) -> None:
     assert schema_problem(build(limit)) is None
-    assert schema_problem(build(limit + 1)) is not None
-
-
-def test_the_limits_are_those_of_the_documentation() -> None:
-    assert (MAX_TEXT_LENGTH, MAX_SCHEMA_LENGTH, MAX_SCHEMA_VALUES) == (2048, 65_536, 2000)
-    assert (MAX_PATTERN_LENGTH, MAX_PATTERNS, MAX_REPETITIONS, MAX_UNICODE_CLASS_REPETITIONS) == (512, 64, 1000, 100)
+    problem = schema_problem(build(limit + 1))
+    assert problem is not None
+    assert problem.message == said
 
 
 def test_a_text_is_cut_behind_its_limit() -> None:
-    assert sanitize_text("x" * MAX_TEXT_LENGTH) == "x" * MAX_TEXT_LENGTH
-    assert sanitize_text("x" * (MAX_TEXT_LENGTH + 1)) == "x" * MAX_TEXT_LENGTH + "…"
+    assert sanitize_text("x" * 2048) == "x" * 2048
+    assert sanitize_text("x" * 2049) == "x" * 2048 + "…"
 
 
 def test_every_text_is_cleaned_also_keys_and_those_in_lists() -> None:
@@ -108,3 +110,46 @@ def test_identifiers_are_removed_also_in_lists(key: str) -> None:
 def test_a_property_that_is_named_like_an_identifier_stays(key: str) -> None:
     schema = {"properties": {key: {"type": "string"}}}
     assert remove_identifiers(schema) == schema
+
+
+def test_a_schema_that_python_cannot_write_is_too_deep() -> None:
+    deep: Any = {}
+    for _ in range(100_000):
+        deep = [deep]
+    for schema in (deep, {"const": object()}):
+        problem = schema_problem(schema)
+        assert problem is not None
+        assert (problem.message, problem.code) == ("the schema is nested too deeply.", "schema-too-complex")
+
+
+ACCEPTED = [
+    {"$ref": "#"}, {"$ref": "#/$defs/a"}, {"properties": {"$dynamicRef": {"type": "string"}}}, {"pattern": 5},
+    {"patternProperties": ["(?=a)"]}, {"pattern": "a{2}b{3}"}, {"pattern": "(?:a|b)+?"}, {"pattern": "(?P<n>a)"},
+        True, {},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("schema", ACCEPTED, ids=str)
+def test_a_harmless_schema_is_accepted(schema: Any) -> None:
+    assert schema_problem(schema) is None
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(?=a)", "(?!a)", "(?<=a)", "(?>a)", "(?|a)", r"(a)\1", r"\k<n>", r"\g1", "a++", "a*+", "a?+", "(a{2}b){3}"],
+)
+def test_a_pattern_that_may_take_long_is_refused(pattern: str) -> None:
+    problem = schema_problem({"pattern": pattern})
+    assert problem is not None
+    assert problem.code == "schema-pattern-unsupported"
+    assert "lookaround, backreferences and nested repetition are not allowed." in problem.message
+
+
+def test_a_name_is_on_one_line_and_without_what_is_invisible() -> None:
+    assert sanitize_name("a\nb\tc\u200bd  e") == "a b cd  e"
+    assert ascii_tool_name("a.b c-d_é1") == "a_b_c-d__1"
+
+
+def test_a_text_without_its_credentials_is_cut() -> None:
+    assert sanitize_text("a s3cret b\u200b", lambda text: text.replace("s3cret", "***")) == "a *** b"
+    assert sanitize_strings({"s3cret": ["s3cret"]}, lambda text: text.replace("s3cret", "*")) == {"*": ["*"]}

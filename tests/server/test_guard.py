@@ -9,7 +9,7 @@ import pytest
 
 from utcp_ws_mcp.core.codecs.message import encode_json
 from utcp_ws_mcp.observability.redaction import redactor
-from utcp_ws_mcp.server.guard import MAX_JOINED_LENGTH, GuardMiddleware, encode_line, guard_body
+from utcp_ws_mcp.server.guard import MAX_JOINED_LENGTH, GuardMiddleware, encode_line, guard_body, guard_message
 
 SECRET = 'Kx7/aB3+dQ9?"zY5\\&'
 GUARD = redactor([SECRET])
@@ -103,3 +103,140 @@ async def test_the_head_of_an_event_stream_is_sent_before_its_first_event() -> N
         sent.append(message)
 
     await GuardMiddleware(app, GUARD)({}, None, send)
+
+
+def seen_by_guard(parts: list[str]) -> tuple[list[bytes], list[str]]:
+    """Return what a line becomes, and the texts that the guard was asked about."""
+    asked: list[str] = []
+
+    def guard(text: str) -> str:
+        asked.append(text)
+        return text
+
+    return encode_line(parts, guard), asked
+
+
+@pytest.mark.parametrize(
+    ("parts", "chunks"),
+    [
+        (["a", "b"], ["ab\n"]),
+        ([], ["\n"]),
+        (["a", LONG, "b", "c"], ["a", LONG, "bc\n"]),
+        ([LONG, LONG], ["", LONG, "", LONG, "\n"]),
+        (["a", LONG[1:], "b"], ["a" + LONG[1:] + "b\n"]),
+    ],
+)
+def test_small_parts_of_a_line_are_joined_and_each_is_searched_once(parts: list[str], chunks: list[str]) -> None:
+    line, asked = seen_by_guard(parts)
+    assert [chunk.decode() for chunk in line] == chunks
+    assert asked == chunks
+
+
+def test_what_utf_8_cannot_encode_is_replaced_in_a_line() -> None:
+    assert encode_line(["\ud800", LONG + "\ud800"], str) == [b"?", LONG.encode() + b"?", b"\n"]
+
+
+REPLACED = '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","data":"withheld"}}'
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ('{"method":"m","params":{"password":"12"}}', REPLACED),
+        ('[{"password":"12"}]', REPLACED),
+        (
+            '{"id":"x","result":{"password":"12"}}',
+            '{"jsonrpc":"2.0","id":"x","error":{"code":-32603,"message":"the answer contained a credential"}}',
+        ),
+    ],
+)
+def test_a_message_that_spells_a_credential_by_its_structure_says_nothing(message: str, shown: str) -> None:
+    assert guard_message(message, redactor(['"password":"12"'])) == shown
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ({"id": SECRET, "result": SECRET}, {"id": SECRET, "result": "***"}),
+        ({"id": 1, "params": [SECRET]}, {"id": 1, "params": ["***"]}),
+        ({"method": "m", "params": {"a": SECRET}}, {"method": "m", "params": {"a": "***"}}),
+        (
+            {"method": "m", "params": {"progressToken": SECRET, "a": SECRET}},
+            {"method": "m", "params": {"progressToken": SECRET, "a": "***"}},
+        ),
+        ({"method": "m", "params": {"progressToken": 5}}, {"method": "m", "params": {"progressToken": 5}}),
+        ([SECRET], ["***"]),
+        ("x", "x"),
+    ],
+)
+def test_only_the_ids_that_the_host_chose_keep_a_credential(message: Any, shown: Any) -> None:
+    assert json.loads(guard_message(json.dumps(message), GUARD)) == shown
+
+
+def test_a_body_without_a_credential_is_the_same_object() -> None:
+    for body in ('{"a":1}', "data: {}\r\n\r\n", "text"):
+        assert guard_body(body, GUARD) is body
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (f'  {{"a":"{LONG[:3]} Kx7secret"}}', '{"a":"xxx ***"}'),
+        ('event: message\r\ndata: {"a":"Kx7secret"}\r\n\r\n', 'event: message\r\ndata: {"a":"***"}\r\n\r\n'),
+        ('data: {"a":"Kx7secret"}\n: Kx7secret\n', 'data: {"a":"***"}\n: ***\n'),
+        ("data: Kx7secret\n", "data: ***\n"),
+        ("{Kx7secret", "{***"),
+        ('data: {"a":1}\nid: Kx7secret\n', 'data: {"a":1}\nid: ***\n'),
+    ],
+)
+def test_a_body_keeps_the_form_that_it_has(body: str, shown: str) -> None:
+    assert guard_body(body, redactor(["Kx7secret"])) == shown
+
+
+async def passed_on(*messages: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what the middleware makes of the messages of a response."""
+    sent: list[dict[str, Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(message)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await GuardMiddleware(app, redactor(["Kx7secret"]))({}, None, send)
+    return sent
+
+
+START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": [(b"X-A", b"1")]}
+
+
+def with_length(length: int) -> dict[str, Any]:
+    return {**START, "headers": [(b"X-A", b"1"), (b"Content-Length", str(length).encode())]}
+
+
+async def test_a_response_without_a_credential_passes_as_it_is() -> None:
+    messages = [with_length(5), {"type": "http.response.body", "body": b"\xff1234"}]
+    assert await passed_on(*messages) == messages
+
+
+async def test_a_body_may_be_empty_and_come_in_parts() -> None:
+    parts = [
+        START,
+        {"type": "http.response.body", "body": b"a", "more_body": True},
+        {"type": "http.response.body"},
+        {"type": "other"},
+    ]
+    assert await passed_on(*parts) == [*parts[:2], {"type": "http.response.body", "body": b""}, parts[3]]
+
+
+async def test_a_length_is_that_of_the_body_without_the_credential() -> None:
+    body = b"<Kx7secret>"
+    assert await passed_on(with_length(len(body)), {"type": "http.response.body", "body": body}) == [
+        with_length(5),
+        {"type": "http.response.body", "body": b"<***>"},
+    ]
+
+
+async def test_a_head_with_a_length_waits_for_the_body() -> None:
+    assert await passed_on(with_length(5)) == []

@@ -87,6 +87,67 @@ def test_what_is_no_batch_is_answered(text: bytes, code: int) -> None:
     assert json.loads(str(refused.value))["error"]["code"] == code
 
 
-@pytest.mark.parametrize("text", [b"\xef\xbb\xbf{}\x00", b"\x00\t{}\r\x7f", b"{}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbf{}\x00",
+        b"\x00\t{}\r\x7f",
+        b"{}",
+        b" {}",
+        b"{} ",
+        b"\xef\xbb\xbf\xef\xbb\xbf \x7f{}",
+    ],
+)
 def test_padding_is_removed(text: bytes) -> None:
     assert without_padding(text) == b"{}"
+
+
+def test_what_is_inside_a_line_is_no_padding() -> None:
+    assert without_padding(b"[1, \x00 2] ") == b"[1, \x00 2]"
+    assert without_padding(b"{}\xef\xbb\xbf") == b"{}\xef\xbb\xbf"
+    assert without_padding(b"\x00 \xef\xbb\xbf") == b""
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        (b"{", -32700, "this is not JSON"),
+        (b"[" * 100_000, -32700, "this is not JSON"),
+        (b"{}", -32600, "this is not a JSON-RPC 2.0 request or notification"),
+    ],
+)
+def test_the_answer_to_what_is_no_message_is_a_whole_error(text: bytes, code: int, message: str) -> None:
+    with pytest.raises(ValueError, match="this") as refused:
+        read_message(text)
+    assert json.loads(str(refused.value)) == {
+        "jsonrpc": "2.0",
+        "id": None,
+        "error": {"code": code, "message": message},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        (b"{]", -32700, "this is not JSON"),
+        (b"[" * 100_000, -32700, "this is not JSON"),
+        (b"[]", -32600, "this batch is empty"),
+    ],
+)
+def test_the_answer_to_what_is_no_batch_is_a_whole_error(text: bytes, code: int, message: str) -> None:
+    with pytest.raises(ValueError, match="this") as refused:
+        read_batch(text)
+    assert json.loads(str(refused.value)) == {
+        "jsonrpc": "2.0",
+        "id": None,
+        "error": {"code": code, "message": message},
+    }
+
+
+def test_a_number_of_any_length_is_repeated_as_an_id_up_to_its_digits() -> None:
+    for digits in (MAX_REPEATED_ID_LENGTH, MAX_REPEATED_ID_LENGTH + 1):
+        request_id = 10 ** (digits - 1)
+        with pytest.raises(ValueError, match="2.0") as refused:
+            read_message(line(id=request_id, method=...))
+        answer = json.loads(str(refused.value))
+        assert (answer["id"] == request_id) is (digits == MAX_REPEATED_ID_LENGTH)

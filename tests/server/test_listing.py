@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Any
 
+import pytest
+
 from tests.client.test_discovery import announces, manual
 from tests.peer import PATIENCE, bridge_to, echo, entry, peer
 from utcp_ws_mcp.core.tools.catalog import compile_entry
@@ -16,7 +18,7 @@ from utcp_ws_mcp.manifest.secret_names import REDACTED
 from utcp_ws_mcp.manifest.variables import VariableResolver
 from utcp_ws_mcp.observability.events import WarningIssued
 from utcp_ws_mcp.observability.redaction import redactor
-from utcp_ws_mcp.server.listing import build_listing
+from utcp_ws_mcp.server.listing import ToolListing, build_listing
 from utcp_ws_mcp.server.result import ENVELOPE_BYTES, MessageOptions
 from utcp_ws_mcp.server.tools import ToolService
 
@@ -131,3 +133,124 @@ def test_each_page_of_the_list_has_as_many_tools_as_fit() -> None:
         for page, following in pairwise(pages):
             first = json.dumps(json.loads(following)[0], ensure_ascii=False, separators=(",", ":"))
             assert len(page.encode()) <= limit < len(f"{page},{first}".encode())
+
+
+def compiled(*tools: dict[str, Any]) -> Any:
+    document = [{"name": "m", "url": "wss://own.example/ws", "tools": list(tools)}]
+    found, problems = compile_entry(load_document(document, VariableResolver([]), "m.json", PurePath()).entries[0])
+    assert not problems
+    return found
+
+
+def test_a_tool_is_listed_with_all_that_is_known_of_it() -> None:
+    annotations = {"title": "Pay", "readOnlyHint": False, "destructiveHint": True, "idempotentHint": False}
+    tool = {"name": "pay", "description": "Pays.", "tags": ["money"], "annotations": annotations}
+    first, second = listed(tool, {"name": "t"})
+    assert {**first, "inputSchema": None} == {
+        "name": "m_pay",
+        "title": "Pay",
+        "description": "Pays.",
+        "inputSchema": None,
+        "_meta": {"io.github.utcp-ws-mcp/tool": "m.pay", "io.github.utcp-ws-mcp/tags": ["money"]},
+        "annotations": annotations,
+    }
+    assert {**second, "inputSchema": None} == {
+        "name": "m_t",
+        "title": "m.t",
+        "description": "t of m",
+        "inputSchema": None,
+        "_meta": {"io.github.utcp-ws-mcp/tool": "m.t"},
+    }
+
+
+OUTPUTS = {"type": "object", "properties": {"a": {"type": "integer"}}}
+ARRAY = {"type": "array", "items": {"type": "integer"}}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "handshake", "modern"),
+    [
+        (OUTPUTS, OUTPUTS, OUTPUTS),
+        (ARRAY, {"type": "object", "properties": {"result": ARRAY}, "required": ["result"]}, ARRAY),
+        ({"type": ["integer", "null"]}, None, None),
+        (None, None, None),
+    ],
+)
+@pytest.mark.parametrize("form", ["auto", "both", "text"])
+def test_outputs_are_promised_in_the_form_of_the_era(outputs: Any, handshake: Any, modern: Any, form: Any) -> None:
+    tool = {"name": "t", "tool_call_template": {"response_format": "json"}}
+    tools = compiled({**tool, **({"outputs": outputs} if outputs else {})})
+    offered = build_listing(tools, options=MessageOptions(json_form=form))
+    for pages, expected in ((offered.handshake, handshake), (offered.modern, modern)):
+        (shown,) = json.loads(pages[0])
+        assert shown.get("outputSchema") == (None if form == "text" else expected)
+
+
+def test_a_tool_is_found_by_both_of_its_names() -> None:
+    (tool,) = tools = compiled({"name": "t", "inputs": {"properties": {"a": {"type": "integer"}}}})
+    offered = build_listing(tools, server_name="mine")
+    assert offered.find("m_t") is offered.find("m.t") is tool
+    assert offered.find("t") is None
+    assert offered.find("") is None
+    schema = offered.input_schema("m.t")
+    assert schema is not None
+    assert schema["properties"] == {"a": {"type": "integer"}}
+    assert offered.input_schema("zzz") is None
+    assert offered.names == {"m.t": "m_t"}
+
+
+def test_arguments_get_their_own_names_back() -> None:
+    odd, plain = compiled({"name": "t", "inputs": {"properties": {"$top": {}, "n": {}}}}, {"name": "u"})
+    offered = build_listing([odd, plain])
+    given = {"top": 1, "n": 2}
+    assert offered.restore_arguments(odd, given) == {"$top": 1, "n": 2}
+    assert offered.restore_arguments(plain, given) is given
+    assert offered.restore_arguments(odd, None) is None
+    assert offered.restore_arguments(odd, {}) == {}
+    assert offered.arguments == {"m.t": {"top": "$top"}}
+
+
+def test_a_tool_that_is_not_visible_leaves_the_names_of_others() -> None:
+    tools = compiled({"name": "a"}, {"name": "b"})
+    offered = build_listing(tools, visible=lambda tool: tool.name == "b")
+    assert [*offered.tools] == ["m_b"]
+    assert offered.find("m.a") is None
+
+
+def test_only_tools_with_arguments_in_headers_are_noted() -> None:
+    tools = compiled(
+        {"name": "h", "inputs": {"properties": {"r": {"type": "string", "x-mcp-header": "R"}}}}, {"name": "t"}
+    )
+    assert build_listing(tools).in_headers == {"m_h"}
+
+
+def test_a_cursor_names_a_page_but_the_first() -> None:
+    pages = tuple(f"[{number}]" for number in range(3))
+    offered = ToolListing({}, pages, pages[:1])
+    assert [offered.page(cursor, modern=True) for cursor in (None, "1", "2")] == [
+        ("[0]", "1"),
+        ("[1]", "2"),
+        ("[2]", None),
+    ]
+    for cursor in ("0", "3", "-1", "", "01", "x"):
+        assert offered.page(cursor, modern=True) is None
+    assert offered.page(None, modern=False) == ("[0]", None)
+    assert offered.page("1", modern=False) is None
+
+
+@pytest.mark.parametrize(("more", "is_listed"), [(-1, True), (0, False)])
+def test_a_tool_that_needs_a_whole_message_is_not_listed(
+    more: int, is_listed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tool,) = compiled({"name": "t", "description": "x" * 1000})
+    size = len(build_listing([tool]).modern[0]) - 2
+    limit = ENVELOPE_BYTES + size - more
+    offered = build_listing([tool], options=MessageOptions(max_line_bytes=limit))
+    assert [*offered.tools] == (["m_t"] if is_listed else [])
+    assert caplog.messages == (
+        [] if is_listed else ["m.t is not offered: its definition is longer than --max-line-bytes"]
+    )
+
+
+def test_a_list_without_tools_has_one_page() -> None:
+    assert build_listing([]) == ToolListing({}, ("[]",), ("[]",))

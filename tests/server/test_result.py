@@ -9,9 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utcp_ws_mcp import StreamResult
+from utcp_ws_mcp import StreamResult, ToolError
+from utcp_ws_mcp.errors import CallError, Outcome
 from utcp_ws_mcp.server.content import result_blocks
-from utcp_ws_mcp.server.result import MIN_MAX_LINE_BYTES, REPEATED_LENGTH, JsonForm, Promise, Result
+from utcp_ws_mcp.server.result import (
+    DEFAULT_MAX_LINE_BYTES,
+    ENVELOPE_BYTES,
+    EXCERPT_LENGTH,
+    MAX_ESCAPED_BYTES,
+    MIN_MAX_LINE_BYTES,
+    REPEATED_LENGTH,
+    JsonForm,
+    Promise,
+    Result,
+    byte_size,
+    error_result,
+    text_size,
+)
 
 NONE = object()
 PNG = b"\x89PNG\r\n\x1a\nrest"
@@ -134,3 +148,188 @@ def test_an_error_is_cut_to_the_bound(text: str, times: int, is_pair: bool) -> N
     fitted = "".join(Result(content, is_error=True).fitted_chunks("t", LIMIT, modern=True))
     assert len(fitted.encode()) <= LIMIT
     assert json.loads(fitted)["isError"]
+
+
+PREFIX = "io.github.utcp-ws-mcp/"
+
+
+@pytest.mark.parametrize("modern", [False, True])
+@pytest.mark.parametrize(
+    ("error", "outcome", "code", "by_endpoint"),
+    [
+        (ToolError("m.t", "no"), "answered", "tool-error", True),
+        (CallError("no", code="unknown-tool"), "not_sent", "unknown-tool", False),
+    ],
+)
+def test_an_error_says_what_is_known_of_its_request(
+    error: CallError, outcome: str, code: str, by_endpoint: bool, modern: bool
+) -> None:
+    shown = error_result(error, [{"type": "text", "text": "no"}], '{"items":[1]}').to_dict(modern=modern)
+    meta = shown.pop("_meta")
+    server = meta.pop("io.modelcontextprotocol/serverInfo", None)
+    assert meta == {
+        f"{PREFIX}outcome": outcome,
+        f"{PREFIX}code": code,
+        **({f"{PREFIX}text_by": "endpoint"} if by_endpoint else {}),
+    }
+    assert (server is not None) is modern
+    assert shown == {
+        "content": [{"type": "text", "text": "no"}],
+        "structuredContent": {"items": [1]},
+        "isError": True,
+        **({"resultType": "complete"} if modern else {}),
+    }
+
+
+def test_a_result_names_the_server_in_the_modern_era_only() -> None:
+    assert result_of("x").to_dict(modern=False) == {"content": [{"type": "text", "text": "x"}], "isError": False}
+    shown = result_of("x").to_dict(modern=True)
+    assert shown["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "utcp-ws-mcp"
+    assert shown["resultType"] == "complete"
+
+
+@pytest.mark.parametrize(("length", "is_kept"), [(REPEATED_LENGTH, True), (REPEATED_LENGTH + 1, False)])
+def test_the_items_of_a_failed_stream_are_structured_unless_they_are_long(length: int, is_kept: bool) -> None:
+    structured = '{"a":"' + "x" * (length - 8) + '"}'
+    assert len(structured) == length
+    result = error_result(CallError("no"), [{"type": "text", "text": "no"}], structured)
+    assert result.structured == (structured if is_kept else None)
+
+
+@pytest.mark.parametrize(("length", "is_repeated"), [(REPEATED_LENGTH, True), (REPEATED_LENGTH + 1, False)])
+@pytest.mark.parametrize("modern", [False, True])
+def test_json_is_repeated_up_to_its_length(length: int, is_repeated: bool, modern: bool) -> None:
+    value = {"a": "x" * (length - 8)}
+    assert (structured(result_of(value), modern=modern) == value) is is_repeated
+
+
+IMAGE = {"type": "image", "data": "R0lGODlh", "mimeType": "image/gif"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        [{"type": "text", "text": 'a\u001f"é'}],
+        [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+        [IMAGE],
+        [{"type": "text", "text": "a", "annotations": {"priority": 1}}],
+        [{"type": "resource", "resource": {"uri": "x:1", "mimeType": "a/b", "blob": ""}}, IMAGE, IMAGE],
+    ],
+)
+def test_the_blocks_of_a_result_are_written_as_json(content: list[dict[str, Any]]) -> None:
+    result = Result(content, '{"a":1}')
+    text = result.to_json(modern=False)
+    assert text == "".join(result.json_chunks(modern=False))
+    assert json.loads(text) == {"content": content, "structuredContent": {"a": 1}, "isError": False}
+    assert " " not in text
+
+
+AUDIO = {"type": "audio", "data": "T2dnUw==", "mimeType": "audio/ogg"}
+
+
+def test_only_the_revision_without_audio_gets_audio_as_a_resource() -> None:
+    result, other = Result([IMAGE, AUDIO]), Result([IMAGE])
+    assert result.readable_in("2025-03-26") is result
+    assert other.readable_in("2024-11-05") is other
+    first, second = result.readable_in("2024-11-05").content
+    assert (first, second["type"], second["resource"]["uri"]) == (IMAGE, "resource", "websocket:message/2")
+
+
+def room(limit: int) -> int:
+    """Return the bytes that a result may have in a message of `limit` bytes."""
+    return limit - ENVELOPE_BYTES
+
+
+@pytest.mark.parametrize("modern", [False, True])
+@pytest.mark.parametrize(("more", "is_kept"), [(0, True), (1, False)])
+def test_both_forms_are_sent_up_to_the_bound_of_a_message(more: int, is_kept: bool, modern: bool) -> None:
+    def made(length: int) -> Result:
+        return result_of({"a": "x" * length}, "both")
+
+    empty = byte_size(made(0).json_chunks(modern=modern))
+    length = (room(LIMIT) - empty) // 2
+    fitted = "".join(made(length).fitted_chunks("t", LIMIT, modern=modern))
+    assert room(LIMIT) - 1 <= len(fitted) <= room(LIMIT)
+    shown = json.loads("".join(made(length + more).fitted_chunks("t", LIMIT, modern=modern)))
+    assert ("structuredContent" in shown) is is_kept
+    assert shown["isError"] is False
+
+
+@pytest.mark.parametrize(("more", "is_error"), [(0, False), (1, True)])
+def test_one_form_is_sent_up_to_the_bound_of_a_message(more: int, is_error: bool) -> None:
+    empty = byte_size(result_of("").json_chunks(modern=False))
+    text = "x" * (room(LIMIT) - empty + more)
+    shown = json.loads("".join(result_of(text).fitted_chunks("m_t", LIMIT, modern=False)))
+    assert shown["isError"] is is_error
+    if is_error:
+        size = f"{room(LIMIT) + 1:,}"
+        assert shown["content"][0]["text"].startswith(f"m_t: the result has {size} bytes, more than a message")
+        assert f"({LIMIT:,})" in shown["content"][0]["text"]
+        assert shown["content"][1]["text"] == f"it begins: {text[:EXCERPT_LENGTH]}…"
+        assert shown["_meta"][f"{PREFIX}outcome"] == "answered"
+
+
+def test_what_is_promised_is_kept_and_the_text_says_where_it_is() -> None:
+    result = result_of({"a": "x" * (LIMIT * 2 // 3)}, "both", Promise.VALUE)
+    shown = json.loads("".join(result.fitted_chunks("t", LIMIT, modern=False)))
+    assert shown["content"] == [
+        {
+            "type": "text",
+            "text": "The result is in structuredContent only: text and structured content together have more than "
+            f"{LIMIT:,} bytes (`serve --max-line-bytes`).",
+        }
+    ]
+
+
+def test_an_image_that_is_too_large_is_an_error_without_an_excerpt() -> None:
+    shown = json.loads("".join(result_of(PNG * LIMIT).fitted_chunks("t", LIMIT, modern=False)))
+    assert (shown["isError"], len(shown["content"])) == (True, 1)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_the_texts_of_an_error_share_the_bound(blocks: int) -> None:
+    length = (room(LIMIT) - ENVELOPE_BYTES) // (MAX_ESCAPED_BYTES * blocks)
+    for size in (length, length + 1):
+        content = [{"type": "text", "text": "x" * size}, *[{"type": "text", "text": "y" * LIMIT}] * (blocks - 1)]
+        result = Result([*content, IMAGE, {**IMAGE, "data": "z" * LIMIT}], "{}", is_error=True)
+        shown = json.loads("".join(result.fitted_chunks("t", LIMIT, modern=True)))
+        texts = [block["text"] for block in shown["content"]]
+        assert texts[0] == ("x" * size if size == length else "x" * (length - 100) + "… (cut)")
+        assert texts[1:] == ["y" * (length - 100) + "… (cut)"] * (blocks - 1)
+        assert "structuredContent" not in shown
+
+
+def test_the_parts_of_a_large_result_are_released_one_by_one() -> None:
+    chunks = result_of({"a": "x" * (LIMIT // 3)}, "both").fitted_chunks("t", LIMIT, modern=False)
+    parts = list(chunks)
+    assert len(parts) > 3
+    assert json.loads("".join(parts))["structuredContent"] == {"a": "x" * (LIMIT // 3)}
+
+
+@pytest.mark.parametrize(("text", "size"), [("", 0), ("abc", 3), ("é", 2), ("😀", 4), ("\ud800", 1)])
+def test_the_size_of_a_text_is_that_of_utf_8(text: str, size: int) -> None:
+    assert text_size(text) == size
+    assert byte_size([text, "ab", text]) == 2 * size + 2
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, "-1", "Infinity", "NaN", "tru", "nul", "{}", "é", ""])
+def test_only_a_text_that_hosts_would_parse_is_wrapped(text: str) -> None:
+    try:
+        is_json = not isinstance(json.loads(text), dict)
+    except ValueError:
+        is_json = False
+    except RecursionError:
+        is_json = True
+    assert structured(result_of(text), modern=False) == ({"result": text} if is_json else NONE)
+    assert structured(Result([IMAGE]), modern=False) is NONE
+    assert structured(Result([]), modern=False) is NONE
+
+
+def test_the_bounds_of_a_message_are_those_of_the_documentation() -> None:
+    assert DEFAULT_MAX_LINE_BYTES == 8 * 1024 * 1024
+    assert MIN_MAX_LINE_BYTES == 64 * 1024
+
+
+def test_errors_have_outcomes_in_words_for_programs() -> None:
+    assert [each.name.lower() for each in Outcome] == ["not_sent", "maybe_executed", "answered"]

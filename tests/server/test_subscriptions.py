@@ -7,8 +7,15 @@ from typing import Any, cast
 
 import pytest
 
+from utcp_ws_mcp.server import subscriptions as module
 from utcp_ws_mcp.server.resources import ResourceNotWatched
-from utcp_ws_mcp.server.subscriptions import UPDATE_INTERVAL, ResourceListChanges, ResourceWatches, Throttle
+from utcp_ws_mcp.server.subscriptions import (
+    UPDATE_INTERVAL,
+    ResourceListChanges,
+    ResourceWatches,
+    Throttle,
+    watchable,
+)
 
 
 class Clock:
@@ -168,3 +175,62 @@ def test_the_list_is_announced_only_where_it_is_known_and_has_changed() -> None:
     resources.uris = ["c"]
     changes.note_listed()
     assert change("c") == 2
+
+
+def test_a_session_may_watch_so_many_resources_and_others_are_not_counted(
+    watched: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resources, watches, _, _ = watched
+    monkeypatch.setattr(module, "MAX_WATCHED", 2)
+    resources.uris = ["a", "b", "c"]
+    watches.add("a", "other")
+    for uri in ("a", "b", "a"):
+        watches.add(uri, "own")
+    with pytest.raises(ResourceNotWatched, match=r"2 resources are watched already. Unsubscribe from one of them"):
+        watches.add("c", "own")
+    watches.add("c", "other")
+    watches.remove("b", "own")
+    watches.add("c", "own")
+
+
+def test_a_subscription_gets_the_resources_that_can_be_watched(watched: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    _, watches, _, _ = watched
+    assert watchable(watches, ["a", "x", "b"], 1) == ["a", "b"]
+    assert caplog.messages == ["a subscription leaves out a resource: there is no such resource"]
+    assert watchable(watches, ["a"], 2, lambda uri: False) == []
+
+
+def test_a_resource_that_cannot_be_watched_is_not_kept(watched: Any) -> None:
+    resources, watches, announced, _ = watched
+    with pytest.raises(ResourceNotWatched):
+        watches.add("x", 1)
+    assert not watches.remove("x", 1)
+    resources.uris.append("x")
+    watches.add("x", 1)
+    resources.change("x")
+    assert announced == [("x", {1})]
+
+
+def test_the_end_ends_every_watch_and_what_is_pending(watched: Any) -> None:
+    resources, watches, announced, clock = watched
+    for uri in ("a", "b"):
+        watches.add(uri, 1)
+        resources.change(uri)
+        resources.change(uri)
+    watches.close()
+    assert resources.watched == {"a": [], "b": []}
+    assert clock.timers == []
+    assert not watches.remove("a", 1)
+    assert len(announced) == 2
+
+
+def test_a_change_between_two_subscribers_is_announced_to_those_that_are_there(watched: Any) -> None:
+    resources, watches, announced, clock = watched
+    watches.add("a", 1)
+    resources.change("a")
+    resources.change("a")
+    watches.add("a", 2)
+    watches.remove("a", 1)
+    clock.pass_interval()
+    assert announced == [("a", {1}), ("a", {2})]

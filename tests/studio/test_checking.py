@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
-from utcp_ws_mcp.studio.checking import Severity, check_text
+import pytest
+
+from utcp_ws_mcp.errors import Problem
+from utcp_ws_mcp.studio import checking as module
+from utcp_ws_mcp.studio.checking import Finding, Severity, check_text
 from utcp_ws_mcp.studio.session import StudioOptions, open_session
 
 RIGHT = {
@@ -60,3 +64,44 @@ def test_a_text_that_is_no_json_is_an_error_at_its_place() -> None:
 def test_an_empty_text_is_an_error() -> None:
     ((severity, _, underlined),) = check("")
     assert (severity, underlined) == (Severity.ERROR, "")
+
+
+def test_a_finding_without_a_place_is_at_the_beginning_and_only_errors_have_descriptions() -> None:
+    (found,) = module._findings(Severity.NOTE, [Problem("timeout", "x", code="y")])
+    assert (found.line, found.column, found.description) == (1, 1, "")
+    (error,) = module._findings(Severity.ERROR, [Problem("timeout", "x", (3, 4), code="y")])
+    assert (error.line, error.column, error.description.partition(":")[0]) == (3, 4, "timeout")
+
+
+SPANS = [
+    (1, 1, "{"),
+    (2, 4, '"é\\"b"'),
+    (2, 12, "[1]"[0]),
+    (2, 13, "1"),
+    (3, 3, "oops"),
+    (2, 99, ""),
+    (9, 1, ""),
+    (4, 1, ""),
+]
+
+
+@pytest.mark.parametrize(("line", "column", "underlined"), SPANS)
+def test_the_value_at_a_place_is_underlined(line: int, column: int, underlined: str) -> None:
+    text = '{\n   "é\\"b": [1],\n  oops }\n'
+    start, end = Finding(Severity.ERROR, "", "m", "c", line, column).span(text)
+    assert text[start:end] == underlined
+    assert line < 9 or (start, end) == (len(text), len(text))
+
+
+def test_findings_are_in_the_order_of_the_text_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert module.MAX_FINDINGS == 200
+    monkeypatch.setattr(module, "MAX_FINDINGS", 2)
+    places = [(2, 1), (1, 9), (1, 2)]
+    problems = [Problem("", str(place), place, code="c") for place in places]
+    found = module._sorted(module._findings(Severity.WARNING, problems))
+    assert [(each.line, each.column) for each in found] == [(1, 2), (1, 9)]
+
+
+def test_a_finding_is_written_with_its_place_if_it_has_one() -> None:
+    assert str(Finding(Severity.WARNING, "url", "m", "c", 1, 1)) == "warning: url: m [c]"
+    assert str(Finding(Severity.NOTE, "", "m", "c", 1, 1)) == "note: m [c]"

@@ -12,7 +12,7 @@ TOKEN = "a-token"
 PORT = 8790
 
 
-async def knock(path: str, kind: str = "http", **headers: str) -> tuple[bool, list[dict[str, Any]]]:
+async def knock(path: str, kind: str = "http", port: int = PORT, **headers: str) -> tuple[bool, list[dict[str, Any]]]:
     """Whether a request reached the page, and what was answered."""
     reached = False
     answers: list[dict[str, Any]] = []
@@ -28,9 +28,9 @@ async def knock(path: str, kind: str = "http", **headers: str) -> tuple[bool, li
     async def send(message: Any) -> None:
         answers.append(message)
 
-    given = {"host": f"127.0.0.1:{PORT}", **headers}
+    given = {"host": f"127.0.0.1:{port}", **headers}
     scope = {"type": kind, "path": path, "headers": [(name.encode(), value.encode()) for name, value in given.items()]}
-    await StudioGate(page, TOKEN, PORT)(scope, receive, send)
+    await StudioGate(page, TOKEN, port)(scope, receive, send)
     return reached, answers
 
 
@@ -84,3 +84,37 @@ async def test_the_page_loads_nothing_from_elsewhere_and_sends_its_address_nowhe
 
 async def test_the_start_of_the_server_passes() -> None:
     assert (await knock("", "lifespan"))[0]
+
+
+async def test_on_the_port_of_http_a_browser_may_leave_it_out() -> None:
+    assert (await knock(f"/{TOKEN}/", port=80, host="localhost", origin="http://127.0.0.1"))[0]
+    assert (await knock(f"/{TOKEN}/", port=80, host="localhost:80"))[0]
+    assert not (await knock(f"/{TOKEN}/", port=81, host="localhost"))[0]
+
+
+async def test_a_rejection_is_a_text_that_says_what_to_open_with_the_same_headers() -> None:
+    _, (start, body) = await knock("/")
+    assert dict(start["headers"])[b"content-type"] == b"text/plain; charset=utf-8"
+    assert b"referrer-policy" in dict(start["headers"])
+    assert body["body"].endswith(b"Open the address that the command printed.\n")
+    _, (_, body) = await knock(f"/{TOKEN}/", host="evil.example")
+    assert body["body"] == b"The studio answers only a browser on this machine, and no other page.\n"
+    _, (closed,) = await knock("/", "websocket")
+    assert (closed["code"], "lacks its token" in closed["reason"]) == (1008, True)
+
+
+async def test_the_headers_of_the_page_stay_and_other_messages_pass() -> None:
+    sent: list[Any] = []
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "headers": [(b"x", b"y")]})
+        await send({"type": "http.response.body", "body": b"z"})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": f"/{TOKEN}/", "headers": [(b"host", f"127.0.0.1:{PORT}".encode())]}
+    await StudioGate(page, TOKEN, PORT)(scope, None, send)  # type: ignore[arg-type]
+    names = [name for name, _ in sent[0]["headers"]]
+    assert (names[0], len(set(names)), sent[1]) == (b"x", 6, {"type": "http.response.body", "body": b"z"})
+    assert TOKEN not in repr(StudioGate(page, TOKEN, PORT))

@@ -128,6 +128,23 @@ def test_the_only_call_template_is_meant_if_its_url_depends_on_arguments() -> No
 def test_a_manifest_without_tools_says_nothing_and_long_messages_are_left_out() -> None:
     assert judged({**RPC, "tools": []}, "< {}") == {}
     assert judged(RPC, "< " + "x" * (MAX_JUDGED_CHARACTERS + 1)) == {}
+    assert len(judged(RPC, "< " + "x" * MAX_JUDGED_CHARACTERS)) == 1
+    assert MAX_JUDGED_CHARACTERS == 100_000
+
+
+def test_the_last_message_that_opens_a_feed_subscribes_and_one_that_never_sends_has_no_request() -> None:
+    opened = [{"send": {"hello": 1}}, {"send": {"join": "{{ args.room }}"}}]
+    room = {
+        "name": "room",
+        "open": opened,
+        "match": "message.room == args.room",
+        "inputs": {"properties": {"room": {}}},
+    }
+    heard = {"name": "hear", "tool_call_template": {"listen": True, "stream": True}}
+    manifest = {"name": "m", "url": URL, "feeds": [room], "tools": [heard]}
+    found = judged(manifest, '> {"join": "a"}', '< {"room": "a"}')
+    assert [each.role for each in found.values()] == ["request", "item"]
+    assert found[10].reasons == ("as m.room sends it",)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +163,11 @@ def test_a_manifest_without_tools_says_nothing_and_long_messages_are_left_out() 
         ({"n": 1}, {"n": True}, None),
         (["a"], ["a", "b"], None),
         ({"a": {}}, [], None),
+        ({}, [], None),
+        ([], {}, None),
+        (["{{ tool }}"], "x", None),
+        ({"q": "{{- args.x -}}", "$each": 1}, {"q": 1}, {"args.x": 1}),
+        ({"q": "{% if args.x %}"}, {}, {}),
     ],
 )  # fmt: skip
 def test_a_message_says_which_values_its_template_had(template: Any, value: Any, names: Any) -> None:

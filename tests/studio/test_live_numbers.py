@@ -5,7 +5,7 @@ from __future__ import annotations
 from utcp_ws_mcp.observability.events import CallFinished, ConnectionClosed, ConnectionOpened, MessageReceived
 from utcp_ws_mcp.observability.feed_events import FeedEventAdded, FeedGapFound
 from utcp_ws_mcp.observability.metrics import MetricsObserver
-from utcp_ws_mcp.studio.live_numbers import MAX_NAMES, SECONDS, LiveNumbers
+from utcp_ws_mcp.studio.live_numbers import MAX_LATENCIES, MAX_NAMES, SECONDS, LiveNumbers
 
 
 def counting():
@@ -64,3 +64,32 @@ def test_the_number_of_names_is_bounded():
     assert numbers.total(f"m{MAX_NAMES}", "received") == 0
     assert numbers.latency(f"m.t{MAX_NAMES}").values == ()
     assert numbers.latency(f"m.t{MAX_NAMES}").failed == 0
+
+
+def test_the_limits_are_two_minutes_200_calls_and_500_names():
+    assert (SECONDS, MAX_LATENCIES, MAX_NAMES) == (120, 200, 500)
+
+
+def test_the_newest_durations_of_a_tool_are_kept():
+    numbers, observe = counting()
+    for number in range(MAX_LATENCIES + 1):
+        observe(CallFinished("m.t", float(number), None))
+    values = numbers.latency("m.t").values
+    assert (len(values), values[0], values[-1]) == (MAX_LATENCIES, 1.0, float(MAX_LATENCIES))
+    assert numbers.latency("m.t").median == values[MAX_LATENCIES // 2]
+
+
+def test_failures_of_known_names_are_counted_when_there_are_too_many_names():
+    numbers, observe = counting()
+    for number in range(MAX_NAMES + 1):
+        observe(CallFinished(f"m.t{number}", 1.0, "failed", "CallTimeout"))
+    observe(CallFinished("m.t0", 1.0, "failed", "CallTimeout"))
+    failed = [numbers.latency(f"m.t{number}").failed for number in (0, MAX_NAMES - 1, MAX_NAMES)]
+    assert failed == [2, 1, 0]
+    assert [len(numbers.latency(f"m.t{number}").values) for number in (0, MAX_NAMES - 1, MAX_NAMES)] == [2, 1, 0]
+
+
+def test_what_was_never_counted_is_zero():
+    numbers, _ = counting()
+    assert numbers.rates("m", "sent") == [0.0] * SECONDS
+    assert (numbers.total("m", "sent"), numbers.latency("m.t").values, numbers.latency("m.t").failed) == (0, (), 0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import itertools
 import json
 import random
 import secrets
@@ -18,14 +17,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Final
 
 from . import measure
 from .coverage_map import CoverageMap
+from .forked import find_killed
 from .operators import Mutant, compiles, find_mutants
-from .sandbox import Sandbox, Trial, Verdict
+from .sandbox import Attempt, Sandbox, Trial, Verdict
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 BUILD: Final = ROOT / "build" / "mutants"
@@ -77,32 +78,35 @@ def draw(root: Path, folder: str, size: int, seed: int) -> list[Mutant]:
 
 def run(sample: Sequence[Mutant], covered: CoverageMap, *, workers: int, budget: float) -> list[Trial]:
     """Try each mutant; print a line for each as it ends."""
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        free: SimpleQueue[Sandbox] = SimpleQueue()
-        for number in range(workers):
-            free.put(Sandbox(ROOT, Path(folder) / str(number)))
-        return _run(sample, covered, free, budget)
+    attempts = [plan(mutant, covered, budget) for mutant in sample]
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(workers) as executor:
+        copies = [Path(folder) / str(number) for number in range(workers)]
+        sandboxes = list(executor.map(partial(Sandbox, ROOT), copies))
+        shares = [attempts[number::workers] for number in range(workers)]
+        trials = list(chain.from_iterable(executor.map(run_share, sandboxes, shares)))
+        return confirm(sorted(trials, key=lambda trial: sample.index(trial.mutant)), sandboxes[0], covered.seconds)
 
 
-def _run(sample: Sequence[Mutant], covered: CoverageMap, free: SimpleQueue[Sandbox], budget: float) -> list[Trial]:
-    count = itertools.count(1)
+def plan(mutant: Mutant, covered: CoverageMap, budget: float) -> Attempt:
+    """Return which tests are run for a mutant."""
+    tests, known = covered.find_tests(mutant, ROOT)
+    chosen = within(tests, covered.seconds, budget)
+    return Attempt(mutant, chosen, sum(covered.seconds[test] for test in chosen), known, len(tests))
 
-    def attempt(mutant: Mutant) -> Trial:
-        tests, known = covered.find_tests(mutant, ROOT)
-        chosen = within(tests, covered.seconds, budget)
-        sandbox = free.get()
-        try:
-            seconds = sum(covered.seconds[test] for test in chosen)
-            trial = sandbox.run(mutant, chosen, seconds, known=known, of=len(tests))
-        finally:
-            free.put(sandbox)
-        place = f"{mutant.path}:{mutant.first_line}"
-        print(f"{next(count)}/{len(sample)} {trial.verdict:9}{place} ({mutant.kind}) {trial.killer}", file=sys.stderr)
-        return trial
 
-    with ThreadPoolExecutor(free.qsize()) as executor:
-        trials = list(executor.map(attempt, sample))
-    return confirm(trials, free.get(), covered.seconds)
+def run_share(sandbox: Sandbox, attempts: Sequence[Attempt]) -> list[Trial]:
+    """Try mutants in one copy of the repository."""
+    killed = find_killed(sandbox, attempts)
+    trials: list[Trial] = []
+    for number, attempt in enumerate(attempts):
+        if (killer := killed.get(number)) is not None:
+            trial = Trial(attempt.mutant, Verdict.KILLED, len(attempt.tests), attempt.of, killer)
+        else:
+            trial = sandbox.run(attempt)
+        place = f"{attempt.mutant.path}:{attempt.mutant.first_line}"
+        print(f"{trial.verdict:9}{place} ({attempt.mutant.kind}) {trial.killer}", file=sys.stderr)
+        trials.append(trial)
+    return trials
 
 
 def confirm(trials: Sequence[Trial], sandbox: Sandbox, seconds: dict[str, float]) -> list[Trial]:

@@ -192,5 +192,5 @@ def _other_constants(value: object) -> tuple[object, ...]:
     if isinstance(value, bool):
         return (not value,)
     if isinstance(value, float):
-        return (value * 2,)  # 1e21 + 1 is 1e21
+        return (value * 2 or 1.0,)  # 1e21 + 1 is 1e21
     return (value + 1, value - 1) if isinstance(value, int) else ()

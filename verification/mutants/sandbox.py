@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -47,6 +48,22 @@ class Trial:
     killer: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A mutant with the tests to run, of the `known` or supposed ones that could notice it, and their seconds."""
+
+    mutant: Mutant
+    tests: Sequence[str]
+    seconds: float
+    known: bool
+    of: int
+
+
+def timeout_of(seconds: float) -> float:
+    """Return how many seconds tests may take that took so many when they were measured."""
+    return START_SECONDS + SLOWDOWN * seconds
+
+
 class Sandbox:
     """A copy of the tracked and new files of a repository; one mutant at a time."""
 
@@ -64,24 +81,25 @@ class Sandbox:
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(root / name, target)
-        self._python = make_python(folder)
+        self.python = make_python(folder)
         # A changed file can have the time and size of the original: compare its contents instead.
-        compileall = [self._python, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", "src"]
+        compileall = [self.python, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", "src"]
         subprocess.run(compileall, cwd=folder, check=True)
         self._check_import()
 
     def _check_import(self) -> None:
         """Raise if a process that tests start would import the program from another place."""
-        command = [self._python, "-c", "import utcp_ws_mcp; print(utcp_ws_mcp.__file__)"]
+        command = [self.python, "-c", "import utcp_ws_mcp; print(utcp_ws_mcp.__file__)"]
         found = subprocess.run(command, cwd=self.folder, env={}, capture_output=True, text=True, check=True).stdout
         if not Path(found.strip()).is_relative_to(self.folder):
-            raise RuntimeError(f"mutants cannot be tried: {self._python} imports {found.strip()}, not the copy.")
+            raise RuntimeError(f"mutants cannot be tried: {self.python} imports {found.strip()}, not the copy.")
 
-    def run(self, mutant: Mutant, tests: list[str], seconds: float, *, known: bool, of: int) -> Trial:
-        """Run tests, which take `seconds` without the mutant, until one fails."""
+    def run(self, attempt: Attempt) -> Trial:
+        """Run the tests in a process of their own until one fails."""
+        mutant, tests, of = attempt.mutant, list(attempt.tests), attempt.of
         if not tests:
             return Trial(mutant, Verdict.UNTESTED, 0, 0)
-        timeout = START_SECONDS + SLOWDOWN * seconds
+        timeout = timeout_of(attempt.seconds)
         path = self.folder / mutant.path
         original = path.read_bytes()
         path.write_bytes(mutant.apply(original))
@@ -90,7 +108,7 @@ class Sandbox:
         finally:
             path.write_bytes(original)
         if code == 0:
-            return Trial(mutant, Verdict.SURVIVED if known else Verdict.UNTESTED, len(tests), of)
+            return Trial(mutant, Verdict.SURVIVED if attempt.known else Verdict.UNTESTED, len(tests), of)
         if code is None:
             is_slow = self._pytest(tests, timeout)[0] != 0
             return Trial(mutant, Verdict.UNSURE if is_slow else Verdict.TIMEOUT, len(tests), of)
@@ -99,21 +117,23 @@ class Sandbox:
 
     def find_failing(self, tests: list[str], seconds: float) -> set[str]:
         """Return those of some tests that fail without a mutant."""
-        code, output = self._pytest(tests, START_SECONDS + SLOWDOWN * seconds, stop_early=False)
+        code, output = self._pytest(tests, timeout_of(seconds), stop_early=False)
         return set(tests) if code is None else set(_failed_tests(output))
+
+    def environ(self) -> dict[str, str]:
+        """Return the environment of tests."""
+        return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"CI": "1"}
 
     def _pytest(self, tests: list[str], timeout: float, *, stop_early: bool = True) -> tuple[int | None, str]:
         """Return the exit code of pytest and its output; None if it does not end in time."""
         arguments = self.folder / "build-tests.txt"
         arguments.write_text("\n".join(tests), encoding="utf-8")
-        environ = {**os.environ, "CI": "1"}
-        environ.pop("PYTHONPATH", None)
-        command = [self._python, "-m", "pytest", "-q", "--tb=no", *(["-x"] if stop_early else []), f"@{arguments}"]
+        command = [self.python, "-m", "pytest", "-q", "--tb=no", *(["-x"] if stop_early else []), f"@{arguments}"]
         # A session of its own: a mutant may leave processes behind.
         process = subprocess.Popen(
             command,
             cwd=self.folder,
-            env=environ,
+            env=self.environ(),
             text=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -76,7 +76,8 @@ def propose_command(reference: str, templates: Sequence[Mapping[str, Any]], env_
     options = "".join(f" --env-file {shlex.quote(str(file))}" for file in env_files)
     manifest = shlex.quote(reference)
     tools = [(template["name"], tool) for template in templates for tool in template.get("tools", ())]
-    feeds = [f"{template['name']}.{feed['name']}" for template in templates for feed in template.get("feeds", ())]
+    listed = [(template["name"], feed) for template in templates for feed in template.get("feeds", ())]
+    feeds = [f"{manual}.{feed['name']}" for manual, feed in listed if feed != "..."]  # the dots are inherited feeds
     if not tools:
         return (
             f"utcp-ws-mcp watch {manifest} {feeds[0]}{options}" if feeds else f"utcp-ws-mcp tools {manifest}{options}"

@@ -66,7 +66,7 @@ def _find_entry(loaded: LoadedManifest, url: URL) -> ManifestEntry | None:
     urls = [_url_of(loaded.tools[entry.name][0]) for entry in entries]
     known = zip(entries, urls, strict=True)
     found = next((entry for entry, own in known if own is not None and _is_same_place(own, url)), None)
-    return entries[0] if found is None and urls == [None] else found
+    return entries[0] if urls == [None] else found
 
 
 def _url_of(tool: CompiledTool) -> URL | None:

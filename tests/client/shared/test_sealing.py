@@ -42,6 +42,10 @@ def test_two_encryptions_of_a_text_differ():
     assert sealer.seal("t", "here") != sealer.seal("t", "here")
 
 
+def test_an_encrypted_text_has_a_nonce_of_96_bits_and_a_tag_of_128():
+    assert len(Sealer(KEY, "tokens").seal("text", "here")) == 12 + 4 + 16
+
+
 def test_names_depend_on_each_part_on_the_key_and_on_the_purpose():
     name = Sealer(KEY, "tokens").name
     others = [Sealer("x" * 44, "tokens").name("a", "b"), Sealer(KEY, "other").name("a", "b")]

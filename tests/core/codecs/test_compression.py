@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.codecs.compression import MAX_MEMBERS
+from utcp_ws_mcp.core.codecs.compression import (
+    MAX_MEMBERS,
+    StreamDeflater,
+    StreamInflater,
+    deflate_message,
+    inflate_message,
+)
 from utcp_ws_mcp.core.codecs.framing import Framer, make_framer
 from utcp_ws_mcp.core.codecs.message import MessageTooLarge, UndecodableStream
 from utcp_ws_mcp.manifest.models.framing import Framing
@@ -212,3 +218,53 @@ def test_hostile_input_gives_messages_or_ends_the_connection(raw: str | bytes, m
 def test_json_in_the_middle_of_a_character_is_read_whole() -> None:
     text = json.dumps({"a": "é"}, ensure_ascii=False).encode()
     assert values(framer("gzip"), gzip.compress(text)) == [{"a": "é"}]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_message_is_whole_only_with_its_last_byte(method: Any) -> None:
+    data = pack(method, b"some text")
+    assert inflate_message(data, method, 9) == b"some text"
+    assert inflate_message(data[:-1], method, 9) is None
+    assert inflate_message(b"", method, 9) is None
+    assert inflate_message(deflate_message(b"", method), method, 0) == b""
+    with pytest.raises(MessageTooLarge):
+        inflate_message(data, method, 8)
+
+
+def test_members_count_together_and_up_to_64() -> None:
+    member = gzip.compress(b"ab")
+    assert inflate_message(member * MAX_MEMBERS, "gzip", 128) == b"ab" * MAX_MEMBERS
+    assert inflate_message(member * (MAX_MEMBERS + 1), "gzip", 999) is None
+    with pytest.raises(MessageTooLarge):
+        inflate_message(member * 3, "gzip", 5)
+    assert inflate_message(pack("zlib", b"a") * 2, "zlib", 99) is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_streams_in_one_message_count_together_and_up_to_64(method: Any) -> None:
+    stream = pack(method, b"ab")
+    assert StreamInflater(method).inflate(stream * 3, 6) == b"ababab"
+    assert StreamInflater(method).inflate(stream * MAX_MEMBERS, 999) == b"ab" * MAX_MEMBERS
+    with pytest.raises(MessageTooLarge):
+        StreamInflater(method).inflate(stream * 3, 5)
+    with pytest.raises(UndecodableStream, match="one message holds more than 64 compressed streams"):
+        StreamInflater(method).inflate(stream * (MAX_MEMBERS + 1), 999)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_stream_goes_on_in_the_next_message_or_ends_there(method: Any) -> None:
+    inflater, stream = StreamInflater(method), pack(method, b"ab")
+    assert inflater.inflate(stream[:-1], 9) + inflater.inflate(stream[-1:], 9) == b"ab"
+    assert inflater.inflate(stream, 9) == b"ab"
+    assert inflater.inflate(b"", 9) == b""
+    with pytest.raises(UndecodableStream, match="the compressed stream is damaged, or compressed in another format"):
+        inflater.inflate(b"\xff\xff\xff\xff", 9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_message_of_a_stream_is_flushed(method: Any) -> None:
+    deflater, inflater = StreamDeflater(method), StreamInflater(method)
+    for data in (b"a", b"", b"b" * 100):
+        piece = deflater.deflate(data)
+        assert piece.endswith(b"\x00\x00\xff\xff") or not data
+        assert inflater.inflate(piece, 100) == data

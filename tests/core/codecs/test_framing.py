@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
+import zlib
 from typing import Any
 
 import cbor2
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.framing import make_framer
+from utcp_ws_mcp.core.codecs.message import Message, MessageList, RejectedValue, UnframedMessage
 from utcp_ws_mcp.errors import InvalidTemplate
 from utcp_ws_mcp.manifest.models.framing import Framing
 
@@ -244,3 +247,102 @@ def test_a_joined_message_without_end_is_given_as_far_as_it_is_here(monkeypatch:
 def test_a_message_that_spans_messages_requires_a_separator() -> None:
     with pytest.raises(ValueError, match="requires a"):
         Framing(spans_messages=True)
+
+
+def test_messages_of_each_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("utcp_ws_mcp.core.codecs.framing.MAX_REQUEST_BYTES", 1 << 20)
+    half = "x" * (1 << 19)
+    assert encode(MessageList([half, half])) == [half, half]
+    assert encode(MessageList([])) == []
+    with pytest.raises(RejectedValue) as refused:
+        encode(MessageList([half, half, "x"]))
+    assert str(refused.value) == 'the messages of "$each" have more than 1 MiB in total. Send less.'
+    assert refused.value.code == "request-too-large"
+
+
+def messages_of(raw: str | bytes, **framing: Any) -> list[Message]:
+    return [*make_framer(Framing(**framing)).decode(raw)]
+
+
+def test_the_members_of_a_batch_are_values_of_their_message() -> None:
+    assert messages_of("[1, {}]", batch=True) == [
+        Message("[1, {}]", 1, decoded=True),
+        Message("[1, {}]", {}, decoded=True),
+    ]
+    assert messages_of('{"a":1}', batch=True) == [Message('{"a":1}', {"a": 1})]
+    assert messages_of("[1]") == [Message("[1]", [1])]
+
+
+def test_a_header_and_a_body_are_a_value_beside_the_body_that_came() -> None:
+    assert messages_of(b"h{}", header=1) == [Message("{}", {"header": b"h", "body": {}}, decoded=True)]
+    assert messages_of(b"\x02{}", length={"size": 1}) == [Message("{}", {})]
+    assert messages_of(b"\x05{}", length={"size": 1}) == [Message(b"\x05{}", b"\x05{}")]
+    text: dict[str, Any] = {"separator": "\n", "length": {"pattern": r"^L (\d+)"}}
+    assert messages_of("hi\n", **text) == [Message("hi", {"header": "hi", "body": None}, decoded=True)]
+    assert messages_of("L 1\n7", **text) == [Message("7", {"header": "L 1", "body": 7}, decoded=True)]
+
+
+@pytest.mark.parametrize("framing", [{"header": 1}, {"length": {"size": 1}}, {"compression": {"method": "gzip"}}])
+def test_json_behind_a_layer_of_bytes_is_read_as_text(framing: Any) -> None:
+    raw = {"header": b"h1", "length": b"\x011", "compression": gzip.compress(b"1")}[next(iter(framing))]
+    (value,) = decode(raw, **framing)
+    assert value == ({"header": b"h", "body": 1} if "header" in framing else 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("text", False), ({}, True), ({"header": 5}, True), ({"header": "h", "x": 1}, True), ([1], True), (b"x", True)],
+)
+def test_a_value_without_a_header_is_refused_with_what_to_write(value: Any, text: bool) -> None:
+    framing: Any = {"separator": "\n", "length": {"pattern": r"^L (\d+)"}} if text else {"header": 1}
+    kind = "text" if text else "bytes"
+    with pytest.raises(RejectedValue) as refused:
+        encode(value, **framing)
+    assert str(refused.value) == f'the value is no message with a header. Write {{"header": {kind}, "body": …}}.'
+    assert refused.value.code == "invalid-packet"
+
+
+def test_a_body_alone_has_a_header_of_zeros() -> None:
+    assert encode({"body": "x"}, header=2) == [b"\0\0x"]
+    assert encode({"header": "ab", "body": "x"}, header=2) == [b"abx"]
+    assert encode({"header": b"ab"}, header=2) == [b"ab"]
+
+
+def test_only_bodies_are_compressed_where_messages_have_a_length() -> None:
+    zlib_bodies: Any = {"length": {"size": 1}, "compression": {"method": "zlib", "send": True}}
+    (sent,) = encode({"a": 1}, **zlib_bodies)
+    assert isinstance(sent, bytes)
+    assert zlib.decompress(sent[1:]) == b'{"a":1}'
+    stream: Any = {"length": {"size": 1}, "compression": {"method": "zlib", "send": True, "context": "connection"}}
+    (whole,) = encode({"a": 1}, **stream)
+    assert isinstance(whole, bytes)
+    assert zlib.decompressobj().decompress(whole) == b'\x07{"a":1}'
+
+
+def test_an_unframed_message_is_not_compressed() -> None:
+    assert encode(UnframedMessage("x"), compression={"method": "gzip", "send": True}) == ["x"]
+    assert encode(UnframedMessage("x"), "binary") == [b"x"]
+    assert encode(UnframedMessage(b"x"), "text") == [b"x"]
+
+
+def test_a_codec_without_its_schema_is_refused() -> None:
+    with pytest.raises(InvalidTemplate, match=r"^the schema 'm[.]proto' is not loaded") as refused:
+        make_framer(Framing(codec="protobuf", protobuf={"schema": "m.proto", "receive": "M"}))  # type: ignore[arg-type]
+    assert refused.value.code == "invalid-schema-file"
+
+
+def test_what_was_sent_in_several_parts_is_shown_as_it_is() -> None:
+    peer = make_framer(Framing(codec="msgpack", length={"size": 1}))  # type: ignore[arg-type]
+    one, two = peer.encode(1) + peer.encode(2)
+    assert peer.for_display(one) == "1"
+    assert peer.for_display(b"".join([one, two])) == one + two  # type: ignore[list-item]
+    assert peer.for_display(b"\x09\x01") == b"\x09\x01"
+    assert peer.for_display("text") == "text"
+
+
+def test_a_message_is_shown_although_the_connection_waits_for_more() -> None:
+    peer = make_framer(Framing(codec="msgpack", length={"size": 1}, spans_messages=True))  # type: ignore[arg-type]
+    assert list(peer.decode(b"\x01")) == []
+    (sent,) = peer.encode({"a": 1})
+    assert peer.for_display(sent) == '{"a":1}'
+    assert [message.value for message in peer.decode(b"\x07")] == [7]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.codecs.json_text import LARGE_TEXT, encode, encode_parsed, parse
+from utcp_ws_mcp.core.codecs.json_text import LARGE_TEXT, encode, encode_parsed, parse, parse_plain
 from utcp_ws_mcp.core.codecs.message import to_json_safe
 
 FUZZ = settings(max_examples=300, deadline=None, database=None)
@@ -174,3 +174,55 @@ def test_small_texts_are_not_kept_by_the_parser():
     texts = [parse('["a token that should not stay"]')[0] for _ in range(2)]
 
     assert texts[0] is not texts[1]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        'é\u2028"',
+        {"a": [1, 1.5, None, True], "": {}},
+        [],
+        {2: 2, None: 3, True: 4, 1.5: 5},
+        ("a", 1),
+        1.0,
+        -0.0,
+        10**400,
+    ],
+    ids=repr,
+)
+def test_members_and_texts_are_written_as_by_the_standard_library(value):
+    assert encode(value) == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")], {"a": float("-inf")}, {(1,): 2}], ids=repr)
+def test_a_number_or_a_key_that_json_does_not_have_is_not_written(value):
+    with pytest.raises((ValueError, TypeError)):
+        encode(value)
+
+
+def test_members_are_written_in_their_order():
+    assert encode({"b": 1, "a": 2}) == '{"b":1,"a":2}'
+
+
+@pytest.mark.parametrize("value", [[None], None, {"a": None}, "null", [1.5, None, 2**64]], ids=repr)
+def test_a_value_with_null_is_written_as_it_is(value):
+    assert json.loads(encode_parsed(value)) == value
+
+
+def test_plain_json_is_parsed_without_a_decision():
+    assert parse_plain(b'{"a":"\xc3\xa9"}') == parse_plain('{"a":"é"}') == {"a": "é"}
+    for text in ("NaN", "[1e400, Infinity]", "{", b'"\xff"'):
+        with pytest.raises(ValueError):
+            parse_plain(text)
+    with pytest.raises(TypeError):
+        parse_plain('"\ud800"')
+
+
+def test_short_texts_are_shared_from_64_kib_on():
+    def shares(length):
+        rows = parse(json.dumps(["the same text", "the same text"]).ljust(length))
+        return rows[0] is rows[1]
+
+    assert LARGE_TEXT == 65_536
+    assert shares(LARGE_TEXT)
+    assert not shares(LARGE_TEXT - 1)

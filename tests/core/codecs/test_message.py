@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.message import (
     MAX_VALUES,
+    REDACTION_WINDOW,
     Message,
+    RejectedValue,
     decode,
     decode_values,
     encode,
@@ -14,6 +16,7 @@ from utcp_ws_mcp.core.codecs.message import (
     excerpt,
     http_error_detail,
     parse_json,
+    redact_beginning,
     to_json_safe,
 )
 
@@ -278,3 +281,113 @@ def test_no_object_in_a_row_is_lost(objects, data):
 def test_bytes_inside_a_decoded_message_are_marked_for_people() -> None:
     message = Message(b"", {"data": b"\x00\xff", "more": [{"a": b""}]}, decoded=True)
     assert message.for_display == '{"data":"<2 bytes: 0x00ff>","more":[{"a":"<0 bytes: 0x>"}]}'
+
+
+def test_a_message_shows_its_payload_and_its_size():
+    plain, decoded = Message("é", "é"), Message(b"\xff\xff", {"a": 1}, decoded=True)
+
+    assert (plain.payload, plain.for_display, plain.size, plain.is_json) == ("é", "é", 2, False)
+    assert (decoded.payload, decoded.for_display, decoded.size, decoded.is_json) == ({"a": 1}, '{"a":1}', 2, True)
+    assert Message("abc", 1).size == 3
+    assert Message("\ud800", 1).size == 1
+    assert Message(b"\xc3\xa9", 1).size == 2
+
+
+def test_a_message_keeps_everything_when_it_gets_the_values_of_its_connection():
+    message = Message("raw", {"a": 1}, decoded=True)
+
+    assert message.session is None
+    assert message.with_session({"b": 2}) == Message("raw", {"a": 1}, decoded=True, session={"b": 2})
+
+
+REASONS = {
+    "bytes": (
+        {"a": b"x"},
+        "JSON cannot contain binary data. Encode it with a filter such as base64.",
+        "binary-in-text",
+    ),
+    "NaN": (
+        [float("nan")],
+        "a value cannot be written as JSON: it contains a number that JSON does not have, or is nested too deeply.",
+        "not-json",
+    ),
+    "levels": (
+        nested(100_000),
+        "a value cannot be written as JSON: it contains a number that JSON does not have, or is nested too deeply.",
+        "not-json",
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "message", "code"), REASONS.values(), ids=REASONS)
+def test_what_cannot_be_written_is_refused_with_its_reason(value, message, code):
+    with pytest.raises(RejectedValue) as refused:
+        encode_json(value)
+    assert (str(refused.value), refused.value.code) == (message, code)
+
+
+def test_a_very_long_integer_is_shown_in_hexadecimal():
+    assert to_json_safe((1 << 8192) - 1) == (1 << 8192) - 1
+    assert to_json_safe(1 << 8192) == hex(1 << 8192)
+    assert to_json_safe([{"a": -(1 << 8192)}]) == [{"a": hex(-(1 << 8192))}]
+
+
+def test_each_level_counts_where_a_value_is_cut():
+    cut = "… nested too deeply"
+
+    assert to_json_safe({"a": {"b": {"c": 1}}}, depth=2) == {"a": {"b": cut}}
+    assert to_json_safe({"a": {"b": 1}}, depth=2) == {"a": {"b": 1}}
+    assert to_json_safe(((1,),), depth=1) == [cut]
+    assert to_json_safe(({},), depth=1) == [cut]
+    assert to_json_safe("x", depth=0) == "x"
+    assert to_json_safe([b"a", {"b": b"c"}], show_bytes=len) == [1, {"b": 1}]
+
+
+def test_a_message_may_have_64_levels():
+    assert to_json_safe(nested(64)) == nested(64)
+    assert "nested too deeply" in encode_json(to_json_safe(nested(65)))
+
+
+def test_deep_json_is_a_value_error():
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_json("[" * 100_000 + "]" * 100_000)
+
+
+BINARY = {
+    "24 bytes": (b"\xff" * 24, "24 bytes of binary data, 0x" + "ff" * 24),
+    "25 bytes": (b"\xff" * 25, "25 bytes of binary data, 0x" + "ff" * 24 + "…"),
+    "a control character": (b"a\x01", "2 bytes of binary data, 0x6101"),
+    "another limit": (b"abcdef", "6 bytes of binary data, as text: abc…"),
+}
+
+
+@pytest.mark.parametrize(("raw", "shown"), BINARY.values(), ids=BINARY)
+def test_bytes_are_shown_as_text_or_as_some_digits(raw, shown):
+    assert excerpt(raw, 3 if raw == b"abcdef" else 200) == shown
+
+
+def test_a_secret_is_removed_before_a_message_is_cut():
+    def redact(text):
+        return text.replace("secret", "***")
+
+    assert excerpt("a secret", 4, redact) == "a **…"
+    assert excerpt(b"a secret", 5, redact) == "8 bytes of binary data, as text: a ***"
+    assert excerpt(b"\xff\xfe", 9, lambda text: text.replace("fffe", "***")) == "2 bytes of binary data, 0x***"
+
+
+def test_only_the_beginning_of_a_long_text_is_redacted_and_its_end_is_dropped():
+    given = []
+
+    def redact(text):
+        given.append(len(text))
+        return text
+
+    whole = 100 + REDACTION_WINDOW
+    assert redact_beginning("x" * whole, 100, redact) == "x" * whole
+    assert len(redact_beginning("x" * (whole + 1), 100, redact)) == 100 + REDACTION_WINDOW // 2
+    assert given == [whole, whole]
+
+
+def test_the_reason_of_a_failure_over_http_is_redacted():
+    assert http_error_detail(400, b"no key", lambda text: text.replace("key", "***")) == "; the endpoint said: “no ***”"
+    assert http_error_detail(399, b"no key") == ""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utcp_ws_mcp.core.codecs.message import RejectedValue
 from utcp_ws_mcp.core.codecs.mqtt import MAX_PACKET_BYTES, MqttCodec
 
 WRITTEN = [
@@ -155,3 +156,151 @@ def test_many_small_packets_take_no_long() -> None:
 def test_what_is_wrong_with_a_packet_is_said_with_its_field(packet: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MqttCodec().encode(packet)
+
+
+MORE_WRITTEN = {
+    "a copy": ({"type": "publish", "topic": "a", "qos": 1, "packet_id": 1, "dup": True}, "3a050001610001"),
+    "the second quality": ({"type": "publish", "topic": "a", "qos": 2, "packet_id": 1}, "34050001610001"),
+    "the quality as text": ({"type": "publish", "topic": "a", "qos": "1", "packet_id": 1}, "32050001610001"),
+    "all flags": (
+        {"type": "publish", "topic": "a", "qos": 2, "packet_id": 1, "dup": True, "retain": True},
+        "3d050001610001",
+    ),
+    "an id without a use": ({"type": "publish", "topic": "a", "packet_id": 1}, "3003000161"),
+    "topics as text": ({"type": "subscribe", "packet_id": 1, "topics": ["a"]}, "82060001" + "000161" + "00"),
+    "a topic without quality": ({"type": "subscribe", "packet_id": 1, "topics": [{"topic": "a"}]}, "8206000100016100"),
+    "a pattern of topics": ({"type": "subscribe", "packet_id": 1, "topics": ["+/#"]}, "82080001" + "00032b2f23" + "00"),
+    "pubrec": ({"type": "pubrec", "packet_id": 1}, "50020001"),
+    "pubcomp": ({"type": "pubcomp", "packet_id": 65_535}, "7002ffff"),
+    "unsuback": ({"type": "unsuback", "packet_id": 0}, "b0020000"),
+    "pingresp": ({"type": "pingresp"}, "d000"),
+    "connect without anything": ({"type": "connect"}, "100c00044d5154540402003c0000"),
+    "a user": ({"type": "connect", "username": ""}, "100e00044d5154540482003c00000000"),
+    "a password": ({"type": "connect", "password": "p"}, "100f00044d5154540442003c0000000170"),
+    "a will": ({"type": "connect", "will": {"topic": "w"}}, "101100044d5154540406003c000000017700" + "00"),
+    "a will that is kept": (
+        {"type": "connect", "will": {"topic": "w", "qos": 2, "retain": True, "payload": b"\xff"}},
+        "101200044d5154540436003c000000017700" + "01ff",
+    ),
+}
+
+
+@pytest.mark.parametrize(("packet", "data"), MORE_WRITTEN.values(), ids=MORE_WRITTEN)
+def test_the_fields_of_a_packet_are_where_the_standard_has_them(packet: Any, data: str) -> None:
+    assert MqttCodec().encode(packet) == [bytes.fromhex(data)]
+
+
+MORE_READ = {
+    "the second quality": ("3405000161000778", {"topic": "a", "qos": 2, "retain": False, "packet_id": 7}),
+    "a copy": ("3a05000161000778", {"topic": "a", "qos": 1, "retain": False, "packet_id": 7}),
+}
+
+
+@pytest.mark.parametrize(("data", "fields"), MORE_READ.values(), ids=MORE_READ)
+def test_the_flags_of_a_publication_are_read(data: str, fields: dict[str, Any]) -> None:
+    raw = bytes.fromhex(data)
+    assert decode(raw[:1] + bytes([len(raw) - 2]) + raw[2:]) == [{"type": "publish", "payload": "x", **fields}]
+
+
+@pytest.mark.parametrize(
+    ("data", "packet"),
+    [
+        ("20020200", {"type": "connack", "session_present": False, "code": 0}),
+        ("20020304", {"type": "connack", "session_present": True, "code": 4}),
+        ("50020102", {"type": "pubrec", "packet_id": 258}),
+        ("62020102", {"type": "pubrel", "packet_id": 258}),
+        ("70020102", {"type": "pubcomp", "packet_id": 258}),
+        ("9002000a", {"type": "suback", "packet_id": 10, "codes": []}),
+        ("c000", {"type": "pingreq"}),
+        ("e000", {"type": "disconnect"}),
+    ],
+)
+def test_each_type_of_packet_is_read(data: str, packet: Any) -> None:
+    assert decode(bytes.fromhex(data)) == [packet]
+
+
+@pytest.mark.parametrize("raw", ["hello", b"\xd0\x00"])
+def test_a_message_holds_what_came_and_whether_it_was_decoded(raw: str | bytes) -> None:
+    (message,) = MqttCodec().decode(raw)
+    assert (message.raw, message.decoded) == (("hello", False) if raw == "hello" else (b"", True))
+
+
+def test_a_length_may_be_16_mib_and_not_more() -> None:
+    assert decode(b"\x30\x80\x80\x80\x08") == []
+    assert decode(b"\x30\x81\x80\x80\x08") == [{"type": "malformed"}]
+    (largest,) = MqttCodec().encode({"type": "publish", "topic": "a", "payload": bytes(MAX_PACKET_BYTES - 3)})
+    assert len(largest) == MAX_PACKET_BYTES + 5
+
+
+def test_what_follows_a_length_that_never_ends_is_dropped_with_it() -> None:
+    codec = MqttCodec()
+    messages = [*codec.decode(b"\xd0\x00\x30\xff\xff\xff\xff\x01")]
+    assert [message.value["type"] for message in messages] == ["pingresp", "malformed"]
+    assert messages[1].raw == b"\x30\xff\xff\xff\xff\x01"
+    assert [message.value["type"] for message in codec.decode(b"\xd0\x00")] == ["pingresp"]
+
+
+ID_FIX = "A packet ID starts again after 65,535: {{ (request_id - 1) % 65535 + 1 }}."
+REFUSED: dict[str, tuple[Any, str]] = {
+    "no packet": (
+        [1],
+        ('the value is not an MQTT packet. Write {"type": "publish", "topic": …, "payload": …} or another known type.'),
+    ),
+    "no type": (
+        {"type": ""},
+        ('the value is not an MQTT packet. Write {"type": "publish", "topic": …, "payload": …} or another known type.'),
+    ),
+    "a packet of servers": ({"type": "suback"}, "only a server sends the MQTT packet 'suback'."),
+    "no topic": ({"type": "publish"}, "the MQTT packet 'publish' has no 'topic'."),
+    "a wildcard": (
+        {"type": "publish", "topic": "a/+"},
+        "the topic contains a wildcard, '+' or '#', which only subscriptions may. Remove it.",
+    ),
+    "a wildcard for all": (
+        {"type": "publish", "topic": "a/#"},
+        "the topic contains a wildcard, '+' or '#', which only subscriptions may. Remove it.",
+    ),
+    "a wildcard of a will": (
+        {"type": "connect", "will": {"topic": "#"}},
+        "the topic contains a wildcard, '+' or '#', which only subscriptions may. Remove it.",
+    ),
+    "a NUL": ({"type": "publish", "topic": "a\0"}, "a text of the MQTT packet contains NUL. Remove it."),
+    "an id below zero": (
+        {"type": "puback", "packet_id": -1},
+        f"a number of the MQTT packet 'puback' is not from 0 to 65,535: 'packet_id' is -1. {ID_FIX}",
+    ),
+    "an id that is too large": (
+        {"type": "puback", "packet_id": 65_536, "zero": 0, "last": 65_535},
+        f"a number of the MQTT packet 'puback' is not from 0 to 65,535: 'packet_id' is 65536. {ID_FIX}",
+    ),
+    "two numbers": (
+        {"type": "connect", "keep_alive": 70_000, "other": 99_999},
+        (
+            "a number of the MQTT packet 'connect' is not from 0 to 65,535: 'keep_alive' is 70000, 'other' is 99999. "
+            f"{ID_FIX}"
+        ),
+    ),
+    "a text that is too long": (
+        {"type": "connect", "client_id": "é" * 32_768, "username": "u" * 65_535},
+        "the MQTT packet 'connect' has more than 65,535 bytes in 'client_id'.",
+    ),
+    "an id of text": (
+        {"type": "puback", "packet_id": "7", "more": [1]},
+        "a field of the MQTT packet 'puback' has the wrong type: 'packet_id' is str, 'more' is list.",
+    ),
+    "a packet that is too large": (
+        {"type": "publish", "topic": "a", "payload": bytes(MAX_PACKET_BYTES - 2)},
+        "the MQTT packet has more than 16 MiB.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("packet", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_packet_that_cannot_be_sent_is_refused_with_its_reason(packet: Any, message: str) -> None:
+    with pytest.raises(RejectedValue) as refused:
+        MqttCodec().encode(packet)
+    assert (str(refused.value), refused.value.code) == (message, "invalid-packet")
+
+
+def test_a_text_may_have_65535_bytes() -> None:
+    assert len(MqttCodec().encode({"type": "publish", "topic": "é" * 32_767 + "a"})[0]) == 4 + 2 + 65_535

@@ -375,3 +375,160 @@ def test_the_value_is_the_json_form_of_protobuf(value: dict[str, Any]) -> None:
 @given(st.binary(max_size=60) | st.text(max_size=20))
 def test_hostile_input_never_raises(raw: str | bytes) -> None:
     assert len(list(framer().decode(raw))) >= 1
+
+
+ALL_KINDS = """
+syntax = "proto3"; import "google/protobuf/struct.proto"; import "google/protobuf/any.proto";
+message M {
+  int32 i = 1; int64 big = 2; uint64 ubig = 3; sint64 s = 4; fixed64 x = 5; sfixed64 y = 6; uint32 u = 7;
+  float f = 8; double d = 9; bytes raw = 10; bool b = 11; google.protobuf.Value v = 12; google.protobuf.Any any = 13;
+  map<bool, int64> flags = 14; map<string, bytes> parts = 15; map<int32, Inner> inner_of = 16; repeated bytes raws = 17;
+  repeated int64 bigs = 18; Inner own_inner = 19; map<string, E> kinds = 20; repeated E es = 21;
+  enum E { A = 0; B = 1; }
+}
+message Inner { bytes raw_data = 1; int32 n = 2; }
+"""
+
+
+def kinds(send: str | None = "M", receive: str = ".M") -> Framer:
+    types = {"schema": "m.proto", "receive": receive, **({"send": send} if send else {})}
+    schema = load_types("m.proto", lambda _: ALL_KINDS.encode()).select(receive, send)
+    return make_framer(Framing(codec="protobuf", protobuf=types), schema=schema)  # type: ignore[arg-type]
+
+
+def comes_back(value: dict[str, Any]) -> dict[str, Any]:
+    peer = kinds()
+    (raw,) = peer.encode(value)
+    found = decode(peer, raw)
+    return {name: found[name] for name in value if name in found}
+
+
+AS_THEY_WERE: list[dict[str, Any]] = [
+    {"i": -1, "u": 7},
+    *({name: "9007199254740993"} for name in ("big", "ubig", "s", "x", "y")),
+    {"bigs": ["1", "-2"]},
+    {"f": 0.1},
+    {"f": 16777216.0},
+    {"f": 3.4028233e38},
+    {"f": 1.1754944e-38},
+    {"f": 123456.79},
+    {"d": 0.30000000000000004},
+    {"b": True},
+    {"raw": b"\xff", "raws": [b"a", b""]},
+    {"parts": {"a": b"\x00"}},
+    {"flags": {"true": "1", "false": "2"}},
+    {"innerOf": {"-3": {"rawData": b"x", "n": 1}}},
+    {"ownInner": {"rawData": b"\xff\xfe", "n": 0}},
+    {"kinds": {"a": "B"}, "es": ["A", "B", 7]},
+    {"v": {"a": [None, True, "x", 1.5]}},
+    {"v": None},
+    {"any": {"@type": "type.googleapis.com/Inner", "n": 5}},
+]
+
+
+@pytest.mark.parametrize("value", AS_THEY_WERE, ids=str)
+def test_each_kind_of_field_comes_back(value: dict[str, Any]) -> None:
+    found = comes_back(value)
+    assert found == value
+    assert json.dumps(found, sort_keys=True, default=bytes.hex) == json.dumps(value, sort_keys=True, default=bytes.hex)
+
+
+WITH_BYTES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"raws": ["AP8=", b"a"]}, {"raws": [b"\x00\xff", b"a"]}),
+    ({"raw": "AP-_"}, {"raw": b"\x00\xff\xbf"}),
+    ({"raw": "AA"}, {"raw": b"\x00"}),
+    ({"parts": {"a": "AP8="}}, {"parts": {"a": b"\x00\xff"}}),
+    ({"inner_of": {"1": {"raw_data": b"x"}}}, {"innerOf": {"1": {"rawData": b"x", "n": 0}}}),
+    ({"innerOf": {"1": {"rawData": "eA=="}}}, {"innerOf": {"1": {"rawData": b"x", "n": 0}}}),
+    ({"own_inner": {"raw_data": "eA=="}}, {"ownInner": {"rawData": b"x", "n": 0}}),
+]
+
+
+@pytest.mark.parametrize(("sent", "received"), WITH_BYTES, ids=str)
+def test_bytes_may_be_base64_wherever_they_are(sent: dict[str, Any], received: dict[str, Any]) -> None:
+    peer = kinds()
+    (raw,) = peer.encode(sent)
+    assert {name: decode(peer, raw)[name] for name in received} == received
+
+
+NOT_BASE64 = [
+    ({"raw": "?"}, "raw"),
+    ({"raws": ["AA", "a!"]}, "raws"),
+    ({"parts": {"a": "?"}}, "value"),
+    ({"own_inner": {"raw_data": "?"}}, "raw_data"),
+    ({"innerOf": {"1": {"rawData": "a"}}}, "raw_data"),
+]
+
+
+@pytest.mark.parametrize(("value", "name"), NOT_BASE64)
+def test_text_that_is_not_base64_is_refused_with_its_field(value: dict[str, Any], name: str) -> None:
+    with pytest.raises(RejectedValue) as refused:
+        kinds().encode(value)
+    assert refused.value.code == "invalid-base64"
+    assert str(refused.value) == (
+        f"the field {name!r} holds bytes, and its text is not base64. Pass bytes, such as text | bytes."
+    )
+
+
+def test_a_value_of_another_type_is_refused_with_the_name_of_the_type() -> None:
+    with pytest.raises(RejectedValue, match="^the value is no message of the type 'M': .*[.]$") as refused:
+        kinds().encode({"i": "x", "ownInner": {"nothing": [{"a": "b"}] * 100}})
+    assert refused.value.code == "invalid-packet"
+    assert len(str(refused.value)) < 300
+    with pytest.raises(RejectedValue) as refused:
+        kinds().encode([1])
+    assert (str(refused.value), refused.value.code) == (
+        "the value is no Protobuf message. Write an object with the fields of its type.",
+        "invalid-packet",
+    )
+
+
+def test_bytes_are_sent_as_they_are() -> None:
+    assert kinds().encode(b"\x08\x01") == [b"\x08\x01"]
+
+
+def test_members_are_written_in_the_same_order_each_time() -> None:
+    one, two = {"parts": {"a": b"", "b": b""}}, {"parts": {"b": b"", "a": b""}}
+    assert kinds().encode(one) == kinds().encode(two)
+
+
+@pytest.mark.parametrize("name", ["N", ".N", "m.M"])
+def test_a_type_that_the_schema_does_not_have_is_refused(name: str) -> None:
+    types = load_types("m.proto", lambda _: ALL_KINDS.encode())
+    with pytest.raises(InvalidTemplate) as refused:
+        types.select("M", name)
+    assert refused.value.code == "unknown-message-type"
+    assert refused.value.message == (
+        f"the schema 'm.proto' has no message type {name!r}. Write its full name, with the package."
+    )
+
+
+def test_the_schema_of_an_endpoint_has_the_digest_of_its_files() -> None:
+    types = load_types("m.proto", lambda _: ALL_KINDS.encode())
+    assert types.select("M", "Inner").digest == types.digest != ""
+    assert types.select("M", None).send is None
+
+
+def test_exactly_as_many_values_as_allowed_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    (raw,) = kinds().encode({"bigs": [1, 2, 3]})
+    fields_and_items = 21 + 3
+    monkeypatch.setattr("utcp_ws_mcp.core.codecs.protobuf.MAX_VALUES", fields_and_items)
+    assert decode(kinds(), raw)["bigs"] == ["1", "2", "3"]
+    monkeypatch.setattr("utcp_ws_mcp.core.codecs.protobuf.MAX_VALUES", fields_and_items - 1)
+    assert decode(kinds(), raw) == raw
+
+
+def test_a_message_was_decoded_and_what_is_none_was_not() -> None:
+    (message,) = kinds().decode(b"\x08\x01")
+    assert (message.raw, message.decoded) == (b"\x08\x01", True)
+    (message,) = kinds().decode(b"\xff")
+    assert (message.raw, message.value, message.decoded) == (b"\xff", b"\xff", False)
+
+
+def test_a_well_known_type_that_is_not_valid_has_its_fields() -> None:
+    text = """syntax = "proto3"; import "google/protobuf/timestamp.proto";
+        message M { google.protobuf.Timestamp t = 1; }"""
+    schema = load_types("m.proto", lambda _: text.encode()).select("M", "M")
+    framing = Framing(codec="protobuf", protobuf={"schema": "m.proto", "receive": "M"})  # type: ignore[arg-type]
+    raw = schema.send(t={"seconds": 1 << 60, "nanos": 5}).SerializeToString()
+    assert decode(make_framer(framing, schema=schema), raw) == {"t": {"seconds": str(1 << 60), "nanos": 5}}

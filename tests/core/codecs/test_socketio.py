@@ -154,3 +154,78 @@ def test_a_packet_that_is_nested_too_deeply_is_text(depth: int) -> None:
 )
 def test_hostile_input_never_raises(parts: list[str | bytes]) -> None:
     decode(*parts)
+
+
+WRITTEN: dict[str, tuple[Any, list[Any]]] = {
+    "an object of the transport": ({"type": "open", "data": {"a": 1}}, ['0{"a":1}']),
+    "an upgrade": ({"type": "upgrade"}, ["5"]),
+    "bytes in an object": (
+        {"type": "event", "data": ["a", {"b": [b"x"]}]},
+        ['451-["a",{"b":[{"_placeholder":true,"num":0}]}]', b"x"],
+    ),
+    "bytes in a tuple": ({"type": "ack", "data": (b"x", 1)}, ['461-[{"_placeholder":true,"num":0},1]', b"x"]),
+    "bytes of a packet that has no binary form": (
+        {"type": "connect", "data": b"x"},
+        ['401-{"_placeholder":true,"num":0}', b"x"],
+    ),
+    "the usual namespace": ({"type": "disconnect", "namespace": "/"}, ["41"]),
+    "nothing": ({"type": "event"}, ["42"]),
+    "false": ({"type": "event", "data": False}, ["42false"]),
+}
+
+
+@pytest.mark.parametrize(("packet", "messages"), WRITTEN.values(), ids=WRITTEN)
+def test_a_packet_is_written(packet: Any, messages: list[Any]) -> None:
+    assert SocketIOCodec().encode(packet) == messages
+
+
+def test_what_is_no_packet_is_refused_with_its_reason() -> None:
+    with pytest.raises(RejectedValue) as refused:
+        SocketIOCodec().encode({"type": "message"})
+    assert refused.value.code == "invalid-packet"
+    assert str(refused.value) == (
+        'the value is not a Socket.IO packet. Write {"type": "event", "data": ["name", …]} or another known type.'
+    )
+
+
+READ: dict[str, tuple[str, dict[str, Any]]] = {
+    "an upgrade": ("5", {"type": "upgrade"}),
+    "a zero": ("20", {"type": "ping", "data": 0}),
+    "a namespace alone": ("40/admin", {"type": "connect", "namespace": "/admin", "id": None, "data": None}),
+    "an id alone": ("437", {"type": "ack", "namespace": "/", "id": 7, "data": None}),
+    "an id of zero": ("430[]", {"type": "ack", "namespace": "/", "id": 0, "data": []}),
+    "text that is no JSON": ("42hello", {"type": "event", "namespace": "/", "id": None, "data": "hello"}),
+    "a binary packet without attachments": ("450-[]", {"type": "event", "namespace": "/", "id": None, "data": []}),
+    "a binary answer without a number": ("46[1]", {"type": "ack", "namespace": "/", "id": None, "data": [1]}),
+}
+
+
+@pytest.mark.parametrize(("text", "packet"), READ.values(), ids=READ)
+def test_a_packet_is_read(text: str, packet: dict[str, Any]) -> None:
+    assert decode(text) == [packet]
+
+
+@pytest.mark.parametrize("number", [-1, 2, "0", None])
+def test_a_placeholder_of_no_attachment_stays(number: Any) -> None:
+    data = [
+        {"_placeholder": True, "num": number},
+        {"_placeholder": False, "num": 0},
+        {"num": 0},
+        {"_placeholder": 1, "num": 0},
+    ]
+    (packet,) = decode("451-" + json.dumps(data), b"x")
+    assert packet["data"] == data
+
+
+def test_placeholders_are_replaced_wherever_they_are() -> None:
+    inner = {"_placeholder": True, "num": 1}
+    (packet,) = decode("452-" + json.dumps(["a", {"b": [inner]}, {**inner, "num": 0}, 5]), b"x", b"y")
+    assert packet["data"] == ["a", {"b": [b"y"]}, b"x", 5]
+
+
+def test_a_second_packet_takes_the_place_of_one_that_waits() -> None:
+    placeholder = '[{"_placeholder":true,"num":0}]'
+    assert decode(f"451-{placeholder}", f"461-{placeholder}", b"x", b"y") == [
+        {"type": "ack", "namespace": "/", "id": None, "data": [b"x"]},
+        b"y",
+    ]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utcp_ws_mcp.core.codecs.message import RejectedValue
 from utcp_ws_mcp.core.codecs.stomp import StompCodec
 
 EXAMPLES = [
@@ -110,3 +111,114 @@ def test_hostile_input_never_raises(parts: list[str | bytes]) -> None:
 
 def test_many_small_frames_take_no_long() -> None:
     assert len(decode("A\n\n\0" * 100_000)) == 100_000
+
+
+NO_FRAME = 'the value is not a STOMP frame. Write {"command": …, "headers": {…}, "body": …}.'
+REFUSED: dict[str, tuple[Any, str]] = {
+    "a text": ("x", NO_FRAME),
+    "a number": (5, NO_FRAME),
+    "no command": ({"headers": {}}, NO_FRAME),
+    "a command that is no text": ({"command": 1}, NO_FRAME),
+    "small letters": ({"command": "send"}, "the command of a STOMP frame is not a word of capital letters."),
+    "33 letters": ({"command": "A" * 33}, "the command of a STOMP frame is not a word of capital letters."),
+    "two lines": ({"command": "SEND\n"}, "the command of a STOMP frame is not a word of capital letters."),
+    "a NUL in a name": (
+        {"command": "SEND", "headers": {"a\0": "b"}},
+        "a header of a STOMP frame contains NUL. Remove it.",
+    ),
+    "a NUL in a header": (
+        {"command": "CONNECT", "headers": {"a": "\0"}},
+        "a header of a STOMP frame contains NUL. Remove it.",
+    ),
+    "a line feed": (
+        {"command": "CONNECT", "headers": {"a": "\n"}},
+        "a header of CONNECT contains a line break. Remove it.",
+    ),
+    "a carriage return": (
+        {"command": "CONNECTED", "headers": {"a": "\r"}},
+        "a header of CONNECT contains a line break. Remove it.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_frame_that_cannot_be_sent_is_refused_with_its_reason(value: Any, message: str) -> None:
+    with pytest.raises(RejectedValue) as refused:
+        StompCodec().encode(value)
+    assert (str(refused.value), refused.value.code) == (message, "invalid-packet")
+
+
+WRITTEN: dict[str, tuple[Any, str | bytes]] = {
+    "nothing but a command": ({"command": "A" * 32}, "A" * 32 + "\n\n\0"),
+    "no headers": ({"command": "SEND", "headers": None, "body": "a"}, "SEND\ncontent-length:1\n\na\0"),
+    "its own length": (
+        {"command": "SEND", "headers": {"content-length": 9}, "body": "a"},
+        "SEND\ncontent-length:9\n\na\0",
+    ),
+    "headers that are no text": (
+        {"command": "SEND", "headers": {1: True, "b": None}},
+        "SEND\n1:true\nb:null\n\n\0",
+    ),
+    "bytes without headers": ({"command": "SEND", "body": b""}, b"SEND\n\n\0"),
+    "a heart-beat of two characters": ("\r\n", "\n"),
+}
+
+
+@pytest.mark.parametrize(("value", "raw"), WRITTEN.values(), ids=WRITTEN)
+def test_a_frame_is_written(value: Any, raw: str | bytes) -> None:
+    assert StompCodec().encode(value) == [raw]
+
+
+@pytest.mark.parametrize("raw", ["\n", b"\r\n", "\n\n\r\n", ""])
+def test_a_heart_beat_is_the_value_of_one_line_end(raw: str | bytes) -> None:
+    (message,) = StompCodec().decode(raw)
+    assert (message.raw, message.value, message.decoded) == (raw, "\n", True)
+
+
+READ: dict[str, tuple[str | bytes, dict[str, Any]]] = {
+    "two line ends": ("A\r\n\r\nb\0", {"command": "A", "headers": {}, "body": "b"}),
+    "a header that is empty": ("A\nx:\ny\n\n\0", {"command": "A", "headers": {"x": "", "y": ""}, "body": ""}),
+    "colons in a header": (
+        "CONNECTED\nx:a:b\\c\n\n\0",
+        {"command": "CONNECTED", "headers": {"x": "a:b\\c"}, "body": ""},
+    ),
+    "escapes": ("A\n\\c:\\n\\r\\\\\n\n\0", {"command": "A", "headers": {":": "\n\r\\"}, "body": ""}),
+    "bytes": (b"A\n\n\xff\0", {"command": "A", "headers": {}, "body": b"\xff"}),
+    "a length that is none": (
+        "A\ncontent-length:x\n\nbody\0",
+        {"command": "A", "headers": {"content-length": "x"}, "body": "body"},
+    ),
+    "a length of ten digits": (
+        "A\ncontent-length:0000000001\n\nbody\0",
+        {"command": "A", "headers": {"content-length": "0000000001"}, "body": "body"},
+    ),
+    "a length below that of the body": (
+        "A\ncontent-length:2\n\nbody\0",
+        {"command": "A", "headers": {"content-length": "2"}, "body": "bo"},
+    ),
+    "a length in the body": (
+        "A\n\n\ncontent-length:9\n\0",
+        {"command": "A", "headers": {}, "body": "\ncontent-length:9\n"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("raw", "frame"), READ.values(), ids=READ)
+def test_a_frame_is_read(raw: str | bytes, frame: dict[str, Any]) -> None:
+    (message,) = StompCodec().decode(raw)
+    assert (message.value, message.decoded) == (frame, True)
+
+
+@pytest.mark.parametrize("text", ["a\n\nb", "MESSAGE", "A" * 33 + "\n\n", "1A\n\n", "A\nx:\\q\n\n"])
+def test_what_is_no_frame_was_not_decoded(text: str) -> None:
+    (message,) = StompCodec().decode(text + "\0")
+    assert (message.raw, message.value, message.decoded) == (text, text, False)
+
+
+def test_lines_between_frames_are_skipped_and_what_is_incomplete_waits() -> None:
+    codec = StompCodec()
+    first = [*codec.decode("\r\n\nA\n\nx\0\n\r\nB\n\ny")]
+    assert [message.value["body"] for message in first] == ["x"]
+    assert first[0].raw == "A\n\nx"
+    assert [message.value["body"] for message in codec.decode("z\0\n")] == ["yz"]
+    assert [message.value for message in codec.decode("\n")] == ["\n"]

@@ -1,6 +1,6 @@
 import itertools
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 
 import pytest
@@ -34,16 +34,21 @@ def rules_of(fields):
 
 
 class Wire:
-    """The exchanges of one connection, fed with values, and the wakes of each exchange counted."""
+    """The exchanges of one connection, fed with values, and the wakes of each exchange counted.
+
+    `unsent`: the field of each message that could not be rendered, and the reason.
+    """
 
     def __init__(self, id_kind="counter"):
         numbers = itertools.count(1)
-        self.exchanges = Dispatcher(id_kind, lambda: f"uuid-{next(numbers)}")
+        self.unsent = []
+        self.exchanges = Dispatcher(id_kind, lambda: f"uuid-{next(numbers)}", lambda *note: self.unsent.append(note))
+        start, ticks = datetime(2030, 1, 1, tzinfo=UTC), itertools.count()
+        self.ambient = Ambient(lambda: start + timedelta(seconds=next(ticks)), lambda n: next(ticks).to_bytes(n))
         self.wakes = {}
 
     def open(self, rules=None, **args):
-        ambient = Ambient(lambda: datetime(2030, 1, 1, tzinfo=UTC), bytes)
-        exchange = self.exchanges.open(rules_of(rules or {}), Scope(ambient, {"args": args}))
+        exchange = self.exchanges.open(rules_of(rules or {}), Scope(self.ambient, {"args": args}))
         self.wakes[id(exchange)] = 0
         exchange.wake = lambda: self.wakes.update({id(exchange): self.wakes[id(exchange)] + 1})
         return exchange
@@ -622,3 +627,200 @@ def test_a_connection_that_an_exchange_owns_never_gives_it_the_reply_to_another(
 
     for exchange, number in served.values():
         assert received_by(exchange) in ([], [{"to": number}])
+
+
+# --- counts, numbers and what is sent ---
+
+
+def test_exchanges_and_dropped_messages_are_counted():
+    wire = Wire()
+    assert (wire.exchanges.opened, wire.exchanges.dropped, wire.exchanges.lost, wire.exchanges.incomplete) == (
+        0,
+        0,
+        0,
+        0,
+    )
+    for _ in range(2):
+        wire.open(BY_ID)
+    for _ in range(2):
+        wire.receive({"id": 9})
+    assert (wire.exchanges.opened, wire.exchanges.dropped) == (2, 2)
+    assert [each.request_id for each in wire.exchanges.pending()] == [1, 2]
+
+
+def test_an_exchange_knows_how_many_messages_came_before_it_apart_from_the_greeting():
+    wire = Wire()
+    wire.receive("hello")
+    first = wire.open(BY_ID)
+    wire.receive({"id": 1})
+    assert (first.opened_after, wire.open(BY_ID).opened_after) == (-1, 2)
+
+
+@pytest.mark.parametrize(("kind", "ids"), [("counter", [1, 2, 3]), ("string_counter", ["1", "2", "3"])])
+def test_a_further_id_is_of_the_same_kind(kind, ids):
+    wire = Wire(kind)
+    first = wire.open(BY_ID)
+    assert [first.request_id, first.scope["next_id"](), wire.open(BY_ID).request_id] == ids
+
+
+def test_a_request_with_a_uuid_that_was_not_sent_gives_nothing_back():
+    wire = Wire("uuid")
+    unsent = wire.open(BY_ID)
+    wire.exchanges.take_back(unsent)
+    assert (unsent.finished, wire.open(BY_ID).request_id) == (True, "uuid-2")
+
+
+def test_a_stream_whose_bound_cannot_be_computed_takes_no_number():
+    wire = Wire()
+    with pytest.raises(RenderError):
+        wire.open({"stream": {"until": "message.done", "max_items": "args.n"}}, n=0)
+    assert (wire.open(BY_ID).request_id, len(wire.exchanges)) == (1, 1)
+
+
+def test_a_bound_of_a_stream_is_that_of_its_arguments():
+    wire = Wire()
+    exchange = wire.open({"stream": {"until": "message.done", "max_items": "args.n"}}, n=2)
+    assert [wire.receive("a"), wire.receive("b")] == [Role.ITEM, Role.ITEM]
+    assert exchange.end == "max_items"
+
+
+ASKED = [{"match": "message.ask", "send": {"answer": "{{ message.ask }}"}}, {"match": "message.ask", "send": "second"}]
+
+
+def asking(*replies, **fields):
+    return {"tools": [{"name": "t", "tool_call_template": {"auto_reply": list(replies)}}], **fields}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_first_rule_that_matches_answers_and_may_keep_the_message(keep):
+    wire = Wire()
+    exchange, other = wire.open(asking({**ASKED[0], "keep": keep}, ASKED[1], **BY_KIND)), wire.open(asking(*ASKED))
+    assert wire.receive({"ask": 1, "kind": "answer"}) is (Role.REPLY if keep else Role.AUTO_REPLIED)
+    assert wire.exchanges.outbox == [("auto_reply", {"answer": 1})]
+    assert (exchange.sent, exchange.finished, other.sent, other.finished) == (True, keep, False, False)
+
+
+def test_a_finished_exchange_answers_no_more():
+    wire = Wire()
+    wire.open(asking(*ASKED))
+    assert [wire.receive("reply"), wire.receive({"ask": 1})] == [Role.REPLY, Role.DROPPED]
+    assert wire.exchanges.outbox == []
+
+
+def test_an_answer_that_cannot_be_rendered_is_reported_and_the_message_counts_as_answered():
+    wire = Wire()
+    exchange = wire.open(asking({"match": "message.ask", "send": "{{ message.text | from_json }}"}))
+    assert wire.receive({"ask": 1, "text": "{"}) is Role.AUTO_REPLIED
+    assert (exchange.sent, exchange.finished, wire.exchanges.outbox) == (False, False, [])
+    [(field, reason)] = wire.unsent
+    assert field == "auto_reply"
+    assert "from_json" in reason
+
+
+def test_messages_wait_for_no_stream_when_their_exchange_has_ended():
+    wire = Wire()
+    exchange = wire.open(SUBSCRIBING)
+    wire.exchanges.discard(exchange)
+    assert wire.receive({"topic": "a"}) is Role.DROPPED
+
+
+# --- when a connection takes no further exchange ---
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [("drain", SESSION_ENDED), ("retire", UNSOLICITED_MESSAGE)],
+)
+def test_exchanges_that_are_pending_go_on_and_learn_that_no_other_may_start(act, reason):
+    wire = Wire()
+    exchange = wire.open(BY_ID)
+    getattr(wire.exchanges, act)()
+    assert (wire.exchanges.reusable, wire.exchanges.unusable_reason) == (False, reason)
+    assert (wire.woken(exchange), exchange.finished) == (1, False)
+    assert wire.receive({"id": 1}) is Role.REPLY
+
+
+def test_the_first_reason_is_shown_unless_the_session_has_ended():
+    wire = Wire()
+    wire.exchanges.retire()
+    exchange = wire.open(BY_ID)
+    wire.exchanges.cancel(exchange)
+    assert wire.exchanges.unusable_reason == UNSOLICITED_MESSAGE
+    wire.exchanges.drain()
+    wire.exchanges.retire()
+    assert wire.exchanges.unusable_reason == SESSION_ENDED
+
+
+def test_a_connection_that_only_calls_with_ids_may_use_wakes_nothing():
+    wire = Wire()
+    given_up, waiting = wire.open(BY_ID), wire.open(BY_ID)
+    wire.exchanges.cancel(given_up)
+    assert (wire.exchanges.reusable, wire.woken(waiting)) == (True, 0)
+    wire.exchanges.retire()
+    assert (wire.exchanges.reusable, wire.woken(waiting)) == (False, 1)
+    wire.exchanges.cancel(wire.open(BY_ID))
+    assert not wire.exchanges.reusable
+
+
+def test_a_failure_of_the_session_settles_every_exchange_with_its_reason():
+    wire = Wire()
+    exchanges = [wire.open(BY_ID), wire.open(WATCHING)]
+    assert (wire.exchanges.failure, wire.exchanges.failure_reported) == ("", False)
+    wire.exchanges.fail_all("crashed")
+    assert [(each.failure, each.finished) for each in exchanges] == [("crashed", True)] * 2
+    assert (wire.exchanges.failure, wire.exchanges.failure_reported) == ("crashed", True)
+    assert (wire.exchanges.unusable_reason, wire.exchanges.reusable, len(wire.exchanges)) == (SESSION_ENDED, False, 0)
+    wire.exchanges.fail_all("again")
+    assert (wire.exchanges.failure, wire.exchanges.failure_reported) == ("again", False)
+
+
+def test_exchanges_that_the_end_of_the_connection_settles_are_counted():
+    wire = Wire()
+    for rules in (BY_ID, BY_ID, WATCHING):
+        wire.open(rules)
+    wire.receive({"id": 1})
+    wire.exchanges.connection_lost(CloseInfo(1006, "gone"))
+    assert (wire.exchanges.lost, wire.exchanges.reusable, wire.exchanges.dropped) == (2, False, 0)
+
+
+def test_a_stream_that_ended_early_is_remembered_and_the_oldest_of_many_is_forgotten():
+    wire = Wire()
+    streams = [wire.open(WATCHING) for _ in range(9)]
+    call = wire.open(BY_ID)
+    for exchange in (*streams, call):
+        wire.exchanges.cancel(exchange)
+    assert list(wire.exchanges.ended_streams) == streams[1:]
+
+
+def test_a_stream_that_the_endpoint_ended_is_not_remembered():
+    _, _, wire = run_stream([{"done": 1}])
+    assert list(wire.exchanges.ended_streams) == []
+    _, _, wire = run_stream([{"n": 1}], max_items=1)
+    assert len(wire.exchanges.ended_streams) == 1
+
+
+def test_a_watched_stream_that_a_limit_ends_leaves_the_connection_to_others():
+    wire = Wire()
+    wire.open({"listen": True, "stream": {"match": "message.n is defined", "max_items": 1}})
+    assert wire.receive({"n": 1}) is Role.ITEM
+    assert (wire.exchanges.incomplete, wire.exchanges.reusable, wire.exchanges.unusable_reason) == (0, True, "")
+
+
+# --- heartbeats ---
+
+TAKES = {
+    "a request selects it": ([BY_KIND], {"kind": "answer"}, True),
+    "a request selects something else": ([BY_KIND], {"kind": "pong"}, False),
+    "a request takes anything": ([{}], {"kind": "pong"}, False),
+    "a stream watches it": ([WATCHING], {"topic": "a"}, False),
+    "a request has its id": ([BY_ID], {"id": 1}, True),
+    "nothing waits": ([], {"id": 1}, False),
+}
+
+
+@pytest.mark.parametrize(("rules", "message", "takes"), TAKES.values(), ids=TAKES)
+def test_a_request_takes_the_answer_to_a_heartbeat_if_its_match_says_so(rules, message, takes):
+    wire = Wire()
+    for each in rules:
+        wire.open(each)
+    assert wire.exchanges.takes_heartbeat_reply(decode(json.dumps(message))) is takes

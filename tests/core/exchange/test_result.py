@@ -3,10 +3,10 @@ from pathlib import PurePath
 
 import pytest
 
-from utcp_ws_mcp.core.codecs.message import decode
+from utcp_ws_mcp.core.codecs.message import Message, decode
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
 from utcp_ws_mcp.core.exchange.reply_rules import Role
-from utcp_ws_mcp.core.exchange.result import as_text, collect_stream, extract_result
+from utcp_ws_mcp.core.exchange.result import as_text, collect_stream, extract_result, partial_stream_text
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.errors import InvalidReply, ToolError
@@ -136,6 +136,17 @@ FAULTS = {
     "the whole message": (None, {"error": 1}, '{"error":1}'),
     "the whole message where the text is missing": ("message.error.message", {"error": 1}, '{"error":1}'),
     "null": ("message.error", {"error": None}, '{"error":null}'),
+    "the whole message, with a code": (None, {"error": 1, "code": 5}, '{"error":1,"code":5}'),
+    "empty, with true for a code": (
+        "message.text",
+        {"error": 1, "text": "", "code": True},
+        '{"error":1,"text":"","code":true}',
+    ),
+    "empty, with the code of the error itself": (
+        "message.text",
+        {"error": {"errno": 2}, "text": "", "code": 5},
+        "error code 2",
+    ),
     "empty, with a code": ("message.text", {"error": 1, "text": "", "errorCode": "busy"}, "error code busy"),
     "blank, with a number as its code": (
         "message.error.message",
@@ -221,6 +232,7 @@ COLLECTED = {
     "a list": ("list", [1, "x"], {"items": [1, "x"], "end": "until", "complete": True}),
     "an empty list": ("list", [], {"items": [], "end": "until", "complete": True}),
     "the last": ("last", [1, {"a": 2}], {"item": {"a": 2}, "end": "until", "complete": True}),
+    "the last of three": ("last", [1, 2, 3], {"item": 3, "end": "until", "complete": True}),
     "the last of none": ("last", [], {"item": None, "end": "until", "complete": True}),
     "text": ("text", ["Hel", "lo", 1, {"a": 2}], {"text": 'Hello1{"a":2}', "end": "until", "complete": True}),
     "text of bytes, a character cut in two": (
@@ -276,3 +288,44 @@ TEXTS = {
 @pytest.mark.parametrize(("value", "text"), TEXTS.values(), ids=TEXTS)
 def test_every_result_has_a_text(value, text):
     assert as_text(value) == text
+
+
+PARTIAL = {
+    "a list": ("list", [1, "x"], 'what came before: [1,"x"]'),
+    "the last": ("last", [1, 2], "what came before: [1,2]"),
+    "text": ("text", ["Hel", "lo"], "what came before: Hello"),
+    "text of bytes": ("text", [b"h\xc3", b"\xa9"], "what came before: h\u00e9"),
+    "bytes": ("bytes", [b"abc", b"d"], "what came before: 4 bytes"),
+    "nothing": ("list", [], "what came before: []"),
+}
+
+
+@pytest.mark.parametrize(("how", "items", "text"), PARTIAL.values(), ids=PARTIAL)
+def test_what_a_stream_delivered_before_it_failed_is_shown(how, items, text):
+    assert partial_stream_text(plan_of(stream={"until": "message.done", "collect": how}), items) == text
+
+
+def test_items_of_a_stream_whose_tool_is_unknown_are_shown_as_a_list():
+    assert partial_stream_text(None, ["a", 1]) == 'what came before: ["a",1]'
+    assert partial_stream_text(plan_of(), ("a",)) == 'what came before: ["a"]'
+
+
+def test_a_message_that_cannot_be_classified_is_an_error_with_the_field_and_the_fix():
+    with pytest.raises(InvalidReply) as invalid:
+        result_of(
+            {"text": "{ s3cret"},
+            redact=lambda text: text.replace("s3cret", "*"),
+            reply={"ack": "message.text | from_json"},
+        )
+    assert invalid.value.code == "predicate-failed"
+    text = str(invalid.value)
+    assert text.startswith("m.t: reply.ack: the expression 'message.text | from_json' failed")
+    assert "Check the kind of the value first, as in 'message is string and …'." in text
+    assert '“{"text": "{ *"}”' in text
+
+
+def test_what_a_codec_decoded_is_not_parsed_again():
+    plan, exchanges = plan_of(response_format="json"), Dispatcher("counter", str)
+    exchange = exchanges.open(plan.rules, Scope(Ambient(None, None), {"args": {}}))
+    exchanges.receive(Message("text", "text", decoded=True))
+    assert extract_result(plan, exchange, exchange.received.popleft()) == "text"

@@ -111,3 +111,46 @@ def test_rules_are_explained_only_for_a_trace() -> None:
     assert role is Role.REPLY
     assert any("reply.match holds" in reason for reason in reasons)
     assert Routing(trace_rules=True).router.route(decode("{}"), Step())[1][-1] == "seen"
+
+
+def reasons_for(message: str, login: Step | None = None) -> tuple[str, ...]:
+    return Routing(trace_rules=True).router.route(decode(message), login)[1]
+
+
+def test_a_trace_has_the_rules_of_the_connection_and_those_of_the_call() -> None:
+    capture, saved, match = reasons_for('{"id": 1, "token": "t"}')
+    assert capture.startswith("capture[0].match holds")
+    assert saved.startswith("session.token is now")
+    assert match.startswith("reply.match holds")
+
+
+def test_a_trace_says_why_a_message_reaches_no_call() -> None:
+    assert [line.partition(":")[0] for line in reasons_for('{"fatal": 1}')] == [
+        "fail_when holds",
+        "all calls on the connection fail",
+    ]
+    assert [" ".join(line.split()[:3]).rstrip(":") for line in reasons_for('{"ping": 1, "token": "t"}')] == [
+        "capture[0].match holds: message.token",
+        "session.token is now",
+        "auto_reply[0].match holds: message.ping",
+    ]
+
+
+def test_a_trace_of_the_login_asks_no_rule_that_ends_the_session() -> None:
+    assert reasons_for('{"bye": 1, "fatal": 1}', Step()) == ("seen",)
+
+
+def test_a_message_that_the_connection_answers_may_explain_why_a_call_waits() -> None:
+    routing = Routing()
+    routing.route('{"ping": 1, "token": "t"}')
+    assert routing.dispatcher.messages.count == 1
+    noted = routing.dispatcher.messages.since(0)
+    assert noted is not None
+    assert noted[1] is Role.AUTO_REPLIED
+
+
+def test_a_call_sees_the_values_that_were_captured_when_its_message_came() -> None:
+    routing = Routing()
+    routing.route('{"id": 1, "token": "t"}')
+    routing.route('{"token": "later"}')
+    assert [message.session for message in routing.exchange.received] == [{"token": "t"}]

@@ -16,6 +16,8 @@ from utcp_ws_mcp.core.exchange.trace import (
     explain_captures,
     explain_for_connection,
     explain_for_exchanges,
+    explain_http_step,
+    explain_left_out,
     explain_step,
     explain_when,
 )
@@ -323,3 +325,267 @@ def test_a_captured_value_is_known_to_the_captures_behind_it() -> None:
         "capture[0].set.c keeps nothing: the message has no message.none",
         "capture[0].set.d keeps nothing: the message has no session.c",
     ]
+
+
+# --- what is explained beside a message of a call ---
+
+
+def state_of(plan: CompiledTool, **values: Any) -> ConnectionState:
+    return ConnectionState(plan.compiled_template.handshake.connection_rules, AMBIENT, values, {})
+
+
+def test_the_rules_of_the_session_are_not_asked_while_the_login_runs() -> None:
+    plan = compiled({"fail_when": "message.a", "capture": [{"match": "message.a", "set": {"x": "message.a"}}]})
+    said = {
+        login: explain_for_connection(state_of(plan), Message("raw", {"a": 1}), login=login).settled({})
+        for login in (True, False)
+    }
+    assert said[True] == ("capture[0].match holds: message.a (message.a is 1)", "session.x is now 1")
+    assert said[False] == ("fail_when holds: message.a (message.a is 1)", "all calls on the connection fail")
+
+
+def test_a_message_that_ends_the_session_is_explained_by_the_other_rules_too() -> None:
+    plan = compiled({"reconnect_when": "message.bye", "auto_reply": [{"match": "message.bye", "send": "bye"}]})
+    lines = explain_for_connection(state_of(plan), Message("raw", {"bye": 1}), login=False).settled({})
+    assert lines == (
+        "reconnect_when holds: message.bye (message.bye is 1)",
+        "the next call opens another connection",
+        "auto_reply[0].match holds: message.bye (message.bye is 1)",
+    )
+
+
+def test_the_first_auto_reply_that_holds_is_the_last_that_is_explained() -> None:
+    replies = [{"match": f"message.{name}", "send": name} for name in "abc"]
+    lines = explain_for_connection(
+        state_of(compiled({"auto_reply": replies})), Message("raw", {"b": 1, "c": 1}), login=False
+    )
+    assert lines.settled({}) == ("auto_reply[1].match holds: message.b (message.b is 1)",)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_message_that_a_tool_answers_is_explained_further_if_the_rule_keeps_it(keep: bool) -> None:
+    replies = [{"match": "message.ask", "send": "yes", "keep": keep}]
+    fields = {
+        "tools": [{"name": "t", "tool_call_template": {"auto_reply": replies}}],
+        "reply": {"match": "message.ask"},
+    }
+    lines = explained(fields, {"ask": 1})
+    assert lines == ["auto_reply[0].match holds: message.ask (message.ask is 1)"] + (
+        ["reply.match holds: message.ask (message.ask is 1)"] if keep else []
+    )
+
+
+def test_a_value_that_was_saved_is_shown_as_it_was_saved() -> None:
+    plan = compiled({"capture": [{"match": "true", "set": {"x": "message.a", "y": "message.b"}}]})
+    explanation = explain_for_connection(state_of(plan), Message("raw", {"a": 1, "b": 2}), login=False)
+    assert explanation.settled({"y": 3})[1:] == ("session.x is now 1", "session.y is now 3")
+
+
+def test_a_capture_that_cannot_be_computed_says_why() -> None:
+    plan = compiled({"capture": [{"match": "true", "set": {"x": "message.a - 1"}}]})
+    lines = explain_for_connection(state_of(plan), Message("raw", {"a": "x"}), login=False).settled({})
+    assert lines[1].startswith("capture[0].set.x keeps nothing: the expression 'message.a - 1' failed: ")
+
+
+def test_a_capture_sees_the_values_that_were_captured_before() -> None:
+    plan = compiled({"capture": [{"match": "true", "set": {"x": "session.old ~ message.a", "y": "session.x"}}]})
+    lines = explain_for_connection(state_of(plan, old="o"), Message("raw", {"a": 1}), login=False).settled({})
+    assert lines[1:] == ('session.x is now "o1"', 'session.y is now "o1"')
+
+
+def test_the_reply_that_opens_a_stream_does_not_end_it() -> None:
+    fields = {"reply": {**BY_ID, "ack": "message.ack"}, "stream": {"match": "message.n", "until": "message.done"}}
+    assert explained(fields, {"id": 1, "done": 1}) == [
+        "reply.match holds: message.id == request_id (message.id is 1, request_id is 1)"
+    ]
+    assert explained(fields, {"id": 1, "done": 1, "ack": 1})[1:] == ["reply.ack holds: message.ack (message.ack is 1)"]
+
+
+HEARTBEAT = {"heartbeat": {"every": 5, "send": "p", "expect": "message.pong == request_id"}}
+
+
+def test_a_heartbeat_that_a_call_takes_is_explained_by_the_rules_of_the_call() -> None:
+    plan = compiled({**HEARTBEAT, "reply": {"match": "message.pong"}})
+    state, exchanges = state_of(plan), Dispatcher("counter", str)
+    state.heartbeat_pending, state.heartbeat_id = True, 7
+    message = Message("raw", {"pong": 7})
+    assert explain_for_exchanges(state, exchanges, message) == (
+        "heartbeat.expect holds: message.pong == request_id (message.pong is 7, request_id is 7)",
+    )
+    exchanges.open(plan.rules, Scope(AMBIENT, {"args": {}, "session": {}}))
+    assert explain_for_exchanges(state, exchanges, message) == (
+        "heartbeat.expect holds, but the message is the reply to a request",
+        "reply.match holds: message.pong (message.pong is 7)",
+    )
+    state.heartbeat_pending = False
+    assert explain_for_exchanges(state, exchanges, message) == ("reply.match holds: message.pong (message.pong is 7)",)
+
+
+def test_what_the_last_call_ignores_is_explained_after_its_reply() -> None:
+    plan = compiled({"ignore": "message.tick"})
+    exchanges = Dispatcher("counter", str)
+    exchanges.open(plan.rules, Scope(AMBIENT, {"args": {}, "session": {}}))
+    exchanges.receive(Message("raw", {"reply": 1}))
+    assert explain_for_exchanges(state_of(plan), exchanges, Message("raw", {"tick": 1})) == (
+        "ignore[0] holds: message.tick (message.tick is 1)",
+    )
+    assert explain_for_exchanges(state_of(plan), exchanges, Message("raw", {"other": 1})) == ("no call waits for it",)
+
+
+def test_the_rules_of_each_call_are_explained() -> None:
+    lines = explained({"reply": BY_ID}, {"id": 2}, calls=2)
+    assert [line.partition(":")[0] for line in lines] == ["reply.match does not hold", "reply.match holds"]
+
+
+@pytest.mark.parametrize("value", [True, 1.5])
+def test_an_id_of_another_type_says_so_where_the_predicate_would_take_it(value: Any) -> None:
+    (line,) = explained({"reply": {**BY_ID, "error": "message.id"}}, {"id": value})
+    assert (
+        line == "reply.match does not hold: message.id == request_id (the id is of another type than request_id)"
+    ) is (value is True)
+
+
+def test_the_item_of_a_stream_is_explained_by_its_own_match_once_the_stream_is_open() -> None:
+    plan = compiled({"reply": BY_ID, "stream": {"match": "message.n", "until": "message.done"}})
+    state, exchanges = state_of(plan), Dispatcher("counter", str)
+    exchanges.open(plan.rules, Scope(AMBIENT, {"args": {}, "session": {}}))
+    assert explain_for_exchanges(state, exchanges, Message("raw", {"n": 1}))[0].startswith("reply.match does not hold")
+    exchanges.receive(Message("raw", {"id": 1}))
+    assert explain_for_exchanges(state, exchanges, Message("raw", {"n": 1})) == (
+        "stream.match holds: message.n (message.n is 1)",
+    )
+    assert explain_for_exchanges(state, exchanges, Message("raw", {"n": 1, "done": 1})) == (
+        "stream.match holds: message.n (message.n is 1)",
+        "stream.until[0] holds: message.done (message.done is 1)",
+    )
+    assert explain_for_exchanges(state, exchanges, Message("raw", {"id": 1})) == (
+        "stream.match does not hold: message.n (message.n is not there)",
+    )
+
+
+def test_every_end_of_a_stream_is_explained_and_its_items_are_no_first_messages() -> None:
+    fields = {"stream": {"until": ["message.a", "message.b"]}, "reply": {"ack": "message.ack", "result": "message"}}
+    assert explained(fields, {"a": 1, "b": 2, "ack": 3}) == [
+        "stream.until[0] holds: message.a (message.a is 1)",
+        "stream.until[1] holds: message.b (message.b is 2)",
+    ]
+    assert explained(fields, {"ack": 3}) == ["reply.ack holds: message.ack (message.ack is 3)"]
+    assert explained(fields, {"c": 3}) == []
+
+
+ERROR_TEXTS: dict[str, tuple[Any, list[str]]] = {
+    "no expression": (None, []),
+    "a text": ("message.error.text", []),
+    "null": ("message.error.null", []),
+    "nothing": (
+        "message.text",
+        ["reply.error_message has no value, so the whole message is shown: the message has no message.text"],
+    ),
+    "a failure": (
+        "message.error - 1",
+        ["reply.error_message has no value, so the whole message is shown: the expression 'message.error - 1' failed"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("expression", "lines"), ERROR_TEXTS.values(), ids=ERROR_TEXTS)
+def test_an_error_text_that_is_missing_is_explained(expression: str | None, lines: list[str]) -> None:
+    fields = {"reply": {"error": "message.error is defined", "error_message": expression}}
+    _, *said = explained(fields, {"error": {"text": "no", "null": None}})
+    assert [each.startswith(start) for each, start in zip(said, lines, strict=True)] == [True] * len(lines), said
+
+
+def test_a_stream_whose_caller_left_is_said_to_get_its_items_in_vain() -> None:
+    plan = compiled({"reply": BY_ID, "stream": {"match": "message.n is defined"}})
+    exchanges = Dispatcher("counter", str)
+    exchange = exchanges.open(plan.rules, Scope(AMBIENT, {"args": {}, "session": {}}))
+    exchanges.receive(Message("raw", {"id": 1}))
+    exchanges.cancel(exchange)
+    _, line = explain_for_exchanges(state_of(plan), exchanges, Message("raw", {"n": 2}))
+    assert line == (
+        "it is an item of a stream whose caller has left: no call gets it, and an endpoint that waits for no "
+        "acknowledgement counts it as delivered"
+    )
+
+
+def test_an_item_of_several_streams_that_have_ended_is_explained_once() -> None:
+    plan = compiled({"listen": True, "stream": {"match": "message.n is defined", "max_items": 1}})
+    exchanges = Dispatcher("counter", str)
+    for _ in range(2):
+        exchanges.open(plan.rules, Scope(AMBIENT, {"args": {}, "session": {}}))
+    exchanges.receive(Message("raw", {"n": 1}))
+    assert len(explain_for_exchanges(state_of(plan), exchanges, Message("raw", {"n": 2}))) == 2
+
+
+# --- steps ---
+
+LOGIN = {
+    "http": {"url": "https://a.example/token"},
+    "capture": {"token": "body.t", "other": "body.o"},
+}
+
+
+def test_the_response_to_a_request_says_what_was_saved_or_why_it_fails() -> None:
+    plan = compiled({"before_connect": [LOGIN]})
+    (step,) = plan.compiled_template.handshake.connection_rules.before_connect
+    refused = Scope(AMBIENT, {"session": {}, "status": 401, "body": {"t": "x"}})
+    assert explain_http_step(step, "before_connect[0]", refused) == ("before_connect[0].fail holds: status >= 300",)
+    answered = Scope(AMBIENT, {"session": {}, "status": 200, "body": {"t": "x"}})
+    assert explain_http_step(step, "before_connect[0]", answered) == (
+        'session.token is now "x"',
+        "before_connect[0].capture.other keeps nothing: the message has no body.o",
+    )
+
+
+def test_a_response_can_be_explained_before_there_is_a_session() -> None:
+    (step,) = compiled({"before_connect": [LOGIN]}).compiled_template.handshake.connection_rules.before_connect
+    lines = explain_http_step(step, "before_connect[0]", Scope(AMBIENT, {"status": 200, "body": {"t": "x", "o": "y"}}))
+    assert [line.partition(" ")[0] for line in lines] == ["session.token", "session.other"]
+
+
+def test_a_message_of_the_end_that_is_left_out_says_so() -> None:
+    plan = compiled({"on_disconnect": [{"send": "bye", "when": "session.user == 'ada'"}]})
+    (message,) = plan.compiled_template.handshake.connection_rules.on_disconnect
+    assert message.when is not None
+    scope = Scope(AMBIENT, {"session": {"user": "bob"}})
+    assert explain_left_out("on_disconnect[0]", message.when, scope) == (
+        "on_disconnect[0].when does not hold: session.user == 'ada' (session.user is \"bob\")",
+        "on_disconnect[0] is left out",
+    )
+
+
+def test_a_step_of_a_login_that_is_not_answered_yet_says_what_it_waits_for() -> None:
+    plan = compiled(
+        {"on_connect": [{"expect": "message.hi", "fail": "message.no"}, {"send": "x", "when": "session.a"}]}
+    )
+    first, second = plan.compiled_template.handshake.connection_rules.on_connect
+    scope = Scope(AMBIENT, {"session": {"a": 1}, "message": {}})
+    assert explain_step(first, 4, scope) == (
+        "on_connect[4].expect does not hold: message.hi (message.hi is not there)",
+    )
+    assert explain_when(first, 0, scope) == ()
+    (plain,) = compiled(
+        {"on_connect": [{"expect": "message.hi"}]}
+    ).compiled_template.handshake.connection_rules.on_connect
+    assert explain_step(plain, 0, scope) == (
+        "on_connect[0].expect does not hold: message.hi (message.hi is not there)",
+    )
+    assert explain_when(second, 1, scope) == ("on_connect[1].when holds: session.a (session.a is 1)",)
+
+
+# --- values ---
+
+VALUES: dict[str, tuple[str, Any, str]] = {
+    "an element": ("message.a[0] == 1", {"a": [1]}, " (message.a[0] is 1)"),
+    "a member of an element": ("message.a[1].b == 1", {"a": [0, {"b": 1}]}, " (message.a[1].b is 1)"),
+    "the whole message": ("message == 1", 1, ""),
+    "bytes": ("message.a is defined", {"a": b"\x00\xff"}, ' (message.a is "<2 bytes: 0x00ff>")'),
+    "null": ("message.a is none", {"a": None}, " (message.a is null)"),
+    "a value of the session": ("session.s == message.a", {"a": None}, " (session.s is not there, message.a is null)"),
+}
+
+
+@pytest.mark.parametrize(("match", "value", "shown"), VALUES.values(), ids=VALUES)
+def test_the_values_that_a_predicate_looked_at_are_shown(match: str, value: Any, shown: str) -> None:
+    (line,) = explained({"reply": {"match": match}}, value)
+    assert line.partition(match)[2] == shown

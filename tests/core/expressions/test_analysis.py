@@ -72,6 +72,8 @@ MEMBERS = {
     "one that only the call decides": ("args[message.k]", {ALL_MEMBERS}),
     "of a method": ("args.items() | list", {ALL_MEMBERS}),
     "of another name": ("message.args.a", set()),
+    "an element": ("args[0] ~ args.a", {"a", ALL_MEMBERS}),
+    "deep inside": ("args.a.b.c == 1", {"a"}),
 }
 
 
@@ -89,7 +91,17 @@ def test_a_member_may_be_optional(source):
 
 
 @pytest.mark.parametrize(
-    "source", ["vars.A == 1", "vars.A | length", "my_vars.A is defined", "message.vars.A is defined"]
+    "source",
+    [
+        *("vars.A == 1", "vars.A | length", "my_vars.A is defined", "message.vars.A is defined"),
+        *(
+            "vars.A.b | default(1)",
+            "vars | default(1)",
+            "uuid() is defined",
+            "(vars.A ~ '') is defined",
+            "vars.A is none",
+        ),
+    ],
 )
 def test_a_member_that_is_only_used_is_required(source):
     assert find_optional_members(source, "vars") == set()
@@ -102,6 +114,13 @@ TEXTS = {
     "with braces in a text": ("{{ '}}' }}", [" '}}' "]),
     "one that never ends": ("{{ a }} {{ b", [" a "]),
     "none": ("a } b", []),
+    "an end alone": ("a }} b", []),
+    "an end behind one": ("{{ a }} }} {{b}}", [" a ", "b"]),
+    "an escaped quote": (r"{{ 'a\' }} b' }}", [r" 'a\' }} b' "]),
+    "a quote at once": ("{{'}}' ~ a}}{{b}}", ["'}}' ~ a", "b"]),
+    "a quote of the other kind": ("""{{ "'" }} '{{ a }}'""", [' "\'" ', " a "]),
+    "braces in braces": ("{{ {'a': {}} }}{{ b }}", [" {'a': {}} ", " b "]),
+    "one of nothing": ("{{}}x", [""]),
 }
 
 
@@ -130,3 +149,29 @@ def test_the_expressions_of_a_document_are_found():
 
 def test_the_arguments_of_a_document_are_found():
     assert find_arguments(DOCUMENT, frozenset({"send", "url", "message"})) == {"m", "s", "p", "c", "r"}
+
+
+def test_the_keys_of_a_template_have_no_meaning() -> None:
+    document = {"send": {"let": {"a": "x {{ args.a }}"}, "set": "{{ args.b }}"}, "let": {"send": "args.c"}}
+    assert find_expressions(document, frozenset({"send"})) == [" args.a ", " args.b ", "args.c"]
+    assert find_expressions(document, frozenset(), in_template=True) == [" args.a ", " args.b "]
+
+
+def test_what_is_no_text_holds_no_expression() -> None:
+    document = {"a": 5, "b": None, "c": [True, 1.5, ("args.x",)], "let": ["args.y", {"z": "args.z"}]}
+    assert find_expressions(document, frozenset()) == ["args.x", "args.y", "args.z"]
+
+
+def test_arguments_are_found_in_placeholders_and_expressions() -> None:
+    assert find_arguments("UTCP_ARG_a_UTCP_ARG {{ args.b }}", frozenset(), in_template=True) == {"a", "b"}
+    assert find_arguments(["UTCP_ARG_x_UTCP_ARG", "args.y"], frozenset()) == {"x", "y"}
+    assert find_arguments({"a": ("UTCP_ARG_" + "n" * 256 + "_UTCP_ARG",)}, frozenset()) == {"n" * 256}
+    assert find_arguments({"a": "UTCP_ARG_" + "n" * 257 + "_UTCP_ARG"}, frozenset()) == set()
+    assert find_arguments("args", frozenset()) == {ALL_MEMBERS}
+
+
+def test_a_name_is_used_as_the_beginning_of_a_path_only() -> None:
+    assert uses_name("message.id == request_id", "request_id", "other")
+    assert uses_name("request_id", "request_id")
+    assert not uses_name("message.request_id == 'request_id'", "request_id")
+    assert not uses_name("message.id", "id")

@@ -3,6 +3,7 @@
 import pytest
 from minijinja import Environment, TemplateError
 
+from utcp_ws_mcp.core.expressions import checks
 from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.core.expressions.filters import FILTERS
 from utcp_ws_mcp.core.expressions.scope import CALL_REPLY_NAMES
@@ -160,3 +161,91 @@ def test_no_foreign_word_is_one_of_ours():
     assert not FOREIGN_FILTERS.keys() & (BUILTIN_FILTERS | FILTERS.keys())
     assert not FOREIGN_TESTS.keys() & BUILTIN_TESTS
     assert not FOREIGN_METHODS.keys() & METHODS
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("uuid", "'uuid' is a function. Write uuid()."),
+        ("random_hex ~ ''", "'random_hex' is a function. Write random_hex(8)."),
+        ("uuid(1)", "the function 'uuid' takes no arguments. Write uuid()."),
+        ("random_hex()", "the function 'random_hex' takes 1 arguments. Write random_hex(8)."),
+        ("uuid()()", "'uuid()' is not a function. Functions: counter(), next_id(), random_hex(), uuid()."),
+        ("length(message)(1)", "'length(message)' is not a function. Functions:"),
+        ("length(message)", "'length' is a filter. Write value | length."),
+        ("message['uuid']()", "\"message['uuid']\" is not a function."),
+        ("uuid.a", "'uuid' is a function. Write uuid()."),
+    ],
+)
+def test_what_is_wrong_with_a_call_is_said(source, message):
+    assert refusal(source).startswith(f"invalid expression {source!r}: {message}")
+
+
+def test_a_name_in_other_letters_is_recognized():
+    assert "Did you mean 'base64'?" in refusal("message | BTOA")
+    assert "Did you mean 'mapping'?" in refusal("message is Object")
+    assert "Did you mean 'selectattr'?" in refusal("message | selectatr('a')")
+
+
+def test_filters_of_our_own_use_cannot_be_written():
+    for name in ("_listed", "_factor"):
+        assert f"unknown filter {name!r}" in refusal(f"message | {name}")
+
+
+ACCEPTED = ["message | select('==', 1) | list", "message | map('upper', '(')", "message | join('regex_find', '(')"]
+
+
+@pytest.mark.parametrize("source", ACCEPTED)
+def test_other_arguments_are_neither_names_nor_patterns(source):
+    Expression(source, CALL_REPLY_NAMES)
+
+
+NAMED = {
+    "message | select('a1')": "unknown test 'a1'",
+    "message | reject('nothing')": "unknown test 'nothing'",
+    "message | rejectattr('upper', 'nothing')": "unknown test 'nothing'",
+    "message | map('nothing', 1)": "unknown filter 'nothing'",
+    "message | regex_find('(')": "the pattern is not a regular expression",
+    "message | map('regex_find', '(')": "the pattern is not a regular expression",
+}
+
+
+@pytest.mark.parametrize(("source", "reason"), NAMED.items(), ids=NAMED)
+def test_names_and_patterns_in_quotes_are_checked(source, reason):
+    assert reason in refusal(source)
+
+
+def test_a_pattern_is_refused_with_the_code_of_patterns():
+    with pytest.raises(InvalidTemplate) as refused:
+        Expression("message | regex_find('(?=a)')", CALL_REPLY_NAMES)
+    assert refused.value.code == "pattern-not-allowed"
+
+
+def test_words_of_a_newer_minijinja_are_known(monkeypatch):
+    monkeypatch.setattr(checks, "_FILTER_NAMES", frozenset())
+    monkeypatch.setattr(checks, "BUILTIN_TESTS", frozenset())
+    for source in ("message | upper", "message | abs", "message is even", "message is defined"):
+        Expression(source, CALL_REPLY_NAMES)
+    assert "unknown filter 'nothing'" in refusal("message | nothing")
+    assert "unknown test 'nothing'" in refusal("message is nothing")
+
+
+def test_what_a_method_is_called_on_is_shown_up_to_40_characters():
+    base = "message." + "a" * 32
+    assert f"Write 'word' in {base}." in refusal(f"{base}.includes('a')")
+    assert "Write 'word' in value." in refusal(f"{base}a.includes('a')")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("startsWith", "Write value.startswith('…'), or 'is startingwith'."),
+        ("endswith", "Write value.endswith('…'), or 'is endingwith'."),
+        ("containing", "Write 'word' in message, or message | regex_find('…')."),
+        ("Matching", "Write 'word' in message, or message | regex_find('…')."),
+        ("includes", "Write 'word' in message, or message | regex_find('…')."),
+        ("regex", "Write 'word' in message, or message | regex_find('…')."),
+    ],
+)
+def test_a_test_of_another_language_is_refused_with_what_to_write(name, advice):
+    assert f"unknown test {name!r}. {advice}" in refusal(f"message is {name}('a')")

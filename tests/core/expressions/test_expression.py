@@ -100,6 +100,7 @@ def test_a_path_gives_the_very_same_value():
 
 
 EVALUATED = {
+    "a slice in parentheses": ("(args.a[0:]) | upper", "X"),
     "arithmetic": ("1 + 2", 3),
     "concatenation": ("args.a ~ '-' ~ args.b", "x-2"),
     "a choice": ("args.a if args.b == 2 else none", "x"),
@@ -414,3 +415,176 @@ def test_a_member_that_is_there_is_found_whatever_its_name(name):
 def test_a_method_of_a_member_with_such_a_name_can_be_called():
     assert holds("message.title.startswith('a') and message.items[1:] == [2]", {"title": "ab", "items": [1, 2]})
     assert evaluate("message.values() | list", message={"values": 1}) == [1]
+
+
+FAILURES = {
+    "no arguments": (
+        "args.d.get()",
+        "an operation is not possible on these values: get expected at least 1 argument, got 0.",
+    ),
+    "an encoding": ("args.b.decode('nothing')", "an operation is not possible on these values: unknown encoding."),
+    "a value that is quoted": ("args.l.index('y')", "an operation is not possible on these values."),
+    "another method": ("args.l.hex()", "a value has no method of this name."),
+    "a method of text on nothing": ("args.d.x.replace('a', 'b')", "a value is missing."),
+    "a method on nothing": ("args.d.x.upper()", "unknown method: undefined has no method named upper."),
+    "a filter": ("args.d | unhex", "an object is not hexadecimal."),
+}
+
+
+@pytest.mark.parametrize(("source", "reason"), FAILURES.values(), ids=FAILURES)
+def test_a_failure_is_reported_without_the_words_of_python(source, reason):
+    with pytest.raises(EvaluationError) as failed:
+        evaluate(source, args={"d": {"k": 1}, "l": ["x"], "b": b"x"})
+    assert (str(failed.value), failed.value.code) == (
+        f"the expression {source!r} failed: {reason}",
+        "expression-failed",
+    )
+
+
+def test_a_reason_of_python_has_at_most_100_characters():
+    with pytest.raises(EvaluationError) as failed:
+        evaluate("args.c.get()", args={"c": Calls()})
+    assert str(failed.value).endswith(f" values: {'x' * 100}.")
+
+
+class Calls(dict):
+    def get(self, *_):
+        raise TypeError("x" * 101 + ": secret")
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_an_expression_is_shown_up_to_160_characters(more):
+    source = "1 // 0" + " + 111" * 25 + "2222" + "2" * more
+    with pytest.raises(EvaluationError) as failed:
+        evaluate(source)
+    assert repr(source if not more else source[:160] + " …") in str(failed.value)
+
+
+def test_an_expression_has_up_to_4000_characters():
+    source = "1 +" + " " * 3996 + "2"
+    assert evaluate(source) == 3
+    with pytest.raises(InvalidTemplate) as refused:
+        evaluate("1 + " + " " * 3996 + "2")
+    assert refused.value.code == "expression-too-long"
+    assert refused.value.message == (
+        f"the expression '1 +{' ' * 57}'… has more than 4000 characters. Divide it with \"let\"."
+    )
+
+
+def test_an_expression_of_half_characters_is_refused():
+    with pytest.raises(InvalidTemplate, match="contains characters that are not text") as refused:
+        Expression("'\ud800' ~ 1", NAMES)
+    assert refused.value.code == "expression-too-long"
+
+
+def test_a_function_is_called_once_for_a_value():
+    calls = []
+    assert evaluate("uuid() ~ ''", uuid=lambda: calls.append(1) or "u") == "u"
+    assert len(calls) == 1
+
+
+def test_omit_is_a_value_that_leaves_out_what_it_stands_in():
+    names = NAMES | {"omit"}
+
+    def value(source):
+        return Expression(source, names).evaluate(scope(args={"a": "x"}))
+
+    assert value("omit") is UNDEFINED
+    assert value("args.b | default(omit)") is UNDEFINED
+    assert value("'a ' ~ (args.b | default(omit))") is UNDEFINED
+    assert value("args.a | default(omit)") == "x"
+    assert value("1 if omit is defined else 2") == 1
+    assert value("args.a if args.a else omit") == "x"
+
+
+class Stuck:
+    def eval_expr(self, *_, **__):
+        raise AssertionError("MiniJinja was asked")
+
+
+def test_lookups_and_comparisons_are_evaluated_without_minijinja(monkeypatch):
+    monkeypatch.setattr("utcp_ws_mcp.core.expressions.expression._ENVIRONMENT", Stuck())
+
+    assert holds("message.id == 7 and message.e is not defined", {"id": 7})
+    assert evaluate("message.a if message.b else 'x'", message={"a": 1, "b": True}) == 1
+    assert Expression("message.id != 7", NAMES).decide(scope(message={"id": 7})) is False
+
+
+ROW = ["x" * (1 << 20)] * 20
+
+
+def test_what_is_larger_than_may_be_written_is_refused_or_undefined():
+    many, few = "[message, message, message, message, message]", "[message, message, message, message]"
+    values = scope(message=ROW)
+    with pytest.raises(EvaluationError, match="the value would have more than 67,108,864 bytes") as failed:
+        Expression(many, NAMES).evaluate(values)
+    assert failed.value.code == "value-too-large"
+    assert Expression(many, NAMES).evaluate_or_undefined(values) is UNDEFINED
+    assert Expression(few, NAMES).evaluate_or_undefined(values) == [ROW] * 4
+    assert Expression(few, NAMES).evaluate_or_undefined(values, check_size=True) is UNDEFINED
+    assert Expression("[message]", NAMES).evaluate_or_undefined(values, check_size=True) == [ROW]
+
+
+def test_what_a_path_finds_is_never_too_large():
+    Expression("message", NAMES).check_size([ROW] * 4)
+    with pytest.raises(EvaluationError):
+        Expression("[message]", NAMES).check_size([ROW] * 4)
+
+
+def test_an_expression_knows_what_it_needs():
+    needs = Expression("args.b ~ args.a ~ args.b ~ vars.X", NAMES)
+
+    assert (needs.names, needs.arguments, needs.required_args) == (("args", "vars"), {"a", "b"}, ("b", "a"))
+    assert Expression("args[0] ~ args", NAMES).required_args == ()
+    assert Expression("args.a", NAMES).required_args == ()
+    for source in ("args.a | default(1)", "args.a ~ 1 if args.b", "args.a is defined", "args.a or 1 + 1"):
+        assert Expression(source, NAMES).required_args == ()
+
+
+def test_values_that_are_missing_are_noticed():
+    allowed = NAMES | {"let", "session"}
+    both = Expression("args.a ~ let.b", allowed)
+    of_session = Expression("session.x ~ ''", allowed)
+
+    assert both.has_missing_inputs({"args": {"a": 1}, "let": {}})
+    assert both.has_missing_inputs({"args": {}, "let": {"b": 1}})
+    assert both.has_missing_inputs({"args": {"a": 1}, "let": UNDEFINED})
+    assert not both.has_missing_inputs({"args": {"a": None}, "let": {"b": None}})
+    assert of_session.lacks_session({"session": UNDEFINED})
+    assert of_session.lacks_session({"session": {}})
+    assert not of_session.lacks_session({"session": {"x": None}})
+    assert not both.lacks_session({})
+    assert not of_session.has_missing_inputs({})
+
+
+def test_only_an_expression_that_holds_values_may_grow():
+    assert not Expression("args.a ~ args.b", NAMES).may_grow
+    assert not Expression("args.a", NAMES).may_grow
+    assert Expression("[args, args, args, args, args]", NAMES).may_grow
+
+
+def test_a_path_has_no_tree_unless_it_begins_with_a_function():
+    assert Expression("args.uuid", NAMES).tree is None
+    assert Expression("args.a ~ ''", NAMES).tree is not None
+
+
+def test_a_predicate_that_fails_is_noted_once_and_only_where_there_is_a_place_for_it():
+    seen = scope(args={"a": "x"})
+    predicate = Expression("args.a - 1", NAMES)
+
+    assert not predicate.is_true({**seen})
+    assert seen.failures == {}
+    assert not predicate.is_true(seen)
+    first = dict(seen.failures)
+    assert not predicate.is_true(seen)
+    assert seen.failures == first
+    with pytest.raises(EvaluationError):
+        predicate.decide(seen)
+
+
+@pytest.mark.parametrize(
+    "source", ["message.x.replace('a', 'b') == 'c'", "message.x.upper() == 'A'", "message.x.split()"]
+)
+def test_a_method_of_a_missing_value_is_false(source):
+    assert not holds(source, {})
+    assert failures_of(source, {}) == {}

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
+from utcp_ws_mcp.core.expressions.byte_formats import format_sizes
 from utcp_ws_mcp.core.expressions.expression import EvaluationError, Expression
 
 PEM = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -425,3 +426,145 @@ def test_cbor_is_written_and_read_as_by_the_codec() -> None:
 def test_what_is_not_one_value_in_cbor_is_an_error(packed: str) -> None:
     with pytest.raises(EvaluationError, match="from_cbor. failed"):
         evaluate("p | unhex | from_cbor", p=packed)
+
+
+def refusal(source: str, **names: Any) -> str:
+    with pytest.raises(EvaluationError) as failed:
+        evaluate(source, **names)
+    return str(failed.value).partition(" failed: ")[2]
+
+
+PACKED = {
+    "v | pack('>B')": (
+        [300, 1],
+        "the number 300, the number 1 cannot be packed as '>B': a number is too large, or of another kind.",
+    ),
+    "v | pack('>3B')": (
+        [1, "a", None],
+        "the number 1, this text … cannot be packed as '>3B': a number is too large, or of another kind.",
+    ),
+    "v | pack('>H')": (70_000, "the number 70000 cannot be packed as '>H': a number is too large, or of another kind."),
+    f"v | pack('{'B' * 41}')": (
+        1,
+        f"the number 1 cannot be packed as '{'B' * 40}': a number is too large, or of another kind.",
+    ),
+    "v | pack('~')": (1, "'~' is not a format of pack and unpack, such as '>BH'."),
+    f"v | pack('{'~' * 41}')": (1, f"'{'~' * 40}' is not a format of pack and unpack, such as '>BH'."),
+    "v | pack(5)": (1, "'5' is not a format of pack and unpack, such as '>BH'."),
+    "v | unpack('>I')": (b"abc", "'>I' takes 4 bytes, and there are 3."),
+    "v | unpack('>Hv')": (b"ab", "'>Hv' takes at least 3 bytes, and there are 2."),
+    f"v | unpack('{'B' * 41}')": (b"", f"'{'B' * 40}' takes 41 bytes, and there are 0."),
+    "v | unpack('v')": (b"\x80", "the bytes do not fit 'v': they end too early, or a number has more than 64 bits."),
+    f"v | unpack('{'v' * 41}')": (
+        b"\x80" * 41,
+        f"the bytes do not fit '{'v' * 40}': they end too early, or a number has more than 64 bits.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "case"), PACKED.items(), ids=PACKED)
+def test_what_does_not_fit_a_format_is_said(source: str, case: tuple[Any, str]) -> None:
+    value, reason = case
+    assert refusal(source, v=value) == reason
+
+
+@pytest.mark.parametrize(
+    ("form", "values", "data"),
+    [
+        ("2Bv", [1, 2, 300], "0102ac02"),
+        ("<Hv3s", [1, 5, b"abc"], "010005616263"),
+        ("!Hv", [1, 5], "000105"),
+        ("=2xv", [5], "000005"),
+        ("2vpx", [1, 2, b""], "01020000"),
+    ],
+)
+def test_formats_with_varints_are_packed_and_unpacked(form: str, values: list[Any], data: str) -> None:
+    assert evaluate("v | pack(f) | hex", v=values, f=form) == data
+    assert evaluate("d | unpack(f)", d=bytes.fromhex(data), f=form) == values
+    assert evaluate("d | unpack(f)", d=bytes.fromhex(data) + b"more", f=form) == values
+
+
+@pytest.mark.parametrize(("form", "sizes"), [("v", (1, 10)), ("Bv", (2, 11)), (">H2v", (4, 22)), (">HI", (6, 6))])
+def test_a_format_has_a_size_at_least_and_at_most(form: str, sizes: tuple[int, int]) -> None:
+    assert format_sizes(form) == sizes
+
+
+def test_the_largest_varint_has_64_bits() -> None:
+    largest = b"\xff" * 9 + b"\x01"
+    assert evaluate("d | unpack('v')", d=largest) == [(1 << 64) - 1]
+    assert "more than 64 bits" in refusal("d | unpack('v')", d=b"\x80" * 9 + b"\x02")
+
+
+NOT_DECODED = {
+    "v | unhex": [("x", "the value is not hexadecimal."), (5, "the number 5 is not hexadecimal.")],
+    "v | unbase64": [
+        ("a", "the value is not base64."),
+        (b"?", "the value is not base64."),
+        ([1], "a list is not base64."),
+    ],
+    "v | from_json": [("x", "the value is not JSON."), (b"{", "the value is not JSON.")],
+}
+
+
+@pytest.mark.parametrize(("source", "cases"), NOT_DECODED.items(), ids=NOT_DECODED)
+def test_what_is_not_decoded_is_said_without_the_value(source: str, cases: list[tuple[Any, str]]) -> None:
+    for value, reason in cases:
+        assert refusal(source, v=value) == reason
+
+
+def test_json_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("utcp_ws_mcp.core.expressions.filters.MAX_JSON_LENGTH", 1_000)
+    assert len(evaluate("v | to_json", v="a" * 998)) == 1_000
+    for value in ("a" * 999, [["x" * (1 << 20)] * 70]):
+        assert refusal("v | to_json", v=value) == "the JSON has more than 1,000 characters."
+    assert refusal("v | hex", v=["a" * 999]) == "the JSON has more than 1,000 characters."
+
+
+def test_entities_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("utcp_ws_mcp.core.expressions.filters.MAX_ENTITIES", 3)
+    assert evaluate("v | unescape", v="&lt;&amp;&gt;") == "<&>"
+    assert refusal("v | unescape", v="&&&&") == "unescape takes a text with at most 3 times '&'."
+
+
+def test_numbers_from_0_to_255_are_bytes() -> None:
+    assert evaluate("[0, 255] | bytes") == b"\x00\xff"
+    reason = "the filter bytes takes text, bytes, or a list of these and of numbers from 0 to 255."
+    for source in ("[256] | bytes", "[-1] | bytes", "0 | bytes", "[true] | bytes"):
+        assert refusal(source) == reason
+
+
+def test_pieces_are_counted() -> None:
+    assert evaluate("v | pieces(3)", v="abcdefg") == ["abc", "def", "g"]
+    assert evaluate("v | pieces(3)", v=b"") == []
+    for value, size in (([1], 1), ("a", 0), ("a", True)):
+        assert (
+            refusal("v | pieces(s)", v=value, s=size)
+            == "the filter pieces takes text or bytes, and a size of at least 1."
+        )
+    assert (
+        refusal("v | pieces(1)", v="a" * 10_001) == "the filter pieces gives more than 10,000 pieces. Make them larger."
+    )
+
+
+@pytest.mark.parametrize("source", ["v | part(0)", "v | from_msgpack", "v | from_cbor", "v | unbase64", "v[0:]"])
+def test_bytes_stay_bytes_for_the_filters_behind(source: str) -> None:
+    packed = {"v | from_msgpack": b"\xc4\x01\xff", "v | from_cbor": b"\x41\xff", "v | unbase64": b"/w=="}
+    data = packed.get(source, b"\xff")
+    assert evaluate(f"({source}) | hex", v=data) == "ff"
+    assert "binary data" in refusal(f"({source}) ~ ''", v=data)
+
+
+def test_claims_of_a_token_are_not_changed() -> None:
+    token = evaluate("c | jwt('k')", c={"é": "ü", "exp": "never", "n": 1.0})
+    assert evaluate("t | unbase64 | utf8", t=token.split(".")[1]) == '{"é":"ü","exp":"never","n":1.0}'
+    assert refusal("c | jwt('k', 'none')", c={}) == "the algorithm is unknown, or the key is of another kind."
+
+
+def test_a_short_key_makes_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    evaluate("c | jwt('k')", c={})
+    assert not recwarn.list
+
+
+def test_members_are_reported_in_words() -> None:
+    assert refusal("v | only('a')", v=5) == "only an object, or a list of objects, has members."
+    assert evaluate("v | without('a', 'b')", v=[{"a": 1, "c": 2}]) == [{"c": 2}]

@@ -90,3 +90,36 @@ def test_there_is_no_message_yet():
 
 def test_where_nothing_is_computed_nothing_is_made_of_it():
     assert compile_expression("let.none ~ ':'", CALL_REQUEST_NAMES).has_missing_inputs(Scope(AMBIENT, {"args": {}}))
+
+
+def test_a_value_that_would_be_too_large_is_refused_with_its_name():
+    row = ["x" * (1 << 20)] * 20
+    assert values_of({"a": "[args.r]"}, args={"r": row}) == {"a": [row]}
+    for source in ("[args.r, args.r, args.r, args.r]", "[args.r, args.r, args.r, args.r, args.r]"):
+        with pytest.raises(RenderError, match=r"^let\.a: .* would have more than 67,108,864 bytes") as refused:
+            values_of({"a": source}, args={"r": row})
+        assert refused.value.code == "value-too-large"
+
+
+def test_a_value_cannot_double_those_before_it_without_end():
+    lets = {"a0": "args.r", **{f"a{index}": f"[let.a{index - 1}, let.a{index - 1}]" for index in range(1, 9)}}
+    with pytest.raises(RenderError, match=r"^let\.a6: "):
+        values_of(lets, args={"r": ["x" * (1 << 20)]})
+
+
+def test_the_scope_keeps_its_own_time_and_values():
+    found = Diagnostics("")
+    compiled = compile_let_bindings(CallTemplate(url="wss://a.example/", let={"a": "1 + 1"}), found, local=True)
+    before = Scope(AMBIENT, {"args": {"n": 1}})
+    after = with_let_bindings(before, compiled)
+
+    assert (after["args"], after["let"]) == ({"n": 1}, {"a": 2})
+    assert after.ambient is AMBIENT
+    assert "let" not in before
+
+
+def test_an_unknown_value_is_named_with_the_first_of_several():
+    assert problems_of({"a": "let.c ~ let.b"})[0] == (
+        "let.a: let.b is not defined here. A value can use only those that are written before it. [unknown-let]"
+    )
+    assert problems_of({"a": "1", "b": "let"}) == []

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.message import RejectedValue
-from utcp_ws_mcp.core.expressions.patterns import find_pattern
+from utcp_ws_mcp.core.expressions.patterns import compile_pattern, find_pattern
 
 AGREEING = [
     ("id=([0-9]+)", "a id=55 b"),
@@ -33,6 +33,22 @@ AGREEING = [
     (r"\$", "a$"),
     ("(?s)a.b", "a\nb"),
     ("a{2,3}", "aaaa"),
+    (r"x\Z", "a x\n"),
+    (r"[$]?a\Z", "a\n"),
+    (r"[]$]?a\Z", "a\n"),
+    (r"[^]$]?a\Z", "a\n"),
+    (r"[b[$]?a\Z", "a\n"),
+    (r"[b[$c]?a\Z", "a\n"),
+    ("[b]?a$", "a\n"),
+    ("[]]?a$", "a\n"),
+    ("a]$", "a]\n"),
+    ("a$|[b]", "a\n"),
+    (r"[\d]+[\D]", "x12y"),
+    (r"[\S]$", "a b\n"),
+    (r"\u0061\u00E9[\u00e9]", "aéé"),
+    (r"\é", "é"),
+    (r"\.\[\]", "a.[]"),
+    ("(?P<n>a)|b", "b"),
 ]
 
 
@@ -94,3 +110,38 @@ def test_what_is_no_pattern_is_refused(pattern):
 
 def test_half_of_a_character_in_a_text_does_not_stop_the_search():
     assert find_pattern("\ud800 id=7", "id=([0-9]+)") == "7"
+
+
+def test_a_pattern_may_have_1000_characters():
+    assert find_pattern("a" * 1000, "a" * 1000) == "a" * 1000
+
+
+REASONS = {
+    "a bracket": ("(", "the pattern is not a regular expression: missing ): (."),
+    "half of a character": ("\ud800", "the pattern is not a regular expression: a character is not text."),
+    "a number": (5, "the pattern is not a text of at most 1,000 characters."),
+    "1001 characters": ("a" * 1001, "the pattern is not a text of at most 1,000 characters."),
+    "look-ahead": (
+        "(?=a)",
+        (
+            "the pattern is not a regular expression: look-around, back-references and possessive repetition are not "
+            "supported. Select the text around it with a group, as in 'id=([0-9]+)'."
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("pattern", "reason"), REASONS.values(), ids=REASONS)
+def test_a_pattern_is_refused_with_its_reason_and_nothing_is_written(pattern, reason, capfd):
+    with pytest.raises(RejectedValue) as refused:
+        find_pattern("a", pattern)
+    assert str(refused.value) == reason
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_pattern_knows_its_groups_and_where_they_are():
+    pattern = compile_pattern("b(c)(d)?")
+    match = pattern.search("abc")
+
+    assert (pattern.groups, match.span(0), match.span(1), match[2]) == (2, (1, 3), (2, 3), None)
+    assert pattern.search("ab") is None

@@ -2,10 +2,23 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from utcp_ws_mcp.core.codecs.message import RejectedValue
 from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED
-from utcp_ws_mcp.core.expressions.scope import MESSAGE_NAMES, REQUEST_NAMES, URL_NAMES, Ambient, Scope
+from utcp_ws_mcp.core.expressions.scope import (
+    BEFORE_CONNECT_NAMES,
+    CALL_REPLY_NAMES,
+    CALL_REQUEST_NAMES,
+    CANCEL_NAMES,
+    CONNECTION_NAMES,
+    MESSAGE_NAMES,
+    REQUEST_NAMES,
+    URL_NAMES,
+    Ambient,
+    Scope,
+)
 from utcp_ws_mcp.core.expressions.vocabulary import FUNCTIONS
+from utcp_ws_mcp.core.limits import MAX_RANDOM_BYTES
 
 MOMENT = datetime(2026, 11, 20, 8, 12, 0, 123999, tzinfo=UTC)
 
@@ -75,3 +88,53 @@ def test_a_reply_sees_what_a_request_sees_and_its_message():
 @pytest.mark.parametrize("name", sorted(MESSAGE_NAMES - FUNCTIONS.keys()))
 def test_every_name_can_be_used_in_an_expression(name):
     assert Expression(f"{name} is defined or true", MESSAGE_NAMES).evaluate(scope_at()) is True
+
+
+@pytest.mark.parametrize("count", [0, 1, MAX_RANDOM_BYTES])
+def test_as_many_random_bytes_are_given_as_asked_for(count):
+    assert Ambient(lambda: MOMENT, bytes).random_hex(count) == "00" * count
+
+
+@pytest.mark.parametrize("count", [-1, MAX_RANDOM_BYTES + 1, True, 1.0, "1", None])
+def test_random_bytes_are_bounded(count):
+    with pytest.raises(RejectedValue, match=r"^random_hex takes a number of bytes from 0 to 65,536\.$") as refused:
+        scope_at()["random_hex"](count)
+    assert refused.value.code == "expression-failed"
+
+
+@pytest.mark.parametrize(("microsecond", "shown"), [(0, "000"), (999, "000"), (1000, "001"), (999_999, "999")])
+def test_a_time_has_its_milliseconds(microsecond, shown):
+    assert scope_at(MOMENT.replace(microsecond=microsecond))["now"] == f"2026-11-20T08:12:00.{shown}Z"
+
+
+def test_the_time_can_be_frozen_at_its_first_use():
+    moments = iter([MOMENT, MOMENT + timedelta(seconds=1), MOMENT + timedelta(seconds=2)])
+    scope = Scope(Ambient(lambda: next(moments), bytes, str.upper), {"args": {"a": 1}})
+    frozen = scope.with_frozen_time()
+
+    assert frozen.with_values(x=1)["now_s"] == frozen["now_s"] == 1795162320
+    assert frozen["now"] == "2026-11-20T08:12:00.123Z"
+    assert scope["now_s"] == 1795162321
+    assert (frozen["args"], frozen.ambient.redact("a"), frozen.ambient.random(1)) == ({"a": 1}, "A", b"\0")
+
+
+def test_scopes_of_one_message_share_their_failures():
+    scope = scope_at()
+    shared = [scope.with_values(a=1), scope.with_frozen_time(), scope.with_values(a=1).with_values(b=2)]
+    scope.failures["x"] = "why"
+
+    assert all(each.failures is scope.failures for each in shared)
+    assert scope.with_own_failures().failures == {}
+    assert Scope(scope.ambient, {}, {"y": "z"}).failures == {"y": "z"}
+    assert scope.with_own_failures() == scope
+
+
+def test_the_names_of_a_field_are_those_that_it_has_a_value_for():
+    common = {"args", "tool", "session", "vars", "now", "now_s", "now_ms", "uuid", "random_hex", "omit"}
+    assert common == URL_NAMES
+    assert REQUEST_NAMES - common == {"request_id", "next_id", "counter", "reply"}
+    assert common - {"tool"} == BEFORE_CONNECT_NAMES
+    assert BEFORE_CONNECT_NAMES | {"request_id", "next_id", "counter"} == CONNECTION_NAMES
+    assert REQUEST_NAMES | {"let"} == CALL_REQUEST_NAMES
+    assert CALL_REQUEST_NAMES | {"request"} == CANCEL_NAMES
+    assert MESSAGE_NAMES | {"let"} == CALL_REPLY_NAMES

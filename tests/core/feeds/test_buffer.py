@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.feeds.buffer import EVENT_OVERHEAD, MAX_GAPS, BufferLimits, EventBuffer
+from utcp_ws_mcp.core.feeds.buffer import EVENT_OVERHEAD, MAX_GAPS, BufferLimits, Event, EventBuffer, Gap
 from utcp_ws_mcp.core.feeds.cursor import Cursor, InvalidCursor
 from utcp_ws_mcp.records import replace
 
@@ -345,3 +346,170 @@ def test_a_buffer_of_newest_events_does_not_guess_what_was_before_it() -> None:
     buffer.append("6", at=0, key='"a"')
     assert buffer.read(Cursor("efgh", 3, 0), 50, LARGE).missed is None
     assert buffer.read(Cursor("efgh", 5, 0), 50, LARGE).missed == 0
+
+
+# --- bounds, exactly ---
+
+SIZE = 1 + EVENT_OVERHEAD
+"""Bytes that an event with a digit as its data counts for."""
+
+
+def filled(count: int, **limits: Any) -> EventBuffer:
+    buffer = make_buffer(**limits)
+    for number in range(count):
+        buffer.append(str(number), at=number)
+    return buffer
+
+
+def test_a_new_buffer_is_empty() -> None:
+    buffer = make_buffer()
+    assert (len(buffer), buffer.bytes, buffer.evicted, buffer.end) == (0, 0, 0, Cursor("abcd", 0, 0))
+    page = buffer.read(None, 5, LARGE)
+    assert (page.events, page.gaps, page.missed, page.has_more) == ((), (), 0, False)
+
+
+def test_a_buffer_shows_its_state() -> None:
+    assert repr(filled(3, size=2)) == f"<EventBuffer abcd 1..3 kept=2 bytes={2 * SIZE}>"
+
+
+def test_an_event_counts_for_its_data_in_utf8_its_key_and_its_fields() -> None:
+    buffer = make_buffer()
+    assert EVENT_OVERHEAD == 128
+    assert buffer.append('"ü"', at=2.5) == Event(1, 2.5, '"ü"', None, 132)
+    assert buffer.append("1", at=3, key='"ab"') == Event(2, 3, "1", '"ab"', 133)
+    assert buffer.bytes == 265
+
+
+def test_a_gap_has_a_number_and_is_behind_the_last_event() -> None:
+    buffer = filled(2)
+    assert [buffer.add_gap(reason, at=at) for reason, at in (("lost", 2.5), ("again", 3.5))] == [
+        Gap(1, 2, 2.5, "lost"),
+        Gap(2, 2, 3.5, "again"),
+    ]
+    assert buffer.read(Cursor("abcd", 1, 0), 5, LARGE).cursor == buffer.end == Cursor("abcd", 2, 2)
+
+
+BOUNDS: dict[str, tuple[dict[str, Any], int]] = {
+    "as many events as allowed": ({"size": 3}, 3),
+    "one event too many": ({"size": 2}, 2),
+    "as many bytes as allowed": ({"max_bytes": 3 * SIZE}, 3),
+    "one byte too many": ({"max_bytes": 3 * SIZE - 1}, 2),
+    "as old as allowed": ({"max_age": 2}, 3),
+    "older than allowed": ({"max_age": 1.5}, 2),
+}
+
+
+@pytest.mark.parametrize(("limits", "kept"), BOUNDS.values(), ids=BOUNDS)
+def test_events_are_removed_beyond_a_bound_not_at_it(limits: dict[str, Any], kept: int) -> None:
+    buffer = filled(3, **limits)
+    assert (len(buffer), buffer.evicted, buffer.bytes) == (kept, 3 - kept, kept * SIZE)
+    assert data(buffer.read(None, 5, LARGE)) == ["0", "1", "2"][-kept:]
+
+
+PAGES: dict[str, tuple[int, int, int]] = {
+    "as many events as there are": (3, LARGE, 3),
+    "fewer events": (2, LARGE, 2),
+    "as many bytes as there are": (9, 3 * SIZE, 3),
+    "one byte less": (9, 3 * SIZE - 1, 2),
+    "bytes for one": (9, SIZE, 1),
+    "bytes for none": (9, 1, 1),
+}
+
+
+@pytest.mark.parametrize(("max_events", "max_bytes", "count"), PAGES.values(), ids=PAGES)
+@pytest.mark.parametrize("latest", [False, True])
+def test_a_page_has_at_most_the_events_and_bytes_that_were_asked_for(
+    max_events: int, max_bytes: int, count: int, latest: bool
+) -> None:
+    buffer = filled(3, latest=latest)
+    newest = buffer.read(None, max_events, max_bytes)
+    assert (data(newest), newest.has_more, newest.cursor) == (["0", "1", "2"][-count:], False, buffer.end)
+    page = buffer.read(Cursor("abcd", 0, 0), max_events, max_bytes)
+    assert (data(page), page.has_more, page.cursor.offset) == (["0", "1", "2"][:count], count < 3, count)
+
+
+def test_a_page_of_another_epoch_has_all_gaps_and_a_cursor_of_this_one() -> None:
+    buffer = filled(1)
+    assert buffer.read(Cursor("wxyz", 7, 7), 5, LARGE).cursor == Cursor("abcd", 1, 0)
+    gap = buffer.add_gap("lost", at=1)
+    page = buffer.read(Cursor("wxyz", 7, 7), 5, LARGE)
+    assert (page.gaps, page.cursor) == ((gap,), Cursor("abcd", 1, 1))
+
+
+def test_a_buffer_that_starts_again_counts_no_bytes_of_what_it_forgot() -> None:
+    buffer = make_buffer(latest=True)
+    buffer.append("1", at=0, key="a")
+    buffer.add_gap("lost", at=0)
+    buffer.restart("efgh", 7, 3)
+    assert (len(buffer), buffer.bytes, buffer.end, buffer.latest()) == (0, 0, Cursor("efgh", 7, 3), {})
+    assert buffer.append("2", at=0, key="a").offset == 8
+    assert (buffer.bytes, buffer.read(None, 5, LARGE).gaps) == (SIZE + 1, ())
+
+
+# --- keys ---
+
+
+def test_a_log_keeps_the_earlier_events_of_a_key() -> None:
+    buffer = make_buffer()
+    for number in range(3):
+        buffer.append(str(number), at=number, key="a")
+    assert (data(buffer.read(None, 5, LARGE)), len(buffer)) == (["0", "1", "2"], 3)
+
+
+def test_the_newest_events_are_in_the_order_of_their_arrival() -> None:
+    for latest in (False, True):
+        buffer = make_buffer(latest=latest)
+        for number, key in enumerate(["a", "b", None, "a"]):
+            buffer.append(str(number), at=number, key=key)
+        assert [(key, event.data) for key, event in buffer.latest().items()] == [("b", "1"), ("a", "3")]
+
+
+def test_a_key_is_forgotten_with_its_newest_event_only() -> None:
+    buffer = make_buffer(size=2)
+    for number, key in enumerate("aab"):
+        buffer.append(str(number), at=number, key=key)
+    assert list(buffer.latest()) == ["a", "b"]
+    buffer.append("3", at=3)
+    assert list(buffer.latest()) == ["b"]
+    buffer.append("4", at=4, key="a")
+    assert list(buffer.latest()) == ["a"]
+
+
+@pytest.mark.parametrize(("offset", "expected"), [(0, ["1", "3"]), (2, ["3"]), (3, ["3"]), (4, [])])
+def test_a_reader_of_latest_values_gets_those_behind_its_cursor(offset: int, expected: list[str]) -> None:
+    buffer = make_buffer(latest=True)
+    for number, key in enumerate("abca"):
+        buffer.append(str(number), at=number, key=key)
+    buffer.append("4", at=4, key="c")
+    found = [each for each in data(buffer.read(Cursor("abcd", offset, 0), 5, LARGE)) if each != "4"]
+    assert found == expected
+
+
+# --- what is remembered of what was lost ---
+
+
+@pytest.mark.parametrize(("gap", "missed"), [(3, None), (4, 0), (5, 0)])
+def test_what_is_missed_is_unknown_to_a_reader_whose_gap_may_be_forgotten(gap: int, missed: int | None) -> None:
+    buffer = filled(2)
+    for number in range(MAX_GAPS + 4):
+        buffer.add_gap("lost", at=number)
+    page = buffer.read(Cursor("abcd", 0, gap), 1, LARGE)
+    assert (data(page), page.gaps, page.missed) == (["0"], (), missed), "the gaps are behind the page"
+
+
+def test_a_buffer_remembers_sixty_four_gaps() -> None:
+    buffer = make_buffer()
+    for number in range(70):
+        buffer.add_gap("lost", at=number)
+    assert [gap.number for gap in buffer.read(Cursor("abcd", 0, 0), 5, LARGE).gaps] == list(range(7, 71))
+
+
+@pytest.mark.parametrize(
+    ("evicted", "offset", "missed"),
+    [(10_000, 0, 10_000), (10_001, 0, None), (10_001, 1, 10_000), (10_001, 2, 9_999), (10_001, 10_002, 0)],
+)
+def test_of_latest_values_ten_thousand_lost_events_are_remembered(evicted: int, offset: int, missed: Any) -> None:
+    buffer = make_buffer(size=1, latest=True)
+    for number in range(evicted + 1):
+        buffer.append("1", at=0, key=str(number))
+    assert buffer.read(Cursor("abcd", offset, 0), 1, LARGE).missed == missed

@@ -121,3 +121,37 @@ def test_every_event_is_new_once_however_replays_are_cut(lives: list[list[str]],
     for number in range(resumed + 1, happened + 1):
         arrive(number)
     assert sorted(read) == list(range(1, happened + 1))
+
+
+def test_only_as_many_positions_are_remembered_as_the_feed_has_room_for() -> None:
+    positions = Positions(3)
+    note(positions, "a", "b", "c")
+    assert note(positions, "a", "b", "c") == [REPEATED] * 3
+    assert note(positions, "d") == [NEW]
+    assert note(positions, "b", "c", "d") == [REPEATED] * 3, "the oldest one was forgotten"
+    assert note(positions, "a") == [NEW]
+
+
+def test_a_position_that_json_has_not_is_recognized() -> None:
+    positions = Positions(10)
+    assert note(positions, b"\x01", b"\x02", float("inf")) == [NEW] * 3
+    assert note(positions, b"\x01", float("inf")) == [REPEATED] * 2
+
+
+@pytest.mark.parametrize("position", [False, True])
+def test_a_truth_value_is_no_number_that_could_go_back(position: bool) -> None:
+    positions = Positions(10)
+    note(positions, 5)
+    positions.start_life(replaying=True)
+    assert note(positions, position) == [NEW]
+    assert positions.resume_after == 5
+
+
+def test_the_greatest_position_of_a_connection_says_nothing_about_the_next_one() -> None:
+    positions = Positions(10)
+    note(positions, 5)
+    positions.start_life(replaying=True)
+    note(positions, 9)
+    positions.start_life(replaying=True)
+    note(positions, 6)
+    assert positions.resume_after == 5, "nothing says yet that the replay has reached 6"

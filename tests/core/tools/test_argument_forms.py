@@ -118,6 +118,17 @@ def test_any_other_text_stays_as_it_is(schema: Any, text: str) -> None:
     assert fit(schema, text) == (json.dumps(text), False)
 
 
+@pytest.mark.parametrize(("depth", "read"), [(64, True), (65, False)])
+def test_a_text_is_read_up_to_the_depth_of_a_message(depth: int, read: bool) -> None:
+    text = "[" * depth + "1" + "]" * depth
+    assert fit(ARRAY, text)[1] is read
+
+
+def test_brackets_in_a_text_are_no_nesting() -> None:
+    text = json.dumps([":-[", *([{}] * 70)])
+    assert fit(ARRAY, text) == (text, True)
+
+
 def test_a_large_array_is_not_walked_slowly() -> None:
     schema = {"properties": {"a": {"type": "array", "items": INTEGER}}}
     forms = ArgumentForms(schema)

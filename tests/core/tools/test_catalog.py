@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from utcp_ws_mcp.core.codecs.message import decode
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED
 from utcp_ws_mcp.core.expressions.scope import MESSAGE_NAMES
-from utcp_ws_mcp.core.tools.catalog import DISCOVERY_TOOL_NAME, compile_discovery, compile_entry, compile_tools
+from utcp_ws_mcp.core.tools.catalog import (
+    DISCOVERY_TOOL_NAME,
+    compile_discovery,
+    compile_entry,
+    compile_tools,
+    compile_tools_in_steps,
+    pin_settings,
+)
 from utcp_ws_mcp.manifest.inheritance import CALL_TEMPLATE_KEYS
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.remote_manual import read_manual
@@ -361,3 +368,82 @@ def test_any_tools_from_the_network_are_compiled_or_problems(found):
     assert len(plans) <= len(found)
     assert all(plan.compiled_template.handshake.url.sample.startswith("wss://own.example") for plan in plans)
     assert "s3cret" not in "".join(problems)
+
+
+# --- feeds beside tools ---
+
+FEED = {"name": "said", "match": "message.said", "key": "message.said"}
+
+
+def test_the_tools_of_feeds_follow_those_of_the_manifest_and_are_chosen_like_them():
+    assert local("t", feeds=[FEED])[0] == ["t", "said_events", "said_latest"]
+    assert local("t", feeds=[FEED], exclude_tools=["*_latest"])[0] == ["t", "said_events"]
+    assert local("t", feeds=[])[0] == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "count"),
+    [({"tools": [{"name": "said_events"}], "feeds": [FEED]}, 1), ({"feeds": [FEED, {**FEED, "key": None}]}, 1)],
+    ids=["a tool", "another feed"],
+)
+def test_a_tool_of_a_feed_whose_name_is_in_use_is_a_problem(fields, count):
+    found = [str(problem) for problem in compile_entry(entry_of(**fields))[1]]
+
+    assert (
+        found
+        == ["[0].feeds: another tool is also named 'said_events'. Rename the feed or the tool. [duplicate-tool]"]
+        * count
+    )
+
+
+def test_an_entry_without_a_call_template_has_no_feeds():
+    tools = [{"name": "t", "tool_call_template": {"call_template_type": "websocket", "url": URL}}]
+    document = {"utcp_version": "1.0.1", "manual_version": "1.0.0", "tools": tools}
+    (entry,) = load_document(document, VariableResolver([{}]), "m.json", PurePath()).entries
+    compiled, problems = compile_entry(entry)
+
+    assert (entry.template, [tool.name for tool in compiled], problems) == (None, ["t"], [])
+
+
+# --- in steps ---
+
+
+def test_a_manual_that_takes_too_long_is_compiled_up_to_there():
+    entry = entry_of(tools=[{"name": name} for name in "abcd"])
+    steps = compile_tools_in_steps(entry, entry.tools)
+    next(steps)
+    steps.send(False)
+    with pytest.raises(StopIteration) as done:
+        steps.send(True)
+    compiled, (problem,) = done.value.value
+
+    assert [tool.name for tool in compiled] == ["a", "b"]
+    assert (problem.path, problem.code) == ("[0].tools[2]", "manual-too-large")
+    assert problem.message == (
+        "its manual takes too long to compile, so that this tool and those after it are left out."
+    )
+
+
+# --- where a manual is pinned for ---
+
+PINS = {
+    "another host": ({"url": "wss://own.example:444/ws?a=b"}, ("wss://own.example:444", "tofu")),
+    "the usual port": ({"url": "wss://own.example/ws"}, ("wss://own.example", "tofu")),
+    "loopback": ({"url": "ws://127.0.0.1:8765/ws"}, ("ws://127.0.0.1:8765", "off")),
+    "loopback in IPv6": ({"url": "ws://[::1]:8765/"}, ("ws://[::1]:8765", "off")),
+    "loopback, as the manifest says": ({"url": "ws://127.0.0.1:8765/", "pin": "tofu"}, ("ws://127.0.0.1:8765", "tofu")),
+    "another host, as the manifest says": ({"url": "wss://own.example/", "pin": "off"}, ("wss://own.example", "off")),
+    "arguments in the path": ({"url": "wss://own.example/{{ args.a }}"}, ("wss://own.example", "tofu")),
+}
+
+
+@pytest.mark.parametrize(("fields", "settings"), PINS.values(), ids=PINS)
+def test_tools_are_pinned_for_the_origin_of_their_manual(fields, settings):
+    assert pin_settings(entry_of(**fields)) == settings
+
+
+@pytest.mark.parametrize(("value", "manual"), [({"result": MANUAL}, MANUAL), (MANUAL, MANUAL), ({"result": 1}, None)])
+def test_the_expression_of_a_manual_may_be_a_condition(value, manual):
+    expression = "message.result if message.result is defined else message"
+
+    assert answers(entry_of(discovery={"manual": expression}), value) == manual

@@ -3,8 +3,10 @@ from pathlib import PurePath
 import pytest
 
 from utcp_ws_mcp.core.diagnostics import Diagnostics
+from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
+from utcp_ws_mcp.core.templates.nodes import RenderError
 from utcp_ws_mcp.core.tools.catalog import compile_entry
-from utcp_ws_mcp.core.tools.template import SharedParts, TemplateCompiler
+from utcp_ws_mcp.core.tools.template import Memo, SharedParts, TemplateCompiler
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.models.call_template import CALL_FIELDS, CONNECTION_FIELDS, CONNECTION_SETTINGS, CallTemplate
 from utcp_ws_mcp.manifest.remote_manual import read_manual
@@ -117,6 +119,7 @@ def test_inputs_that_are_wrong_are_reported_for_each_tool():
     assert [problem.partition(":")[0] for problem in problems] == ["[0].tools[0].inputs", "[0].tools[1].inputs"]
 
 
+<<<<<<< HEAD
 READS_TIME = {
     "a text": ("at {{ now }}", True),
     "a value": ({"at": "{{ now_ms }}"}, True),
@@ -138,3 +141,185 @@ def test_a_further_message_of_a_request_may_have_the_time_in_it():
     ((tool,), _) = compile_entry(entry_of({"name": "t"}, message="a", then=["{{ now }}"]))
 
     assert tool.compiled_template.reads_time
+=======
+# --- what a call sends ---
+
+
+def compiled(*tools, variables=None, **fields):
+    document = [{"name": "m", "url": "wss://a.example/ws", "tools": list(tools) or [{"name": "t"}], **fields}]
+    (found,) = load_document(document, VariableResolver([variables or {}]), "m.json", PurePath()).entries
+    return compile_entry(found)
+
+
+def template_of(**fields):
+    (tool,), problems = compiled(**fields)
+    assert problems == []
+    return tool.compiled_template
+
+
+def scope_of(**args):
+    values = {"args": args, "vars": {"KEY": "12345678"}, "tool": "t", "request_id": 1}
+    return Scope(Ambient(None, None), values)
+
+
+def sent(template, **args):
+    return [message.render(scope_of(**args)) for message in template.request]
+
+
+def test_the_messages_of_then_follow_the_message():
+    assert sent(template_of(message="a {{ args.x }}", then=["b {{ args.x }}", {"c": "{{ args.x }}"}]), x=1) == [
+        "a 1",
+        "b 1",
+        {"c": 1},
+    ]
+
+
+def test_without_a_message_all_arguments_are_sent_before_those_of_then():
+    assert sent(template_of(then=["go"], header_fields=["X-Key"]), x=1, **{"X-Key": 2}) == [{"x": 1}, "go"]
+
+
+def test_requests_over_http_come_in_order_with_their_place():
+    steps = [{"http": {"url": "https://a.example/1"}}, {"http": {"url": "https://a.example/2"}}]
+    assert len(template_of(before_message=steps).http_steps) == 2
+    _, problems = compiled(before_message=[*steps, {"http": {"url": "https://a.example/{{ nope }}"}}])
+    assert [problem.path for problem in problems] == ["[0].before_message[2].http.url"]
+
+
+CUT = {
+    "in two messages": ({"message": "{{ args.a[0:4] }}", "then": ["{{ args.a[4:8] }}"]}, ["1234", "5678"]),
+    "in one message": ({"message": ["{{ args.a[0:4] }}", "{{ args.a[4:8] }}"]}, [["1234", "5678"]]),
+    "in those of then": (
+        {"message": "x", "then": ["{{ args.a[0:4] }}", "{{ args.a[4:8] }}"]},
+        ["x", "1234", "5678"],
+    ),
+    "with a filter": (
+        {"message": "{{ args.a[0:4] | upper }}", "then": ["{{ args.a[4:8] | upper }}"]},
+        ["1234", "5678"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "messages"), CUT.values(), ids=CUT)
+def test_a_value_that_is_sent_in_slices_is_not_cut(fields, messages):
+    template = template_of(**fields)
+    assert sent(template, a="12345678") == messages
+    with pytest.raises(RenderError, match="only the first 8") as refused:
+        template.request[0].render(scope_of(a="123456789"))
+    assert refused.value.code == "argument-cut"
+
+
+def test_a_variable_may_be_sent_in_slices():
+    fields = {"message": "{{ vars.KEY[0:4] }}", "then": ["{{ vars.KEY[4:8] }}"], "variables": {"KEY": "12345678"}}
+    assert sent(template_of(**fields)) == ["1234", "5678"]
+
+
+def test_a_wrong_message_does_not_hide_that_slices_follow():
+    tools, problems = compiled(message="{{ nope }}", then=["{{ args.a[0:4] }}", "{{ args.a[4:8] }}"])
+    assert tools == []
+    assert [problem.path for problem in problems] == ["[0].message"]
+
+
+def test_a_wrong_message_of_then_is_reported_at_its_place():
+    assert [problem.path for problem in compiled(message="x", then=["a", "{{ nope }}"])[1]] == ["[0].then[1]"]
+
+
+def test_an_argument_cannot_contain_the_separator_of_messages():
+    template = template_of(message="say {{ args.x }}", framing={"separator": ";"})
+    assert sent(template, x="hi") == ["say hi"]
+    with pytest.raises(RenderError):
+        sent(template, x="hi;quit")
+    assert sent(template_of(message="say {{ args.x }}"), x="hi;quit") == ["say hi;quit"]
+
+
+def test_an_argument_keeps_its_type_where_the_manifest_says_so():
+    assert sent(template_of(message={"a": "UTCP_ARG_x_UTCP_ARG"}, typed_arguments=True), x=5) == [{"a": 5}]
+
+
+CANCELS = {
+    "a stream": ({"stream": {"until": "message.done", "cancel": "stop"}}, True),
+    "a stream that is off": ({"stream": {"on": False, "until": "message.done", "cancel": "stop"}}, False),
+    "a stream that only listens": ({"listen": True, "stream": {"match": "message.a", "cancel": "stop"}}, False),
+    "one with a connection of its own": (
+        {"listen": True, "keep_alive": False, "stream": {"match": "message.a", "cancel": "stop"}},
+        True,
+    ),
+    "a stream of a connection that is not kept": (
+        {"keep_alive": False, "stream": {"until": "message.done", "cancel": "stop"}},
+        True,
+    ),
+    "a stream without a message": ({"stream": {"until": "message.done"}}, False),
+}
+
+
+@pytest.mark.parametrize(("fields", "cancels"), CANCELS.values(), ids=CANCELS)
+def test_a_stream_is_cancelled_where_a_call_began_something(fields, cancels):
+    rules = template_of(**fields).rules
+    assert (rules.cancel_stream is not None) is cancels
+    assert rules.cancel_reply is None
+
+
+def test_a_wrong_cancel_message_is_reported_at_its_place():
+    fields = {"reply": {"cancel": "{{ nope }}"}, "stream": {"until": "message.done", "cancel": "{{ nope }}"}}
+    assert [problem.path for problem in compiled(**fields)[1]] == ["[0].stream.cancel", "[0].reply.cancel"]
+
+
+# --- what tools share ---
+
+PING = {"match": "message.ping", "send": "pong"}
+
+
+def test_what_the_entry_answers_holds_on_its_connections_and_what_a_tool_adds_in_its_calls():
+    tools = [
+        {"name": "plain"},
+        {"name": "same", "tool_call_template": {"message": "x", "auto_reply": [PING]}},
+        {"name": "more", "tool_call_template": {"auto_reply": [PING, {"match": "message.ask", "send": "yes"}]}},
+    ]
+    compiled_tools, problems = compiled(*tools, auto_reply=[PING])
+    assert problems == []
+    assert [len(tool.rules.auto_replies) for tool in compiled_tools] == [0, 0, 2]
+    rules = [tool.compiled_template.handshake.connection_rules for tool in compiled_tools]
+    assert [len(each.auto_replies) for each in rules] == [1, 1, 1]
+
+
+def test_tools_with_call_templates_of_their_own_share_no_message():
+    tools = [
+        {"name": name, "tool_call_template": {"url": f"wss://{name}.example/", "message": name}} for name in ("a", "b")
+    ]
+    found, problems = compiled({"name": "plain"}, *tools, message="entry")
+    assert problems == []
+    assert [sent(tool.compiled_template) for tool in found] == [["entry"], ["a"], ["b"]]
+
+
+def test_each_tool_of_a_manual_without_a_call_template_has_its_own():
+    template = {
+        "call_template_type": "websocket",
+        "url": "wss://b.example/",
+        "message": "{{ tool }}",
+        "auto_reply": [PING],
+    }
+    tools = [{"name": name, "tool_call_template": {**template, "url": f"wss://{name}.example/"}} for name in ("a", "b")]
+    document = {"utcp_version": "1.0.1", "manual_version": "1.0.0", "tools": tools}
+    (found,) = load_document(document, VariableResolver([{}]), "m.json", PurePath()).entries
+    assert found.template is None
+    compiled_tools, problems = compile_entry(found)
+    assert problems == []
+    assert [tool.compiled_template.handshake.url.sample for tool in compiled_tools] == [
+        "wss://a.example/",
+        "wss://b.example/",
+    ]
+    rules = [tool.compiled_template.handshake.connection_rules for tool in compiled_tools]
+    assert [len(each.auto_replies) for each in rules] == [1, 1]
+    assert [tool.rules.auto_replies for tool in compiled_tools] == [(), ()]
+
+
+def test_a_part_that_is_no_unicode_is_compiled_each_time():
+    memo, diagnostics, calls = Memo(), Diagnostics(""), []
+
+    def compile_part(found):
+        assert found is diagnostics
+        calls.append(1)
+        return len(calls)
+
+    assert [memo.get({"a": "\ud800"}, compile_part, diagnostics) for _ in range(2)] == [1, 2]
+    assert [memo.get({"a": "b"}, compile_part, diagnostics) for _ in range(2)] == [3, 3]
+>>>>>>> main

@@ -360,3 +360,126 @@ def test_inputs_without_an_object_at_the_root_are_a_problem():
 
     assert problem.code == "schema-root-not-object"
     assert problem.message.startswith('the root of the schema is of type \'array\'. Write "type": "object"')
+
+
+ROOTS = {
+    "an object": ({"type": "object"}, None),
+    "an object or null": ({"type": ["object", "null"]}, None),
+    "no type": ({}, None),
+    "an array": ({"type": "array"}, "schema-root-not-object"),
+    "an array or null": ({"type": ["array", "null"]}, "schema-root-not-object"),
+    "a text that contains the word": ({"type": "objects"}, "schema-root-not-object"),
+    "a number for a type": ({"type": 5}, "invalid-schema"),
+    "an object for a type": ({"type": {"object": 1}}, "invalid-schema"),
+}
+
+
+@pytest.mark.parametrize(("inputs", "code"), ROOTS.values(), ids=ROOTS)
+def test_the_root_of_the_inputs_is_an_object(inputs, code):
+    plans, problems = compiled({"inputs": inputs})
+
+    assert [problem.code for problem in problems] == ([] if code is None else [code])
+    assert [plan.inputs for plan in plans] == ([{"type": "object"}] if code is None else [])
+
+
+def test_what_was_required_stays_so_beside_a_new_default():
+    plan = plan_of({"inputs": INPUTS}, {"defaults": {"count": 3}})
+
+    assert plan.inputs["required"] == ["symbol"]
+    assert plan.argument_schema.check({}) == '"symbol" is a required property'
+
+
+def test_a_schema_of_an_override_that_cannot_be_used_is_reported():
+    problem = problem_of({"inputs": {"properties": {"a": {}}}}, {"hidden": ["b"], "inputs": {"properties": {"a": 5}}})
+
+    assert problem.code == "invalid-schema"
+
+
+def test_a_tool_is_idempotent_only_if_its_manifest_says_so():
+    assert plan_of().idempotent is False
+    assert plan_of({"idempotent": True}).idempotent is True
+
+
+def test_a_tool_can_be_called_with_another_timeout():
+    plan = plan_of({"description": "d"}, timeout=5)
+
+    assert (plan.with_timeout(0.5).template.timeout, plan.template.timeout) == (0.5, 5)
+    assert plan.with_timeout(0.5).description == "d"
+
+
+# --- the form of arguments ---
+
+TYPED = {"properties": {"n": {"type": "integer"}, "list": {"type": "array", "items": {"type": "integer"}}}}
+FORMS = {
+    "right": ({"n": 1}, {"n": 1}, 0),
+    "a whole number as a fraction": ({"n": 5.0}, {"n": 5}, 0),
+    "a text": ({"n": "5"}, {"n": 5}, 1),
+    "a list in a text": ({"list": "[1, 2.0]"}, {"list": [1, 2]}, 1),
+    "several texts": ({"n": "5", "list": "[1]"}, {"n": 5, "list": [1]}, 1),
+    "what the schema does not know": ({"x": "5"}, {"x": "5"}, 0),
+}
+
+
+@pytest.mark.parametrize(("args", "fitted", "texts"), FORMS.values(), ids=FORMS)
+def test_arguments_get_the_form_of_the_schema_and_texts_that_are_read_are_noted(args, fitted, texts):
+    noted = []
+    found = plan_of({"inputs": TYPED}).validate_arguments(args, lambda: noted.append(1))
+
+    assert (repr(found), len(noted)) == (repr(fitted), texts)
+
+
+def test_a_text_that_is_read_and_still_wrong_is_reported_as_it_was_read():
+    noted = []
+    with pytest.raises(InvalidArguments, match=r'list\.0: "a" is not of type "integer"'):
+        plan_of({"inputs": TYPED}).validate_arguments({"list": '["a"]'}, lambda: noted.append(1))
+    with pytest.raises(InvalidArguments, match='n: "five" is not of type "integer"'):
+        plan_of({"inputs": TYPED}).validate_arguments({"n": "five"}, lambda: noted.append(1))
+
+    assert noted == []
+
+
+def test_a_default_gets_the_form_of_the_schema_too():
+    assert repr(plan_of({"inputs": TYPED}, {"defaults": {"n": 5.0}}).validate_arguments({})) == "{'n': 5}"
+
+
+# --- results ---
+
+PARSED = {
+    "the whole message": ({"reply": {"match": "message.a"}}, True),
+    "a part": ({"reply": {"result": "message.a.b"}}, True),
+    "the message itself": ({"reply": {"result": "message"}}, True),
+    "a value of the session": ({"reply": {"result": "session.message"}}, False),
+    "a computed value": ({"reply": {"result": "message.a + 1"}}, False),
+    "an argument": ({"reply": {"result": "args.a"}}, False),
+    "another codec": ({"reply": {"match": "message.a"}, "framing": {"codec": "cbor"}}, False),
+    "a header before the JSON": ({"reply": {"match": "message.a"}, "framing": {"header": 4}}, False),
+    "an item": ({"stream": {"match": "message.n", "item": "message.n"}}, True),
+    "an item that is computed": ({"stream": {"match": "message.n", "item": "[message.n]"}}, False),
+}
+
+
+@pytest.mark.parametrize(("fields", "parsed"), PARSED.values(), ids=PARSED)
+def test_a_result_that_is_a_part_of_a_json_message_is_known_to_be_json(fields, parsed):
+    assert plan_of(**fields).returns_parsed_json is parsed
+
+
+def test_a_tool_of_utcp_is_called_as_a_stream():
+    plan = plan_of()
+    stream = plan.with_utcp_framing()
+
+    assert (plan.rules.stream, stream.rules.stream is not None) == (None, True)
+    assert (stream.rules.error, stream.full_name) == (plan.rules.error, "m.t")
+    assert stream.with_utcp_framing().rules.stream is not None
+
+
+@pytest.mark.parametrize("fields", [{"stream": True}, {"reply": {"match": "message.a"}}, {"reply": {"none": True}}])
+def test_a_tool_with_rules_of_its_own_stays_as_it_is(fields):
+    plan = plan_of(**fields)
+
+    assert plan.with_utcp_framing() is plan
+
+
+def test_a_problem_of_discovery_is_at_the_place_where_it_is_written():
+    (problem,) = compile_entry(entry_of(discovery={"send": "{{ nope }}"}))[1]
+
+    assert problem.path == "[0].discovery.message"

@@ -196,3 +196,84 @@ async def test_documents_are_fetched_from_a_server() -> None:
             await fetch(f"{server.url}/jwks")
         with pytest.raises(BridgeError, match="plain text"):
             await fetch("http://issuer.example.com/jwks")
+
+
+async def test_an_issuer_that_is_away_is_one_warning_and_its_return_another(no_pauses: None, caplog: Any) -> None:
+    server = Server()
+    server.gone = True
+    with caplog.at_level(logging.WARNING):
+        async with running(server) as keys:
+            assert await keys.get("k1") is None
+            assert await keys.get("k1") is None
+            server.gone = False
+            assert await keys.get("k1") is not None
+            await keys.get("k2")
+    problems = "; ".join(f"{url}: HTTP 404" for url in metadata_urls(URL))
+    assert caplog.messages == [
+        f"the keys of {URL} cannot be fetched: no metadata: {problems}. Requests get 503. [issuer-unreachable]",
+        f"the keys of {URL} are available again",
+    ]
+
+
+async def test_the_metadata_is_read_once_while_the_keys_can_be_fetched(no_pauses: None) -> None:
+    server = Server()
+    async with running(server) as keys:
+        for key_id in ("k1", "k2", "k3"):
+            await keys.get(key_id)
+    metadata = metadata_urls(URL)[0]
+    assert server.fetched.count(metadata) == 1
+    assert server.fetched.count(f"{URL}/jwks") == 3
+
+
+async def test_the_first_metadata_that_is_there_decides() -> None:
+    fetched: list[str] = []
+
+    async def fetch(url: str) -> bytes:
+        fetched.append(url)
+        if url != metadata_urls(URL)[1]:
+            raise UnusableDocument("HTTP 404")
+        return b"{}"
+
+    keys = IssuerKeys(URL, fetch, lambda: 0.0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keys.run)
+        with anyio.fail_after(PATIENCE):
+            assert await keys.get(None) is None
+        tasks.cancel_scope.cancel()
+    assert fetched == list(metadata_urls(URL)[:2])
+
+
+async def test_keys_are_fetched_again_when_their_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(issuer_module, "REFRESH_INTERVAL", 0)
+    server = Server()
+    async with running(server):
+        while server.fetched.count(f"{URL}/jwks") < 3:
+            await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"{", "the metadata is not JSON"),
+        (b"[]", 'the metadata is not of this issuer: "issuer" must be equal to --issuer, to the last slash'),
+        (
+            f'{{"issuer": "{URL}/"}}'.encode(),
+            'the metadata is not of this issuer: "issuer" must be equal to --issuer, to the last slash',
+        ),
+        (f'{{"issuer": "{URL}", "jwks_uri": 5}}'.encode(), 'the metadata has no "jwks_uri"'),
+    ],
+)
+def test_metadata_that_cannot_be_used_says_why(body: bytes, reason: str) -> None:
+    with pytest.raises(UnusableDocument) as refused:
+        read_keys_url(body, URL)
+    assert str(refused.value) == reason
+    assert read_keys_url(f'{{"issuer": "{URL}", "jwks_uri": "x"}}'.encode(), URL) == "x"
+
+
+def test_an_issuer_url_without_a_query_is_returned_as_it_is() -> None:
+    assert check_issuer(f"{URL}/tenant") == f"{URL}/tenant"
+    assert check_audience(f"{URL}/mcp") == f"{URL}/mcp"
+    with pytest.raises(ServeOptionsError, match=r"--issuer https://a.example/\?x=1: expected a URL without a query"):
+        check_issuer("https://a.example/?x=1")
+    with pytest.raises(ServeOptionsError, match=r"^--audience: "):
+        check_audience("ftp://a.example/")

@@ -70,6 +70,10 @@ def test_a_request_that_every_check_accepts_is_usual(changed: dict[str, Any]) ->
         {"content-type": "text/plain"},
         {"expect": "100-continue"},
         {"accept": "application/json"},
+        {"accept": "text/event-stream"},
+        {"accept": None},
+        {"mcp-method": "initialize"},
+        {"mcp-method": None},
         {"mcp-param-region": "eu"},
     ],
 )

@@ -180,11 +180,19 @@ async def test_drain_waits_until_half_of_the_bound_is_written() -> None:
         writer.write(b"x" * size)
         await anyio.lowlevel.checkpoint()
 
-    async def read_a_part_then_more() -> None:
-        await anyio.to_thread.run_sync(host.read, host.filled + 1)
-        await anyio.to_thread.run_sync(host.read, half)
+    drained: list[str] = []
 
-    assert await is_waiting(writer.drain, read_a_part_then_more)
+    async def wait() -> None:
+        await writer.drain()
+        drained.append("drained")
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.to_thread.run_sync(host.read, host.filled + 1)
+            await anyio.wait_all_tasks_blocked()
+            assert drained == []
+            await anyio.to_thread.run_sync(host.read, half)
     await anyio.to_thread.run_sync(host.read, half)
     await writer.aclose()
     host.close()
@@ -249,6 +257,30 @@ async def test_who_waits_for_a_stuck_host_goes_on_when_that_has_gone() -> None:
 
     assert await is_waiting(writer.drain, leave)
     await writer.aclose()
+    os.close(host.writing)
+
+
+async def test_the_end_does_not_wait_for_a_host_that_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FLUSH_TIMEOUT", 1e9)
+    host = StuckHost()
+    writer = Writer(host.writing)
+    writer.write(b"lost")
+
+    async def leave() -> None:
+        os.close(host.reading)
+
+    assert await is_waiting(writer.aclose, leave)
+    os.close(host.writing)
+
+
+async def test_a_stuck_host_does_not_keep_the_process_alive() -> None:
+    host = StuckHost()
+    writer = Writer(host.writing)
+    writer.write(b"lost")
+    (thread,) = [each for each in threading.enumerate() if each.name == "stdout"]
+    assert thread.daemon
+    os.close(host.reading)
+    thread.join(PATIENCE)
     os.close(host.writing)
 
 

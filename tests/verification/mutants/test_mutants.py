@@ -12,7 +12,7 @@ from verification.mutants.__main__ import changed_line, confirm, draw, known_equ
 from verification.mutants.coverage_map import CoverageMap, move, read_map, read_sources
 from verification.mutants.measure import taking_part
 from verification.mutants.operators import compiles, find_mutants
-from verification.mutants.sandbox import Sandbox, Trial, Verdict, make_python
+from verification.mutants.sandbox import Attempt, Sandbox, Trial, Verdict, make_python
 
 ROOT = Path(__file__).parents[3]
 KINDS: dict[str, tuple[str, set[str]]] = {
@@ -183,7 +183,7 @@ def test_a_verdict_is_about_the_mutant(
     (tmp_path / "a.py").write_bytes(source)
     (mutant,) = find_mutants("a.py", source)
     sandbox = Copy(tmp_path, *ends)
-    trial = sandbox.run(mutant, ["tests/test_a.py::test_b"], 1.0, known=True, of=1)
+    trial = sandbox.run(Attempt(mutant, ["tests/test_a.py::test_b"], 1.0, known=True, of=1))
     assert (trial.verdict, trial.killer) == (verdict, killer)
     assert sandbox.sources == [b"A = False\n", source][: len(ends)]
     assert (tmp_path / "a.py").read_bytes() == source

@@ -210,7 +210,6 @@ class FeedKeeper:
         if subscription.overflowed:
             self._live.add_gap(f"{subscription.overflowed} messages that came before the feed was open exceed its size")
         self.positions.start_life(replaying=subscription.resumed)
-        self._opened_at = anyio.current_time()
         self._live.set_state(FeedState.OPEN)
 
     def _describe_gap(self, resume_error: str) -> str:

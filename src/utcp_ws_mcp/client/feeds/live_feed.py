@@ -233,8 +233,8 @@ class _Reading:
 
     @property
     def is_done(self) -> bool:
-        """Return whether there is something to return."""
-        return bool(self._events or self._gaps) or self._missed != 0
+        """Return whether there is something to return; with a gap, it is not known what was missed."""
+        return bool(self._events) or self._missed != 0
 
     @property
     def is_full(self) -> bool:
@@ -250,7 +250,7 @@ class _Reading:
             self._cursor = None  # another life began during the wait: a reader without a cursor missed nothing
         while not self.is_full:
             room = request.max_events - len(self._events) if request.accepts is None else request.max_events
-            page = self._buffer.read(self._cursor, room, max(1, request.max_bytes - self._bytes))
+            page = self._buffer.read(self._cursor, room, request.max_bytes - self._bytes)
             self._add(page)
             if not page.has_more:
                 break
@@ -265,7 +265,7 @@ class _Reading:
         self._missed = None if self._missed is None or page.missed is None else self._missed + page.missed
         self._cursor, self._has_more = page.cursor, False
         for event in page.events:
-            if self.is_full:
+            if self.is_full or not self._fits(event):
                 # Read again behind the last event that was taken.
                 self._cursor = Cursor(page.cursor.epoch, self._events[-1].offset, page.cursor.gap)
                 self._has_more = True
@@ -274,6 +274,10 @@ class _Reading:
                 self._events.append(event)
                 self._bytes += event.size
         self._has_more = page.has_more and self.is_full
+
+    def _fits(self, event: Event) -> bool:
+        """Return whether an event can be added; the first one always can, or it would never be read."""
+        return not self._events or self._bytes + event.size <= self._request.max_bytes
 
     def _gaps_without_cursor(self, page: Page) -> tuple[Gap, ...]:
         """Return the gaps behind the first event that is accepted, or behind the last event of all.

@@ -137,9 +137,10 @@ class FeedManager:
         return iter(self._instances.values())
 
     def start(self, tools: Iterable[CompiledTool]) -> None:
-        """Open the feeds that are open from the start."""
+        """Open the feeds that are open from the start; `tools` are the tools NAME_events."""
         for tool in tools:
-            if tool.feed is not None and tool.feed.kind == "events" and tool.feed.feed.definition.start == "start":
+            assert tool.feed is not None
+            if tool.feed.feed.definition.start == "start":
                 self._run(self._find(tool, dict(tool.defaults)))
 
     def replace(self, tools: Mapping[str, CompiledTool], unchanged: Collection[str]) -> None:
@@ -219,8 +220,8 @@ class FeedManager:
         own = [(key, each) for key, each in self._instances.items() if each.feed.full_name == feed.full_name]
         if len(own) < limit:
             return
-        unread = [(each.last_read, key) for key, each in own if not each.reading and each.wanted_until < math.inf]
-        idle = [(last, key) for last, key in unread if self._instances[key].wanted_until <= anyio.current_time()]
+        now = anyio.current_time()
+        idle = [(each.last_read, key) for key, each in own if each.wanted_until <= now]
         if not idle:
             raise CallError(
                 f"{feed.full_name}: {limit} sets of arguments are followed already. Read one of them, wait until "
@@ -292,7 +293,7 @@ class FeedManager:
             live = max(self, key=lambda instance: instance.live.buffer.bytes).live
             largest = live.buffer
             before = largest.bytes
-            while len(largest) and total - (before - largest.bytes) > target and largest.bytes * 2 > before:
+            while total - (before - largest.bytes) > target and largest.bytes * 2 > before:
                 largest.evict_oldest()
             live.report_evictions()
             total -= before - largest.bytes

@@ -261,14 +261,14 @@ def _events(result: ReadResult) -> dict[str, Any]:
 def _latest(instance: FeedInstance, keys: list[Any] | None) -> dict[str, Any]:
     now = instance.live.now()
     instance.live.expire()
-    values = [_value(event, now) for event in instance.live.buffer.latest().values()]
+    values = [_value(key, event, now) for key, event in instance.live.buffer.latest().items()]
     shown = values if keys is None else [value for value in values if value["key"] in keys]
     return {"values": shown, "state": instance.live.describe_state()}
 
 
-def _value(event: Event, now: float) -> dict[str, Any]:
+def _value(key: str, event: Event, now: float) -> dict[str, Any]:
     age = round(max(0.0, now - event.at), 3)
-    return {"key": json.loads(event.key or "null"), "data": json.loads(event.data), "age_seconds": age}
+    return {"key": json.loads(key), "data": json.loads(event.data), "age_seconds": age}
 
 
 def _iso(seconds: float) -> str:

@@ -189,7 +189,7 @@ class SharedKeeper:
         held_until = since + LEASE_SECONDS
         pause = RENEW_SECONDS
         while True:
-            await anyio.sleep(pause)
+            await anyio.sleep(min(pause, held_until - anyio.current_time()))
             asked = anyio.current_time()
             if asked >= held_until:
                 return

@@ -91,7 +91,7 @@ def _encode_body(kind: str, value: dict[str, Any]) -> tuple[int, bytes]:
         case "puback" | "pubrec" | "pubrel" | "pubcomp" | "unsuback":
             return _FLAGS.get(kind, 0), struct.pack(">H", value["packet_id"])
         case _:
-            raise KeyError("only a server sends this type")
+            raise RejectedValue(f"only a server sends the MQTT packet {kind!r}.", code="invalid-packet")
 
 
 def _encode_topic(topic: str) -> bytes:

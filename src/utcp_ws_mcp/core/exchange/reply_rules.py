@@ -296,13 +296,7 @@ def with_stream(rules: ReplyRules, template: CallTemplate) -> ReplyRules:
 
     The rules that the template adds are those of a preset, so they are trusted.
     """
-    fields = _FieldCompiler(lambda _: True, Diagnostics(""))
-    return replace(
-        rules,
-        error=rules.error or fields.one("reply.error", template.reply.error),
-        error_message=rules.error_message or fields.one("reply.error_message", template.reply.error_message),
-        stream=_compile_stream(template.stream, fields),
-    )
+    return replace(rules, stream=_compile_stream(template.stream, _FieldCompiler(lambda _: True, Diagnostics(""))))
 
 
 def compile_auto_replies(template: CallTemplate, compiler: Compiler, diagnostics: Diagnostics) -> AutoReplies:

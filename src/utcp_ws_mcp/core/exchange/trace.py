@@ -144,7 +144,7 @@ class Explanation:
         except EvaluationError as error:
             self.add(f"{name} does not hold: {error}")
             return False
-        holds = value is not UNDEFINED and bool(value)
+        holds = bool(value)
         if holds or include_false:
             self.add(
                 f"{name} {'holds' if holds else 'does not hold'}: {predicate.source}{self._format_values(predicate)}"
@@ -280,10 +280,10 @@ def _explain_match(exchange: Exchange, message: Message, explanation: Explanatio
         if not matches:
             explanation.not_evaluated(stream.until)
         return matches
-    match, path = exchange.rules.match, exchange.rules.correlation_path
+    match = exchange.rules.match
     if match is None:
         return True
-    if path is not None and not exchange.carries_id(message) and match.is_true(exchange.scope_for(message)):
+    if not exchange.carries_id(message) and match.is_true(exchange.scope_for(message)):
         # MiniJinja compares more loosely than the dispatcher: true equals 1.
         explanation.add(f"reply.match does not hold: {match.source} (the id is of another type than request_id)")
         return False

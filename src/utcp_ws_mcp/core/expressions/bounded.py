@@ -66,7 +66,7 @@ def bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             raise
         except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise reject(f"the filter {name} cannot process {describe(value)}{_detail(error)}.") from None
-        if isinstance(result, str | bytes) and len(result) > MAX_VALUE_LENGTH:
+        if isinstance(result, str | bytes):
             check_length(len(result))
         return result
 
@@ -193,8 +193,8 @@ def split(value: Any, separator: Any = None, limit: Any = None) -> Any:
     """Split a text."""
     if isinstance(value, str) and len(value) > MAX_ITEMS:
         blank = not isinstance(separator, str)
-        count = len(value.split(None, MAX_ITEMS + 1)) if blank else value.count(separator) + 2
-        _check_items(min(count, limit) if type(limit) is int and limit >= 0 else count)
+        count = len(value.split(None, MAX_ITEMS)) if blank else value.count(separator) + 1
+        _check_items(min(count, limit + 1) if type(limit) is int and limit >= 0 else count)
     return _call_builtin("value | split(separator, limit)", value=value, separator=separator, limit=limit)
 
 

@@ -105,9 +105,7 @@ def _literal_patterns(node: Node) -> Iterator[str]:
 def _text_argument(node: Node, index: int) -> str | None:
     """Return the argument of a filter at an index, where it is a text that is written there."""
     positional = [part for part in node.parts[1:] if part.kind not in ("keyword", "splat")]
-    if index >= len(positional) or positional[index].kind != "literal":
-        return None
-    value = positional[index].value
+    value = positional[index].value if index < len(positional) else None
     return value if isinstance(value, str) else None
 
 
@@ -160,7 +158,7 @@ def _check_callable(source: str, node: Node) -> None:
 
 def _suggest(name: str, known: Collection[str], foreign: dict[str, str], what: str) -> str:
     """Return what to write instead of an unknown name."""
-    meant = foreign.get(name) or foreign.get(name.lower()) or closest_match(name, known)
+    meant = foreign.get(name.lower()) or closest_match(name, known)
     return f"Did you mean {meant!r}?" if meant else f"Known {what}: {', '.join(sorted(known))}."
 
 

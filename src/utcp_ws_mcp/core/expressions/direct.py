@@ -132,7 +132,7 @@ def _compile_comparison(left: Node, right: Node, *, negated: bool) -> Evaluate |
 def _compile_membership(operand: Node, options: tuple[Node, ...]) -> Evaluate | None:
     """Return the evaluation of `x in ['a', 'b']`, for texts."""
     value = _compile_operand(operand)
-    if value is None or not all(option.kind == "literal" and type(option.value) is str for option in options):
+    if value is None or not all(type(option.value) is str for option in options):
         return None
     texts = frozenset(option.value for option in options)
 

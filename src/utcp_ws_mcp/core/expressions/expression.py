@@ -257,7 +257,8 @@ class Expression:
         elif isinstance(error, AttributeError):
             reason = "a value has no method of this name."
         else:
-            reason = f"an operation is not possible on these values: {_python_reason(error)}"
+            detail = _python_reason(error)
+            reason = f"an operation is not possible on these values{': ' if detail else ''}{detail}"
         excerpt = self.source if len(self.source) <= MAX_SHOWN_LENGTH else f"{self.source[:MAX_SHOWN_LENGTH]} …"
         return EvaluationError(f"the expression {excerpt!r} failed: {end_sentence(reason)}", code=code)
 

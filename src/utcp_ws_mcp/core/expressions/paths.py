@@ -61,7 +61,7 @@ def node_path(node: Node) -> Path | None:
         step: str | int = int(node.name) if node.name.isdigit() else node.name
         if node.kind == "item":
             index = node.parts[1]
-            if index.kind != "literal" or type(index.value) not in (str, int):
+            if type(index.value) not in (str, int):  # None where it is no literal
                 return None
             step = index.value
         steps.append(step)

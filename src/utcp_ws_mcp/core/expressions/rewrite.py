@@ -28,6 +28,8 @@ from .syntax import Node
 MAX_FREE_JOINS: Final = 8
 """Operators `~` and `+` of an expression whose operands may be as long as any value."""
 
+_JOINING: Final = ("~", "+")
+
 _METHOD_NAMES: Final = frozenset(name for kind in (dict, list, bytes) for name in dir(kind))
 """What MiniJinja finds in every object, array or bytes, also where the message has no such member."""
 
@@ -115,10 +117,10 @@ def rewrite(source: str, tree: Node, *, measured: bool) -> tuple[str, dict[str, 
     aliases: dict[str, Path] = {}
     for node in _find_holding(tree) if measured else ():
         edits.around(node, "((", ") | _measured)")
-    joins = sum(node.kind == "operator" and node.name in ("~", "+") for node in nodes)
+    joins = sum(node.name in _JOINING for node in nodes)
     for node in nodes:
         if node.kind == "slice":
-            _rewrite_slice(node, edits)
+            _rewrite_slice(source, node, edits)
         elif node.kind == "method":
             _rewrite_method(source, node, edits)
         elif node.kind == "filter":
@@ -151,11 +153,11 @@ def _rewrite_filter(node: Node, edits: _Edits) -> None:
 
 
 def _rewrite_operator(node: Node, joins: int, edits: _Edits) -> None:
-    if node.name != "*" and (joins <= MAX_FREE_JOINS or node.name not in ("~", "+")):
+    if node.name != "*" and (joins <= MAX_FREE_JOINS or node.name not in _JOINING):
         return
     guard = "_factor" if node.name == "*" else f"_at_most({MAX_VALUE_LENGTH // joins})"
     for operand in node.parts:
-        if operand.kind != "literal" and not (operand.kind == "operator" and operand.name == node.name):
+        if operand.kind != "literal" and operand.name != node.name:
             edits.around(operand, "((", f") | {guard})")
 
 
@@ -180,16 +182,17 @@ def _may_name(named: Sequence[Node], filters: Container[object]) -> bool:
 
 def _find_attribute(node: Node) -> str:
     """Return the attribute that a filter compares; empty where it compares the items, or the attribute is computed."""
-    named = [each.parts[0] for each in node.parts[1:] if each.kind == "keyword" and each.name == "attribute"]
-    first = (named or node.parts[1:2] if node.name == "groupby" else named)[:1]
-    value = first[0].value if first and first[0].kind == "literal" else ""
+    named = [each.parts[0] for each in node.parts if each.kind == "keyword" and each.name == "attribute"]
+    if not named and node.name == "groupby":
+        named += node.parts[1:2]
+    value = named[0].value if named else ""
     return value if isinstance(value, str) and _ATTRIBUTE.fullmatch(value) else ""
 
 
-def _rewrite_slice(node: Node, edits: _Edits) -> None:
+def _rewrite_slice(source: str, node: Node, edits: _Edits) -> None:
     base, first, stop, step = node.parts
     edits.around(node, "((", ")")
     bounds = (base.end, first), (first.end, stop), (stop.end, step)
     for (start, bound), text in zip(bounds, (") | _slice(", ", ", ", "), strict=True):
         edits.instead(start, bound.start, text + ("none" if bound.start == bound.end else ""))
-    edits.instead(step.end, node.end, ")")
+    edits.instead(step.end, source.index("]", step.end) + 1, ")")  # the slice may stand in parentheses

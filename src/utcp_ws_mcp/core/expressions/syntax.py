@@ -100,7 +100,6 @@ class _Parser:
     """Recursive descent over the tokens of one expression."""
 
     def __init__(self, source: str) -> None:
-        self._source = source
         self._tokens: list[tuple[str, str, int, int]] = []
         self._next = 0
         self._depth = 0
@@ -149,14 +148,14 @@ class _Parser:
     def _node(self, kind: str, start: int, *parts: Node, name: str = "", value: Any = None) -> Node:
         return Node(kind, start, self._end, parts, name, value)
 
-    def _expression(self, *, conditions: bool = True) -> Node:
+    def _expression(self) -> Node:
         """Parse `a if b else c` and everything that binds more tightly."""
         self._depth += 1
         if self._depth > MAX_EXPRESSION_DEPTH:
             raise _NotUnderstood
         start = self._start
         node = self._operation(2)
-        while conditions and self._skip("if"):
+        while self._skip("if"):
             parts = [node, self._operation(2)]
             if self._skip("else"):
                 parts.append(self._expression())
@@ -167,13 +166,13 @@ class _Parser:
     def _operation(self, binding: int) -> Node:
         """Parse operators that bind at least this tightly; all associate to the left."""
         start = self._start
-        if binding <= _NOT_BINDING and self._skip("not"):
+        if self._skip("not"):
             self._depth += 1
             node = self._node("not", start, self._negated())
             self._depth -= 1
         else:
             node = self._unary()
-        while (own := _BINDING.get(self._text, 0) if self._kind in ("word", "sign") else 0) >= binding:
+        while self._kind in ("word", "sign") and (own := _BINDING.get(self._text, 0)) >= binding:
             sign = self._take()
             negated = sign == "not"
             if negated:
@@ -199,8 +198,7 @@ class _Parser:
         if not self._skip("-"):
             return self._primary()
         operand = self._negative()
-        is_number = isinstance(operand.value, int | float) and not isinstance(operand.value, bool)
-        if operand.kind == "literal" and is_number:
+        if isinstance(operand.value, int | float) and not isinstance(operand.value, bool):
             return self._node("literal", start, value=-operand.value)
         return self._node("negative", start, operand)
 
@@ -249,7 +247,7 @@ class _Parser:
 
     def _test_arguments(self) -> tuple[Node, ...]:
         starts_operand = self._kind in ("text", "number") or self._text in ("+", "-", "[", "{")
-        if self._text == "(" or not (starts_operand or (self._kind == "word" and self._text not in _NO_TEST_ARGUMENT)):
+        if not (starts_operand or (self._kind == "word" and self._text not in _NO_TEST_ARGUMENT)):
             return self._optional_arguments()
         start = self._start
         return (self._postfix(self._negative(), start),)
@@ -272,7 +270,7 @@ class _Parser:
             else:
                 value = self._expression()
                 if value.kind == "name" and self._skip("="):
-                    value = self._node("keyword", start, self._expression(conditions=False), name=value.name)
+                    value = self._node("keyword", start, self._expression(), name=value.name)
                 arguments.append(value)
         return tuple(arguments)
 
@@ -331,7 +329,7 @@ class _Parser:
 def _number(text: str) -> int | float:
     digits = text.replace("_", "")
     try:
-        return int(digits, 0) if digits[:1] == "0" and digits[1:2].isalpha() else int(digits)
+        return int(digits, 0) if digits[1:2].isalpha() else int(digits)
     except ValueError:
         return float(digits)
 
@@ -339,5 +337,4 @@ def _number(text: str) -> int | float:
 def _unquote(text: str) -> str:
     if "\\" not in text:
         return text[1:-1]
-    value = _CHECKER.eval_expr(text)
-    return value if isinstance(value, str) else text[1:-1]
+    return str(_CHECKER.eval_expr(text))

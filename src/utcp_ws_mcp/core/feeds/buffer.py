@@ -138,7 +138,7 @@ class EventBuffer:
         self._last_offset += 1
         event = Event(self._last_offset, at, data, key, len(data.encode()) + len(key or "") + EVENT_OVERHEAD)
         if key is not None:
-            superseded = self._offset_by_key.get(key)
+            superseded = self._offset_by_key.pop(key, None)  # so that the keys are in the order of their events
             if self._latest and superseded is not None:
                 self._remove(superseded)
             self._offset_by_key[key] = event.offset
@@ -251,7 +251,4 @@ class EventBuffer:
 
     def latest(self) -> Mapping[str, Event]:
         """Return the newest event of each key, by the key as JSON text; the oldest first."""
-        return {event.key: event for event in self._events.values() if event.key is not None and self._is_newest(event)}
-
-    def _is_newest(self, event: Event) -> bool:
-        return event.key is not None and self._offset_by_key.get(event.key) == event.offset
+        return {key: self._events[offset] for key, offset in self._offset_by_key.items()}

@@ -47,13 +47,11 @@ _EVENT_NAMES: Final = CALL_REPLY_NAMES - {"let"}
 
 def compile_feeds(entry: ManifestEntry, templates: TemplateCompiler, diagnostics: Diagnostics) -> list[CompiledTool]:
     """Return the tools that read the feeds of an entry; what is wrong is added to `diagnostics`."""
-    template = entry.template
-    if template is None or not template.feeds:
-        return []
-    own = ResolvedTool(Tool(name="(feeds)"), template, entry.path, is_template=True)
+    assert entry.template is not None
+    own = ResolvedTool(Tool(name="(feeds)"), entry.template, entry.path)
     compiled = templates.compile_template(own, Diagnostics(entry.path))  # its problems are reported already
     tools: list[CompiledTool] = []
-    for index, feed in enumerate(template.feeds):
+    for index, feed in enumerate(entry.template.feeds):
         path = join_path(join_path(entry.path, "feeds"), index)
         feed_diagnostics = Diagnostics(path)
         tools += _compile_feed(entry, feed, compiled, feed_diagnostics)
@@ -64,7 +62,8 @@ def compile_feeds(entry: ManifestEntry, templates: TemplateCompiler, diagnostics
 def _compile_feed(
     entry: ManifestEntry, feed: Feed, template: CompiledTemplate, diagnostics: Diagnostics
 ) -> Iterator[CompiledTool]:
-    builder = _FeedBuilder(entry, template.rules, diagnostics)
+    assert entry.template is not None
+    builder = _FeedBuilder(entry, entry.template.framing.codec, template.rules, diagnostics)
     compiled = builder.build(feed, template.handshake)
     inputs: dict[str, Any] = {**feed.inputs, "type": "object"}
     with diagnostics.collect("inputs"):
@@ -117,9 +116,8 @@ def _make_tool(
 class _FeedBuilder:
     """Compiles one feed. `inherited` are the reply rules of its call template: they say what an error is."""
 
-    def __init__(self, entry: ManifestEntry, inherited: ReplyRules, diagnostics: Diagnostics) -> None:
+    def __init__(self, entry: ManifestEntry, codec: str, inherited: ReplyRules, diagnostics: Diagnostics) -> None:
         read = partial(entry.read_file, entry.folder) if entry.read_file else None
-        codec = entry.template.framing.codec if entry.template is not None else ""
         self._compiler = Compiler(entry.variables, typed=True, names=_SEND_NAMES, read_file=read, codec=codec)
         self._manual = entry.name
         self._inherited = inherited

@@ -7,7 +7,7 @@ from typing import Any, Final, NoReturn
 
 from ...records import Record
 from ..codecs.message import encode_json, to_json_safe
-from ..limits import MAX_MESSAGE_DEPTH, json_text_is_deeper
+from ..limits import MAX_MESSAGE_DEPTH, is_deeper, json_text_is_deeper
 
 MAX_TIME: Final = 1e11
 """Seconds since 1970, in the year 5138: later ones are no dates everywhere."""
@@ -91,15 +91,20 @@ def decode_state(raw: bytes) -> SharedState:
 
 
 def _read_object(raw: bytes) -> dict[str, Any]:
-    try:
-        text = raw.decode()
-        deep = json_text_is_deeper(text, MAX_MESSAGE_DEPTH)
-        found = None if deep else to_json_safe(json.loads(text, parse_constant=_refuse))
-    except (UnicodeDecodeError, ValueError) as error:
-        raise ValueError("it is not JSON") from error
+    found = to_json_safe(_parse(raw.decode(), MAX_MESSAGE_DEPTH))
     if not isinstance(found, dict):
-        raise ValueError("it is not an object, or nested too deeply")  # noqa: TRY004  # one error for all
+        raise ValueError("it is not an object")  # noqa: TRY004  # one error for all
     return found
+
+
+def _parse(text: str, max_depth: int) -> Any:
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if json_text_is_deeper(text, max_depth) and is_deeper(value, max_depth):  # the first one counts brackets in texts
+        raise ValueError("it is nested too deeply")
+    return value
 
 
 def _count(found: dict[str, Any], name: str) -> int:
@@ -113,9 +118,9 @@ def _json_text(found: dict[str, Any], name: str) -> str | None:
     value = found.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or json_text_is_deeper(value, 2 * MAX_MESSAGE_DEPTH):
-        raise ValueError(f"{name} is no text")
-    json.loads(value, parse_constant=_refuse)  # it becomes a part of what hosts read
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is no text")  # noqa: TRY004  # one error for all
+    _parse(value, 2 * MAX_MESSAGE_DEPTH)  # it becomes a part of what hosts read
     return value
 
 

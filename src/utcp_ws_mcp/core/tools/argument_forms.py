@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from ...records import MutableRecord, Record
 from ..codecs.message import RejectedValue
 from ..expressions.patterns import compile_pattern
-from ..limits import MAX_MESSAGE_DEPTH, json_text_is_deeper
+from ..limits import MAX_MESSAGE_DEPTH, is_deeper, json_text_is_deeper
 from .argument_schema import InvalidSchema, SchemaValidator
 from .schema_dialects import Schema, dialect_of, modernized, references_stand_alone
 from .schema_references import References
@@ -275,12 +275,12 @@ def _read_json(text: str, types: frozenset[str]) -> Any:
     stripped = text.strip()
     if "boolean" in types and stripped in ("True", "False"):
         return stripped == "True"
-    if json_text_is_deeper(stripped, MAX_MESSAGE_DEPTH):
-        return _UNREADABLE
     try:
         value = json.loads(stripped, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         return _UNREADABLE
+    if json_text_is_deeper(stripped, MAX_MESSAGE_DEPTH) and is_deeper(value, MAX_MESSAGE_DEPTH):
+        return _UNREADABLE  # the first of the conditions counts brackets in texts, the second one takes longer
     if isinstance(value, float) and value.is_integer() and "number" not in types:
         value = int(value)
     return value if _type_of(value) in types else _UNREADABLE

@@ -133,9 +133,7 @@ def _check_own_template(entry: ManifestEntry, templates: TemplateCompiler) -> No
     """Compile the call template of an entry for its tools, and raise what is wrong with it."""
     assert entry.template is not None
     diagnostics = Diagnostics(entry.path)
-    templates.compile_template(
-        ResolvedTool(Tool(name="(template)"), entry.template, entry.path, is_template=True), diagnostics
-    )
+    templates.compile_template(ResolvedTool(Tool(name="(template)"), entry.template, entry.path), diagnostics)
     diagnostics.raise_if_any()
     if entry.options.discovery is not None:  # without it, the manifest writes nothing about it that could be wrong
         compile_discovery(entry)

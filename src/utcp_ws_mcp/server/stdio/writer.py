@@ -97,7 +97,7 @@ class Writer:
             self._write_part(memoryview(piece))
 
     def _write_part(self, data: memoryview) -> None:
-        if not self._backlog and self._poll is not None and len(data) < THREAD_WRITE_SIZE:
+        if not self._backlog and len(data) < THREAD_WRITE_SIZE:
             data = self._write_nonblocking(data)
         if data and not self._closed:
             self._backlog += len(data)
