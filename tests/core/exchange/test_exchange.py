@@ -71,22 +71,6 @@ def test_early_messages_keep_the_newest_within_their_bounds_and_count_the_others
     assert list(early) == []
 
 
-<<<<<<< HEAD
-BESIDE_ID = {
-    "the message alone": ("message.id == request_id and message.method is not defined", {}, {}, Role.REPLY),
-    "the message alone, not": (
-        "message.id == request_id and message.method is not defined",
-        {},
-        {"method": "m"},
-        Role.DROPPED,
-    ),
-    "an argument": ("message.room == args.room and message.id == request_id", {"room": "a"}, {"room": "a"}, Role.REPLY),
-    "another argument": (
-        "message.room == args.room and message.id == request_id",
-        {"room": "a"},
-        {"room": "b"},
-        Role.DROPPED,
-=======
 # --- bounds of early messages, as the documentation of streams says ---
 
 SUBSCRIBING = {"reply": {"match": "message.id == request_id"}, "stream": {"match": "message.n is defined"}}
@@ -179,28 +163,10 @@ FAILED_RULES = {
     "stream.until": (
         {"stream": {"until": ["message.a", FAILING]}},
         f"stream.until[1]: the expression '{FAILING}' failed",
->>>>>>> main
     ),
 }
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize(("match", "args", "members", "role"), BESIDE_ID.values(), ids=BESIDE_ID)
-def test_a_message_with_the_id_must_fit_the_rest_of_match(match, args, members, role):
-    wire = Wire()
-    wire.open({"reply": {"match": match}}, **args)
-
-    assert wire.receive({"id": 1, **members}) is role
-
-
-def test_a_rest_of_match_that_cannot_be_evaluated_is_noted_as_match():
-    wire = Wire()
-    exchange = wire.open({"reply": {"match": "message.id == request_id and message.n + 1 > 0"}})
-
-    assert wire.receive({"id": 1, "n": "x"}) is Role.DROPPED
-    ((source, _),) = exchange.scope.failures.items()
-    assert exchange.rules.field_of(source) == "reply.match"
-=======
 @pytest.mark.parametrize(("rules", "reason"), FAILED_RULES.values(), ids=FAILED_RULES)
 def test_a_message_that_a_rule_cannot_be_evaluated_on_is_an_error_that_names_the_rule(rules, reason):
     wire = Wire()
@@ -329,4 +295,33 @@ IDS = {
 def test_a_correlation_id_is_a_whole_number_or_a_text(value, found):
     request_id = correlation_id_at(Message("", value), ("id",))
     assert (request_id, type(request_id)) == (found, type(found))
->>>>>>> main
+
+
+# --- what match demands beside the id ---
+
+NO_METHOD = "message.id == request_id and message.method is not defined"
+SAME_ROOM = "message.room == args.room and message.id == request_id"
+
+BESIDE_ID = {
+    "of the message alone": (NO_METHOD, {}, {}, Role.REPLY),
+    "of the message alone, not": (NO_METHOD, {}, {"method": "m"}, Role.DROPPED),
+    "of an argument": (SAME_ROOM, {"room": "a"}, {"room": "a"}, Role.REPLY),
+    "of an argument, not": (SAME_ROOM, {"room": "a"}, {"room": "b"}, Role.DROPPED),
+}
+
+
+@pytest.mark.parametrize(("match", "args", "members", "role"), BESIDE_ID.values(), ids=BESIDE_ID)
+def test_a_message_with_the_id_must_fit_the_rest_of_match(match, args, members, role):
+    wire = Wire()
+    wire.open({"reply": {"match": match}}, **args)
+
+    assert wire.receive({"id": 1, **members}) is role
+
+
+def test_a_rest_of_match_that_cannot_be_evaluated_is_noted_as_match():
+    wire = Wire()
+    exchange = wire.open({"reply": {"match": "message.id == request_id and message.n + 1 > 0"}})
+
+    assert wire.receive({"id": 1, "n": "x"}) is Role.DROPPED
+    ((source, _),) = exchange.scope.failures.items()
+    assert exchange.rules.field_of(source) == "reply.match"
