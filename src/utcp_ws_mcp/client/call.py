@@ -122,7 +122,8 @@ class Call:
             IncompleteStream: if a bound ends a stream that must end by itself.
             ConnectionLost, SessionLost, MessageTooBig: if the connection or its session ends before the exchange.
         """
-        exchange = self.exchange
+        exchange = self._exchange
+        assert exchange is not None
         while not exchange.received:
             if exchange.finished:
                 self._raise_if_lost()

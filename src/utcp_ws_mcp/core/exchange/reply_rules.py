@@ -129,9 +129,10 @@ class ReplyRules(Record):
         has_subscribe_reply: Whether a reply comes before the stream that it opens.
         takes_first_message: Whether the first message after the request is the reply, whatever it says.
         is_unproven_reply: Whether nothing in the manifest separates the first message from unsolicited ones.
+        result_expression: What selects the result or the stream's item of a message; None: it is the message itself.
     """
 
-    not_in_repr: ClassVar = ("has_subscribe_reply", "takes_first_message", "is_unproven_reply")
+    not_in_repr: ClassVar = ("has_subscribe_reply", "takes_first_message", "is_unproven_reply", "result_expression")
     no_reply: bool = False
     listen_only: bool = False
     sends_http: bool = False
@@ -154,6 +155,7 @@ class ReplyRules(Record):
     has_subscribe_reply: bool = False
     takes_first_message: bool = False
     is_unproven_reply: bool = False
+    result_expression: Expression | None = None
 
     @property
     def late_replies_are_recognized(self) -> bool:
@@ -163,12 +165,15 @@ class ReplyRules(Record):
 
     def __post_init__(self) -> None:
         # Asked for each message, so they are computed once.
-        watches = self.stream is not None and self.stream.match is not None
+        stream = self.stream
+        watches = stream is not None and stream.match is not None
         first = self.match is None and not (self.listen_only or self.no_reply or watches)
         subscribes = watches and self.match is not None and not self.listen_only
         force_setattr(self, "has_subscribe_reply", subscribes)
         force_setattr(self, "takes_first_message", first)
         force_setattr(self, "is_unproven_reply", first and not self.ignore)
+        selected = stream.item if stream is not None and (stream.item or watches) else self.result
+        force_setattr(self, "result_expression", selected)
 
     @property
     def never_sends(self) -> bool:
@@ -198,12 +203,6 @@ class ReplyRules(Record):
             fields |= {f"stream.until[{index}]": predicate for index, predicate in enumerate(self.stream.until)}
         found = (name for name, predicate in fields.items() if predicate is not None and predicate.source == source)
         return next(found, "a predicate of the connection")
-
-    @property
-    def result_expression(self) -> Expression | None:
-        """Return what selects the result or the stream's item of a message; None: it is the message itself."""
-        stream = self.stream
-        return stream.item if stream is not None and (stream.item or stream.match) else self.result
 
     def extract(self, scope_for: Callable[[Message], Mapping[str, Any]], message: Message) -> Any:
         """Return the result or the stream's item of a message; the message itself where no expression is written.
