@@ -15,7 +15,15 @@ from tests.client.test_discovery import announces, manual
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
 from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, InvalidManifest, ToolError, UnknownTool, load_manifest
 from utcp_ws_mcp.errors import ConnectError
-from utcp_ws_mcp.observability.events import CallFinished, ConnectionClosed, Event, SelectiveObserver, WarningIssued
+from utcp_ws_mcp.observability.events import (
+    CallFinished,
+    ConnectionClosed,
+    Event,
+    MatchExplained,
+    SelectiveObserver,
+    WarningIssued,
+)
+from utcp_ws_mcp.observability.feed_events import FeedOpened
 from utcp_ws_mcp.observability.redaction import Redactor
 
 RPC = {"preset": "jsonrpc2"}
@@ -237,3 +245,33 @@ async def test_a_bridge_is_opened_with_variables_and_their_files(tmp_path: Path)
             await bridge.call_tool("m.t", {"n": 1})
     found = seen.upgrades[0].headers
     assert (found["X-A"], found["X-B"]) == ("from-the-environment", "from-the-file")
+
+
+@pytest.mark.parametrize("trace_rules", [True, False])
+async def test_the_rules_that_decided_are_explained_only_if_it_is_asked_for(tmp_path: Path, trace_rules: bool) -> None:
+    events: list[Event] = []
+    file = tmp_path / "m.json"
+    async with peer(jsonrpc) as seen:
+        file.write_text(json.dumps(entry(seen, "t", **RPC)))
+        async with Bridge([load_manifest(file)], observe=events.append, trace_rules=trace_rules) as bridge:
+            await bridge.call_tool("m.t", {"n": 1})
+    assert any(isinstance(event, MatchExplained) for event in events) is trace_rules
+
+
+async def test_the_feeds_of_a_bridge_are_closed_before_its_connections(tmp_path: Path) -> None:
+    events: list[Event] = []
+    feed = {"name": "f", "match": "message.n is defined", "start": "start"}
+    changes: list[str] = []
+    async with peer(silent) as seen:
+        document = {"name": "m", "url": seen.url, "feeds": [feed]}
+        async with bridge_to(tmp_path, document, events=events) as bridge:
+            bridge.on_feeds_changed.append(lambda: changes.append("changed"))
+            end = bridge.watch_feed(bridge.tools["m.f_events"], {}, lambda: None)
+            with anyio.fail_after(PATIENCE):
+                while not any(isinstance(event, FeedOpened) for event in events):
+                    await anyio.lowlevel.checkpoint()
+            assert changes != []
+            await bridge.aclose()
+            kinds = [type(event).__name__ for event in events]
+            assert "FeedInterrupted" not in kinds
+            end()

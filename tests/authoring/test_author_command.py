@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from anyio import to_thread
 from click.testing import CliRunner
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
+from tests.cli.program import run
 from tests.peer import jsonrpc, peer
+from utcp_ws_mcp.authoring import server
+from utcp_ws_mcp.authoring.workspace import Workspace
 from utcp_ws_mcp.cli.main import main
 
 from .agent import BOTH_ERAS, host_of
@@ -93,3 +99,27 @@ def test_install_refuses_what_has_no_meaning(tmp_path: Path, words: list[str], e
     result = CliRunner().invoke(main, ["install", "cursor", "--config", str(tmp_path / "mcp.json"), *words])
     assert result.exit_code == 2
     assert expected in result.output
+
+
+async def test_the_options_are_the_grants_of_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Workspace] = []
+
+    async def serve(workspace: Workspace) -> int:
+        served.append(workspace)
+        logging.getLogger("utcp_ws_mcp").warning("said with %s", SECRET)
+        return 7
+
+    monkeypatch.setattr(server, "serve_author", serve)
+    (tmp_path / "v.env").write_text(f"API_KEY={SECRET}\n")
+    words = ("--allow-host", "*.a.example", "--allow-variable", "API_KEY@b.a.example", "--allow-private")
+    ended = await to_thread.run_sync(
+        partial(run, "author", str(tmp_path / "made"), *words, "--env-file", str(tmp_path / "v.env"))
+    )
+    assert ended.returncode == 7
+    assert "said with ***" in ended.stderr
+    (workspace,) = served
+    assert workspace.folder.path == tmp_path / "made"
+    grants = workspace.grants
+    assert [str(each) for each in grants.hosts] == ["*.a.example"]
+    assert [str(each) for each in grants.variables] == ["API_KEY@b.a.example"]
+    assert grants.allow_private

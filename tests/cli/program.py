@@ -16,6 +16,9 @@ from click.testing import CliRunner
 
 from utcp_ws_mcp.cli.main import main
 
+LOGGERS: Final = ("utcp_ws_mcp", "utcp_ws_mcp.audit", "mcp", "uvicorn", "opentelemetry", "websockets.server")
+"""What commands configure, and the log of the endpoint of a test."""
+
 END_OF_INPUT: Final = "\x04"
 """Ctrl-D at a terminal."""
 
@@ -34,17 +37,24 @@ def run(*arguments: str, typed: str = "", terminal: bool = False, **environ: str
                 thread.join()
     if terminal:
         os.close(writer)
-    if ended.exception is not None and not isinstance(ended.exception, SystemExit):
-        raise ended.exception
-    return CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)
+    assert ended.exc_info is not None
+    exit_ = ended.exc_info[1]
+    if not isinstance(exit_, SystemExit):
+        raise exit_
+    assert isinstance(exit_.code, int)  # each command says how it ended
+    return CompletedProcess(arguments, exit_.code, ended.stdout, ended.stderr)
 
 
 @contextmanager
 def own_log() -> Iterator[None]:
     """Keep what a command changes of the log to itself, and the log of the endpoint out of that of the command."""
-    root, endpoint = logging.getLogger(), logging.getLogger("websockets.server")
-    handlers, level, hook = [*root.handlers], endpoint.level, sys.excepthook
-    endpoint.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in (None, *LOGGERS)]
+    before = [(each, [*each.handlers], each.level, each.propagate) for each in loggers]
+    hook = sys.excepthook
+    logging.getLogger("websockets.server").setLevel(logging.WARNING)
     yield
-    endpoint.setLevel(level)
-    root.handlers[:], sys.excepthook = handlers, hook
+    for each, handlers, level, propagate in before:
+        each.handlers[:], each.propagate = handlers, propagate
+        each.setLevel(level)
+    sys.excepthook = hook
+    logging.captureWarnings(capture=False)

@@ -404,3 +404,44 @@ def test_what_is_no_manifest_stays(source: Path, tmp_path: Path, content: str, r
     assert (refused.returncode, refused.stdout, file.read_text()) == (2, "", content)
     assert reason.lower() in refused.stderr.lower()
     assert refused.stderr.endswith("[import-target-invalid]\n")
+
+
+def test_operations_are_selected_by_several_patterns(tmp_path: Path) -> None:
+    source, file = tmp_path / "openrpc.json", tmp_path / "m.json"
+    methods = [{"name": name, "params": [], "tags": [{"name": tag}]} for name, tag in zip("abcd", "wxyz", strict=True)]
+    source.write_text(json.dumps({**OPENRPC, "methods": methods}))
+    for number, (options, names) in enumerate(
+        [
+            (["--include", "a", "--include", "b"], ["a", "b"]),
+            (["--exclude", "a", "--exclude", "b"], ["c", "d"]),
+            (["--tag", "w", "--tag", "z"], ["a", "d"]),
+        ]
+    ):
+        file = tmp_path / f"m{number}.json"
+        assert run("import", str(source), str(file), "--url", URL, *options).returncode == 0
+        assert [tool["name"] for tool in read(file)["tools"]] == names
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--depth", "6"], "6 is not in the range 0<=x<=5"), (["--depth", "-1"], "-1 is not in the range 0<=x<=5"),
+        (["--preset", "jsonrpc"], "there is no preset 'jsonrpc'; `utcp-ws-mcp init` lists them"),
+        (["--format", "xml"], "'xml' is not one of"), (["--events", "all"], "'all' is not one of"),
+    ],
+)  # fmt: skip
+def test_an_option_that_cannot_be_is_refused(source: Path, tmp_path: Path, options: list[str], sentence: str) -> None:
+    file = tmp_path / "m.json"
+    refused = run("import", str(source), str(file), "--url", URL, *options)
+    assert (refused.returncode, file.exists()) == (2, False)
+    assert sentence in refused.stderr
+    for depth in ("0", "5"):
+        assert run("import", str(source), str(file), "--url", URL, "--depth", depth).returncode == 0
+
+
+def test_an_import_that_cannot_connect_as_it_was_asked_to_fails(source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    imported = run("import", str(source), str(file), "--online", "--url", "wss://a.example.com/?k=${CLOCK_KEY}")
+    assert imported.returncode == 2
+    assert "CLOCK_KEY is not set" in imported.stderr
+    assert "connected" not in imported.stdout

@@ -62,6 +62,30 @@ def test_a_first_word_like_a_command_is_a_mistake_and_others_are_manifests(word:
     assert said in refused.stderr
 
 
+def test_a_mistake_is_one_whatever_follows(folder: Path) -> None:
+    (folder / "m.json").write_text("{}")
+    for following in ("--help", "m.json", "chat"):
+        assert "No such command 'chekc'. Did you mean 'check'?" in run("chekc", following).stderr
+
+
+HELP = {
+    "serve": [
+        "[default: 1.0; x>=0]", "[default: 8388608; x>=65536]", "[default: auto]", "[default: 500; x>=1]",
+        "[default: stdio]", "[default: 127.0.0.1]", "[default: 8080]", "[default: default]",
+    ],
+    "check": ["[default: 1.0]"],
+    "tools": ["[default: 10.0]"],
+    "record": ["[default: 0.5]"],
+    "import": ["[default: auto]", "[default: feeds]", "[default: 1; 0<=x<=5]"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "defaults"), HELP.items())
+def test_the_help_shows_the_defaults(command: str, defaults: list[str]) -> None:
+    shown = " ".join(run(command, "--help").stdout.split())
+    assert [each for each in defaults if each not in shown] == []
+
+
 def test_a_file_or_an_entry_that_is_called_like_a_command_is_served(folder: Path) -> None:
     (folder / "chekc").write_text(json.dumps({"name": "m", "url": "wss://a.example/", "headers": {"X": "${UNSET}"}}))
     assert "UNSET is not set" in run("chekc").stderr

@@ -199,6 +199,13 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     "two addresses": (["--http", "0", "--host", "h", "--port", "1"],
         "--http and --host contradict each other; remove one"),
     "two transports": (["--http", "0", "--transport", "stdio"], "--http and --transport stdio contradict each other"),
+    "a host and a port for stdio": (["--port", "0", "--host", "h"], "--host needs --transport http"),
+    "a token in a folder": (["--http", "0", "--token-file", "FOLDER"], "is a directory"),
+    "a key in a folder": (["--http", "0", "--shared-key-file", "FOLDER"], "is a directory"),
+    "a URL in a folder": (["--http", "0", "--shared-file", "FOLDER"], "is a directory"),
+    "a token in no file": (["--http", "0", "--token-file", "/nowhere"], "'/nowhere' does not exist"),
+    "a key in no file": (["--http", "0", "--shared-key-file", "/nowhere"], "'/nowhere' does not exist"),
+    "a URL in no file": (["--http", "0", "--shared-file", "/nowhere"], "'/nowhere' does not exist"),
     "a port for stdio": (["--port", "0"], "--port needs --transport http"),
     "a host for stdio": (["--transport", "stdio", "--host", "h"], "--host needs --transport http"),
     "an audience": (["--http", "0", "--audience", "a"], "--audience needs --issuer"),
@@ -234,7 +241,7 @@ def test_an_option_without_effect_is_refused(
 ) -> None:
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff")
-    given = [{"FILE": file, "BINARY": str(binary)}.get(word, word) for word in options]
+    given = [{"FILE": file, "BINARY": str(binary), "FOLDER": str(tmp_path)}.get(word, word) for word in options]
     done = run("serve", file, *given)
     assert done.returncode == 2
     assert sentence.replace("BINARY", str(binary)) in done.stderr

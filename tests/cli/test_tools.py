@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.server import ServerConnection
 
 from utcp_ws_mcp.cli.tools import format_signature, propose_command
 
+from .endpoint import served
 from .program import run
 
 READS = {"readOnlyHint": True}
@@ -99,6 +101,22 @@ def test_tools_as_json_have_their_schemas(file: str) -> None:
     assert first["inputs"]["properties"] == {"a": {}}
     assert first["outputs"] == {"type": "object"}
     assert (second["name"], second["outputs"]) == ("m.u", {})
+
+
+def test_a_warning_of_a_discovery_is_on_stderr_and_its_events_are_not(tmp_path: Path) -> None:
+    def announce(connection: ServerConnection) -> None:
+        connection.recv()
+        connection.send(json.dumps({"tools": [{"name": "t"}, {"name": "t"}]}))
+        for _ in connection:
+            pass
+
+    path = tmp_path / "m.json"
+    with served(announce) as url:
+        path.write_text(json.dumps({"name": "m", "url": url}))
+        listed = run("tools", str(path))
+    assert (listed.returncode, listed.stdout) == (0, "m.t()\n")
+    (warning,) = listed.stderr.splitlines()
+    assert warning.startswith("m: ")
 
 
 def test_what_is_ignored_of_a_manifest_is_said(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -32,12 +33,12 @@ def test_the_old_content_is_kept_beside_the_file_with_its_permissions(tmp_path: 
     path = tmp_path / "folder" / "c.json"
     assert FileChange(read_config_file(path), "1").apply() == f"{path} is written."
     assert (path.read_text(encoding="utf-8"), path.stat().st_mode & 0o777) == ("1", 0o644)
-    path.chmod(0o600)
+    path.chmod(0o601)
     backup = path.with_name("c.json.before-utcp-ws-mcp")
     assert FileChange(read_config_file(path), "2").apply() == f"{path} is written. The old content is in {backup}."
     assert [(each.read_text(encoding="utf-8"), each.stat().st_mode & 0o777) for each in (path, backup)] == [
-        ("2", 0o600),
-        ("1", 0o600),
+        ("2", 0o601),
+        ("1", 0o601),
     ]
     assert sorted(path.parent.iterdir()) == [path, backup]
 
@@ -89,6 +90,8 @@ def test_commands_of_a_host_run_in_order_up_to_the_first_that_fails(tmp_path: Pa
     with pytest.raises(InstallError, match=r" failed: out\. \[host-command-failed\]"):
         CommandChange([fail, touch]).apply()
     assert not (tmp_path / "x").exists()
+    with pytest.raises(InstallError, match=r"^/nonexistent/claude could not be run: FileNotFoundError\."):
+        CommandChange([["/nonexistent/claude", "mcp"]]).apply()
 
 
 @pytest.mark.parametrize(
@@ -168,7 +171,7 @@ def test_a_trial_is_a_session_of_this_package_in_a_folder_that_is_removed(monkey
     assert command[:3] == [sys.executable, "-m", "utcp_ws_mcp"]
     assert (options["timeout"], options["check"], options["capture_output"]) == (30.0, False, True)
     lines = bytes(options["input"]).splitlines()  # type: ignore[call-overload]
-    assert len(lines) == 5
+    assert [json.loads(line).get("id") for line in lines] == [1, None, 2, 3, 4]
     assert all(b'"jsonrpc": "2.0"' in line for line in lines)
     folder = Path(command[-1]).parent
     assert (folder.exists(), options["env"]["UTCP_WS_MCP_STATE_DIR"]) == (False, str(folder))  # type: ignore[index]

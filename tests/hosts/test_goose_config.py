@@ -48,7 +48,7 @@ def test_an_entry_goes_in_behind_the_others_and_comes_out_again(text: str, behin
     assert remove_entry(with_it, "extensions", "new") == text
 
 
-@pytest.mark.parametrize("text", ["", "a: 1\n", "a: 1", "---\na: 1\n"])
+@pytest.mark.parametrize("text", ["", "a: 1\n", "a: 1", "---\na: 1\n", "a: 1\nb: 2"])
 def test_without_extensions_they_are_added(text: str) -> None:
     end = "" if text.endswith("\n") or not text else "\n"
     assert set_entry(text, "extensions", "new", ENTRY) == f"{text}{end}extensions:\n{made(2)}"

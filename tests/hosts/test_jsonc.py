@@ -121,3 +121,39 @@ def test_nothing_else_of_any_document_changes(around: Any, servers: Any, indent:
     assert json.loads(with_it) == {**document, "s": {**document["s"], "new": ENTRY}}
     assert list(entries(with_it, "s")) == [*document["s"], "new"]
     assert remove_entry(with_it, "s", "new") == text
+
+
+EXACT = {
+    "an entry in one line": ('{"s": {"a": 1,"b": 2,"c": 3}}', "b", '{"s": {"a": 1,"c": 3}}'),
+    "a comment that stays": ('{"s": {\n  // keep\n  "a": 1\n}}', "a", '{"s": {\n  // keep\n}}'),
+    "the only entry": ('{"s": {\n  "a": 1\n}, "t": 2}', "a", '{"s": {}, "t": 2}'),
+    "line ends of Windows": ('{"s": {\r\n  "a": 1,\r\n  "b": 2\r\n}}', "b", '{"s": {\r\n  "a": 1\r\n}}'),
+    "spaces before a key": ('{"s": {"a": 1,  "b": 2}}', "a", '{"s": {  "b": 2}}'),
+}
+
+
+@pytest.mark.parametrize(("text", "name", "after"), EXACT.values(), ids=EXACT)
+def test_exactly_an_entry_and_its_comma_are_removed(text: str, name: str, after: str) -> None:
+    assert remove_entry(text, "s", name) == after
+
+
+ADDED = {
+    "a line of its own": (
+        '{\n\t"s": {\n\t\t"a": 1 // one\n\t}\n}',
+        '{\n\t"s": {\n\t\t"a": 1, // one\n\t\t"new": {\n\t\t\t"x": 1\n\t\t}\n\t}\n}',
+    ),
+    "the same line": ('{\n "s": {"a": 1}}', '{\n "s": {"a": 1, "new": {"x": 1}}}'),
+    "behind a comma": ('{"s": {"a": 1,}}', '{"s": {"a": 1, "new": {"x": 1},}}'),
+    "the first entry": ('{\n  "s": {}\n}', '{\n  "s": {\n    "new": {\n      "x": 1\n    }\n  }\n}'),
+    "below an empty line": ("\n  {}", '\n  {\n    "s": {\n      "new": {\n        "x": 1\n      }\n    }\n  }'),
+    "line ends of Windows": (
+        '{\r\n  "s": {}\r\n}',
+        '{\r\n  "s": {\r\n    "new": {\r\n      "x": 1\r\n    }\r\n  }\r\n}',
+    ),
+    "a comment in an empty object": ('{"s": { // mine\n}}', '{"s": {\n  "new": {\n    "x": 1\n  } // mine\n}}'),
+}
+
+
+@pytest.mark.parametrize(("text", "after"), ADDED.values(), ids=ADDED)
+def test_an_entry_is_written_as_its_neighbours_are(text: str, after: str) -> None:
+    assert set_entry(text, "s", "new", {"x": 1}) == after

@@ -673,6 +673,18 @@ def test_replies_are_guessed_among_the_messages_of_the_same_channel() -> None:
     assert described(other, viewpoint="server").notes[-1].startswith("Correlation: no request has an ID")
 
 
+@pytest.mark.parametrize("extra", [{}, {"correlationId": {"location": "$message.payload#/value"}}])
+@pytest.mark.parametrize("answer", ["ask_result", "news"])
+def test_messages_are_no_replies_unless_their_name_and_an_id_say_so(extra: Any, answer: str) -> None:
+    operations = {
+        "ask": {"action": "receive", "messages": of("ask")},
+        "replied": {"action": "send", "messages": of("replied")},
+    }
+    messages = {"ask": {**message("ask", value=TEXT), **extra}, "replied": message(answer, value=TEXT)}
+    reply = call_of(imported(api(operations, messages), viewpoint="server"))["reply"]
+    assert (reply != "none") is (answer == "ask_result" and bool(extra))
+
+
 def test_what_the_correlation_is_found_in_is_noted_for_each_way() -> None:
     located = {"correlationId": {"location": "$message.payload#/meta/ref"}}
     operations = {

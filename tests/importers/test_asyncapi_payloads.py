@@ -575,6 +575,8 @@ def built(schema: Any, correlation: Any = None, inputs: Any = None, required: An
          ({"x": TEXT}, [])),
         (obj(data=obj(data=obj(x=TEXT))), None, {"data": {"data": "{{ args.data }}"}}, ({"data": obj(x=TEXT)}, [])),
         (obj(data=True), None, {"data": "{{ args.data }}"}, ({"data": True}, [])),
+        (obj("data", data=True, x=TEXT), ("data", "id"), {"data": {"id": "{{ request_id }}"}, "x": "{{ args.x }}"},
+         ({"x": TEXT}, [])),
         (obj(t={"const": "{{ x }}"}), None, {"t": "{{ '{{ x }}' }}"}, ({}, [])),
         (TEXT, None, "{{ args.text }}", ({"text": TEXT}, ["text"])),
         ({"type": "array"}, None, "{{ args.payload }}", ({"payload": {"type": "array"}}, ["payload"])),

@@ -280,9 +280,8 @@ def test_operations_of_one_name_have_the_name_of_their_kind() -> None:
 
 
 def test_a_required_file_cannot_be_sent_and_an_optional_one_is_left_out() -> None:
-    schema = (
-        "scalar Upload\ntype Query { a(f: Upload!): Int b(f: Upload, g: [Upload], c: Int): Int d(f: [Upload!]!): Int }"
-    )
+    fields = "a(e: Upload, f: Upload!): Int b(f: Upload, g: [Upload], c: Int): Int d(f: [Upload!]!, g: Upload!): Int"
+    schema = f"scalar Upload type Query {{ {fields} }}"
     result = described(schema)
     assert [each.name for each in result.operations] == ["b"]
     assert result.skipped == [Skipped("a", "its argument 'f' is a file"), Skipped("d", "its argument 'f' is a file")]

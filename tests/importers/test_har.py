@@ -277,6 +277,13 @@ def test_a_tool_reads_if_its_name_says_so() -> None:
     assert [(each.name, each.read_only) for each in other.operations] == [("time", False)]
 
 
+def test_a_short_secret_of_a_login_is_a_variable_of_the_draft() -> None:
+    login = (("send", {"action": "login", "password": "abcde"}), ("receive", {"action": "welcome"}))
+    result = import_har(har(entry("wss://a.example.com/live", *login, *TALK)), ImportOptions(), "file.har")
+    assert result.variables == {"PASSWORD": "a secret of the recording"}
+    assert "abcde" not in json.dumps(result.endpoints)
+
+
 def test_the_variables_of_a_recording_are_those_that_it_mentions() -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     used = ("send", {"id": 3, "action": "say", "text": f"my {TOKEN}"})

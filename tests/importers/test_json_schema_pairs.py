@@ -102,6 +102,13 @@ def test_a_pair_is_a_whole_tool() -> None:
     assert result.operations[1].tool["annotations"] == {"readOnlyHint": True}
 
 
+def test_constants_below_what_is_required_are_sent() -> None:
+    request = with_properties("head", head=with_properties(op={"const": 1}), zone={"const": 2})
+    (operation,) = described({"a_request.json": request, "a_response.json": {}}).operations
+    assert operation.tool is not None
+    assert operation.tool["tool_call_template"]["message"] == {"head": {"op": 1}, "zone": "{{ args.zone }}"}
+
+
 def test_a_folder_is_an_endpoint_without_counter_if_its_ids_are_texts() -> None:
     files = {"a_request.json": with_properties(id={"type": "string"}), "a_response.json": with_properties(id={})}
     result = described(files)

@@ -87,6 +87,14 @@ def test_an_update_is_no_change_of_what_the_author_wrote() -> None:
     assert difference == Difference(["added"], ["newer"], ["gone"], ["mine"], [])
 
 
+def test_another_order_of_keys_is_no_change_of_the_author() -> None:
+    first = manifest(item("a"))
+    first["tools"][0] = dict(reversed(first["tools"][0].items()))
+    merged, difference = merge(first, manifest(item("a", "Second.")))
+    assert merged["tools"][0]["description"] == "Second."
+    assert difference.updated == ["a"]
+
+
 def test_a_mark_of_another_form_does_not_make_a_tool_untouched() -> None:
     first = manifest(item("a"))
     first["tools"][0]["$comment"] = "imported as 000000000000"

@@ -164,7 +164,9 @@ def event(kind: str, **others: Any) -> dict[str, Any]:
 
 
 def test_usual_events_are_read_and_others_asked_for_together() -> None:
-    often, usual = described(events=[event("B", deprecated=True), event("A"), 3], enums=[OTHER, ENUM]).operations
+    often, usual = described(
+        events=[event("B", deprecated=True), event("A"), 3], enums=[OTHER, ENUM, bits(All="(B)")]
+    ).operations
     everything, rare = 1 | 3 << 2 | 1 << 4, 1 | 1 << 4
     assert usual == Operation(
         "AHappened",

@@ -530,7 +530,7 @@ def test_methods_and_messages_of_subscriptions_are_no_tools() -> None:
     result = described(
         document(
             method("eth_subscribe", param("kind", required=True), result={"name": "id", "schema": {"$ref": "#/x/s"}}),
-            method("eth_unsubscribe", param("the id", required=True), paramStructure="by-name"),
+            method("eth_unsubscribe", "odd", param("the id", required=True), param("x"), paramStructure="by-name"),
             {"name": "eth_subscription", "params": []},
             {"name": "net_event", "params": [], "deprecated": True, "tags": ["t"]},
             method("listen_a", param("listen", "boolean"), param("b"), tags=["t"], paramStructure="by-position"),

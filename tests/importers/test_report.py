@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp.importers.model import Description, Event, Format, ImportOptions, Operation, Skipped, Status
-from utcp_ws_mcp.importers.report import MAX_NAMES, Figures, count, report_lines
+from utcp_ws_mcp.importers.report import Figures, count, report_lines
 from utcp_ws_mcp.importers.selection import MAX_DEFAULT_TOOLS, Selection, select
 
 
@@ -56,11 +56,11 @@ def test_the_most_usual_reason_comes_first() -> None:
     assert "3 left out (may change something 2, excluded 1)" in figures
 
 
-@pytest.mark.parametrize(("number", "more"), [(MAX_NAMES, ""), (MAX_NAMES + 1, " and 1 more")])
+@pytest.mark.parametrize(("number", "more"), [(12, ""), (13, " and 1 more")])
 def test_of_many_names_with_one_reason_the_first_are_listed(number: int, more: str) -> None:
     names = [f"n{index}" for index in range(number)]
     lines = report_of(tool("a"), skipped=[Skipped(name, "odd") for name in names])
-    assert lines[1] == f"Skipped {', '.join(names[:MAX_NAMES])}{more}: odd."
+    assert lines[1] == f"Skipped {', '.join(names[:12])}{more}: odd."
 
 
 def test_an_operation_with_several_messages_counts_once_as_imported_if_one_of_them_is() -> None:

@@ -88,7 +88,7 @@ def of_size(values: int) -> dict[str, Any]:
     return {"enum": [f"v{number}" for number in range(values - 2)]}
 
 
-@pytest.mark.parametrize(("values", "in_place"), [(MAX_INLINE_VALUES, True), (MAX_INLINE_VALUES + 1, False)])
+@pytest.mark.parametrize(("values", "in_place"), [(12, True), (13, False)])
 def test_what_is_referred_to_twice_stands_in_place_if_it_is_small(values: int, in_place: bool) -> None:
     completed = complete({"properties": {"a": ref("S"), "b": ref("S", title="B")}}, S=of_size(values))
     if in_place:
@@ -182,6 +182,12 @@ def test_of_many_schemas_what_contains_itself_below_the_first_level_is_outlined(
     completed = complete({"properties": properties}, A={"items": ref("B")}, B={"items": ref("A")}, **MANY)
     assert completed["properties"]["A"] == {"items": {"description": "B."}}
     assert "$defs" not in completed
+
+
+def test_of_many_schemas_one_that_contains_itself_is_a_definition_of_one_level() -> None:
+    completed = complete({"properties": {name: ref(name) for name in ("A", *MANY)}}, A={"items": ref("A")}, **MANY)
+    assert completed["properties"]["A"] == {"$ref": "#/$defs/A"}
+    assert completed["$defs"] == {"A": {"items": {"description": "A."}}}
 
 
 @pytest.mark.parametrize("key", ["properties", "dependentSchemas"])

@@ -53,6 +53,9 @@ FEED_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "an argument that only closes": (feeds(feed(close="{{ args.room }}", **ROOM)), []),
     "an argument in the URL": (feeds(feed(**ROOM), url=URL + "{{ args.room }}"), []),
     "an argument in a header": (feeds(feed(**ROOM), headers={"X-Room": "{{ args.room }}"}), []),
+    "an argument of a request of the login": (
+        feeds(feed(**ROOM), before_connect=[{"http": {"url": "https://a.b/", "json": ["{{ args.room }}"]}}]), []
+    ),
     "an argument in header_fields": (feeds(feed(**ROOM), header_fields=["room"]), []),
     "all arguments at once": (feeds(feed(open=[{"send": "{{ args }}"}], close="x", **ROOM)), []),
     "an argument that nothing uses": (
@@ -82,8 +85,8 @@ FEED_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     ),
     "feeds that compare what only a subscription knows": (
         feeds(
-            feed(match="message.n != reply.id", open=[{"send": "a"}], close="b"),
-            feed(name="g", match="message.n != vars.X", start="start"),
+            feed(match="message.n == reply.id", open=[{"send": "a"}], close="b"),
+            feed(name="g", match="message.n == vars.X", start="start"),
             variables={"X": "1"},
         ),
         [],
@@ -129,6 +132,7 @@ OWN = tool(message="{{ args.q }}", limits={"max_connections": 2})
         (with_calls(ALONE, maximum=2), []),
         (with_calls(OWN, ALONE), ["t1"]),
         (with_calls(OWN), []),
+        (with_calls(tool(message="{{ args.q }}", limits={"max_connections": 1}), maximum=2), []),
         (with_calls(SHARED, tool(**SHARED["tool_call_template"], keep_alive=False)), ["t1"]),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from utcp_ws_mcp.lint.input_schemas import arguments_outside_properties
 
-from .test_lint import TEXT, TOOL, URL, entry, tool, warnings_of
+from .test_lint import HTTP, TEXT, TOOL, URL, entry, tool, warnings_of
 
 NOTHING = {"type": "object", "properties": {}}
 ANSWERED = {"match": "message.q == args.q"}
@@ -55,6 +55,9 @@ NO_ARGUMENTS = 'If the tool has no arguments, write "inputs": {"type": "object",
         ]),
         (entry(tool(message="{{ args.q }}{{ let.x }}", let={"x": "args.r"})), [
             f"tools[0].tool_call_template.let: the argument 'r' {OWN} {DECLARE}"
+        ]),
+        (entry(tool(message="{{ args.q }}", before_message=[{"http": {**HTTP, "json": {"x": "{{ args.r }}"}}}])), [
+            f"tools[0].tool_call_template.before_message: the argument 'r' {OWN} {DECLARE}"
         ]),
         (entry(TOOL, url=URL + "{{ args.r }}"), [
             f"url: the argument 'r' {OWN} {DECLARE}"
@@ -104,6 +107,7 @@ COMPARE_IT = PUT.replace("Put UTCP_ARG_{0}_UTCP_ARG into the message", "Compare 
         (entry(named("t", TWO, message="x")), [PUT.format("a"), PUT.format("b")]),
         (entry(named("t", TWO, listen=True, stream={"match": "message.x == args.a"})), [COMPARE_IT.format("b")]),
         (entry(named("t", TWO, message="{{ args }}")), []),
+        (entry(named("t", TWO, message="x", before_message=[{"http": {**HTTP, "json": "{{ args.a ~ args.b }}"}}])), []),
         (entry(named("t", TWO, message="{{ args.a }}", reply={"match": "message.x == args.b"})), []),
         (entry(named("t", TWO, message="{{ args.a }}", header_fields=["b"])), []),
         (entry(named("t", TWO)), []),  # without a message, all arguments are sent

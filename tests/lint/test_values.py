@@ -20,6 +20,7 @@ def lines_of(document: Any, folder: Path, *codes: str) -> list[str]:
     return [line.rpartition(" [")[0] for line in found if line.rpartition("[")[2].rstrip("]") in codes]
 
 
+ASKED = [{"http": {**HTTP, "json": {"x": "{{ session.x }}", "n": "{{ let.n }}"}}}]
 MISSING = 'session.x is used here, but no message is captured for it. Add it to a "capture".'
 UNUSED = "session.x is captured here, but never used. Remove it."
 
@@ -56,6 +57,8 @@ UNUSED = "session.x is captured here, but never used. Remove it."
             [f"before_connect[0].capture.x: {UNUSED}"],
         ),
         (entry(tool(message="{{ args.q }}{{ session }}", reply="none"), on_connect=CAPTURED), []),
+        (entry(tool(**QUIET, before_message=ASKED), on_connect=CAPTURED), []),
+        (entry(tool(**QUIET, before_message=ASKED)), [f"tools[0].tool_call_template.before_message: {MISSING}"]),
         (entry(tool(**QUIET), on_connect=CAPTURED, session_identity="session.x"), []),
         (entry(tool(message="{{ args.q }}{{ session.reconnected }}", reply="none")), [
             f"tools[0].tool_call_template.message: {MISSING}".replace("session.x", "session.reconnected")
@@ -81,6 +84,7 @@ STEP = {"before_message": [{"http": HTTP}, {"http": HTTP, "capture": {"n": "body
         (entry(tool(**N)), [f"tools[0].tool_call_template.message: {NOT_DEFINED}"]),
         (entry(tool(**N, **LET)), []),
         (entry(tool(**N), **LET), []),
+        (entry(tool(**QUIET, before_message=ASKED, **LET)), []),
         (entry(tool(**N, **STEP)), []),
         (entry(tool(**N), **STEP), []),
         (entry(**N, **LET), []),

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import InvalidManifest
+from utcp_ws_mcp.manifest.caller_variables import ANY_CALLER
 from utcp_ws_mcp.manifest.entries import DisabledEntry
 from utcp_ws_mcp.manifest.inheritance import ENTRY_KEYS
 from utcp_ws_mcp.manifest.loader import inline_variables, load_document, variable_files
 from utcp_ws_mcp.manifest.presets import read_preset
-from utcp_ws_mcp.manifest.variables import VariableResolver
+from utcp_ws_mcp.manifest.variables import CallerValues, VariableResolver
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 URL = "wss://api.example/ws"
@@ -510,3 +511,144 @@ def test_what_is_wrong_with_a_text_is_said_with_its_fix(fields, said, tmp_path):
     with pytest.raises(InvalidManifest) as refused:
         load_manifest(file, {})
     assert said in str(refused.value)
+
+
+OTHER = {"call_template_type": "http", "url": "https://a.example"}
+
+
+def test_a_tool_of_another_type_is_skipped_and_named():
+    tools = [{"name": "t", "tool_call_template": OTHER}, {"name": "u"}, {"name": "v", "tool_call_template": {
+        "call_template_type": "websocket"}}]  # fmt: skip
+    manifest = load({"name": "m", "url": URL, "tools": tools})
+    (entry,) = manifest.entries
+    assert [tool.tool.name for tool in entry.tools] == ["u", "v"]
+    assert manifest.warnings == (
+        "m: the call_template_type 'http' of the tool 't' is not supported. Tool skipped. [other-protocol]",
+    )
+
+
+def test_a_manual_with_tools_of_another_type_only_lacks_no_url():
+    manifest = load({"name": "m", "tools": [{"name": "t", "tool_call_template": OTHER}]})
+    assert manifest.entries[0].tools == ()
+    assert problems_of({"name": "m", "tools": [{"name": "t", "tool_call_template": {"timeout": 5}}]})[0] == (
+        "url: 'm' has no \"url\", and no tool has one of its own. Add it. [missing-key]"
+    )
+    assert problems_of({"name": "m", "tools": [{"name": "t", "tool_call_template": 5}]})[0].startswith(
+        "url: 'm' has no"
+    )
+
+
+def test_a_tool_that_is_no_object_is_one_problem():
+    assert problems_of({"name": "m", "url": URL, "tools": [5, {"name": "t"}]}) == [
+        "tools[0]: expected an object. [wrong-type]"
+    ]
+    assert problems_of({"name": "m", "url": URL, "tools": 5}) == ["tools: expected an array. [wrong-type]"]
+
+
+def test_a_field_of_a_call_template_in_a_tool_is_said_to_belong_there():
+    (problem,) = problems_of({"name": "m", "url": URL, "tools": [{"name": "t", "message": "m"}]})
+    assert problem == (
+        'tools[0].message: this field belongs to the call template. Move it into "tool_call_template". [misplaced-key]'
+    )
+
+
+def test_a_tool_without_fields_of_its_own_shares_the_call_template():
+    tools = [
+        {"name": "t"},
+        {"name": "u", "tool_call_template": {}},
+        {"name": "v", "tool_call_template": {"timeout": 5}},
+    ]
+    (entry,) = load({"name": "m", "url": URL, "tools": tools}).entries
+    first, second, third = entry.tools
+    assert first.template is entry.template
+    assert second.template is entry.template
+    assert (third.template.timeout, third.path) == (5, "tools[2]")
+    for tool in entry.tools:
+        assert (tool.discovered, tool.is_template, tool.digest, tool.remote_fields) == (False, False, "", frozenset())
+
+
+def test_only_one_entry_is_loaded_if_asked_for():
+    document = [{"name": "a", "url": URL}, {"name": "b", "url": "nonsense"}, {"url": URL}]
+
+    def names(only):
+        entries = load_document(document, VariableResolver([{}]), "m.json", PurePath(), only=only).entries
+        return [entry.name for entry in entries]
+
+    assert names("a") == ["a"]
+    assert names("api_example") == ["api_example"]
+    manual = {"tools": [{"name": "t", "tool_call_template": {"url": URL}}]}
+    assert load_document(manual, VariableResolver([{}]), "/x/m.json", PurePath(), only="m").entries[0].name == "m"
+
+
+HOST_FILE = "this is the configuration file of an MCP host"
+
+
+@pytest.mark.parametrize(("document", "is_host_file"), [({"mcpServers": {}}, True), ({"mcpServers": 5}, False)])
+def test_the_configuration_of_a_host_is_recognized(document, is_host_file):
+    (problem,) = problems_of(document)
+    assert problem.startswith(HOST_FILE) is is_host_file
+    assert problem.endswith('or a UTCP manual (with "tools"). [unknown-manifest-form]')
+
+
+def test_a_name_that_is_taken_names_its_owner():
+    first, second = {"name": "a", "url": URL}, {"name": "a", "url": URL}
+    said = "'a' is already the name of [0]. Give each call template another name. [duplicate-name]"
+    assert problems_of([first, second]) == [f"[1].name: {said}"]
+
+
+ENTRY_NAMES = {
+    "wss://[::1]:80/x": "1", "wss://a-b.c.example:1/": "a_b_c_example", "ws://127.0.0.1/": "127_0_0_1",
+    "wss://-a-.example/": "a_example",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("url", "name"), ENTRY_NAMES.items())
+def test_the_host_names_an_entry(url, name):
+    (entry,) = load({"url": url, "network": {"plaintext": True}}).entries
+    assert entry.name == name
+    (named,) = load({"url": url, "name": "", "network": {"plaintext": True}}).entries
+    assert named.name == name
+
+
+def test_a_file_without_entries_that_work_has_each_problem_of_its_keys():
+    document = {
+        "url": URL,
+        "variables": 5,
+        "load_variables_from": [5, {"variable_loader_type": "dotenv"}],
+        "catalog": {},
+    }
+    expected = 'expected {"variable_loader_type": "dotenv", "env_file_path": "…"}. [invalid-value]'
+    assert problems_of(document) == [
+        "catalog.summary: this field is required. [missing-key]",
+        "variables: expected an object of names and values. [wrong-type]",
+        f"load_variables_from[0]: {expected}",
+        f"load_variables_from[1]: {expected}",
+    ]
+    manual = {"tools": [{"name": "t", "tool_call_template": {"url": URL}}], "nme": 1}
+    assert problems_of(manual) == ["nme: unknown key. Did you mean 'name'? [unknown-key]"]
+
+
+def test_an_entry_knows_which_values_its_caller_brings():
+    document = {"name": "m", "url": URL, "tools": [{"name": "t"}], "headers": {"A": "${caller:A}", "B": "${B}"}}
+
+    def entry_with(callers):
+        resolver = VariableResolver([{"A": "mine-a", "B": "mine-b"}], callers=callers)
+        return load_document(document, resolver, "m.json", PurePath()).entries[0]
+
+    known, stand_ins, alone = map(entry_with, (CallerValues({"A": "theirs"}.get), ANY_CALLER, None))
+    for entry in (known, stand_ins, alone):
+        assert entry.caller_variables == {"A"}
+        assert entry.own_values == {"B": "mine-b"}
+    assert [entry.awaits_caller for entry in (known, stand_ins, alone)] == [False, True, False]
+    assert [entry.caller_values for entry in (known, stand_ins, alone)] == [("theirs",), (), ("mine-a",)]
+    assert stand_ins.variables["A"] == "caller.A"
+
+
+def test_an_entry_is_equivalent_if_its_endpoint_and_options_are():
+    def entry(path_before=0, **fields):
+        listed = [{"name": f"x{n}", "url": URL} for n in range(path_before)]
+        return load([*listed, {"name": "m", "url": URL, **fields}], A="1").entries[-1]
+
+    assert entry().is_equivalent(entry(path_before=1))
+    for fields in ({"timeout": 5}, {"max_tools": 5}, {"headers": {"X": "${A}"}}):
+        assert not entry().is_equivalent(entry(**fields))

@@ -7,6 +7,7 @@ import pytest
 from utcp_ws_mcp.errors import InvalidManifest
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.remote_manual import read_manual
+from utcp_ws_mcp.manifest.variable_forms import argument_names, as_placeholders, bind_arguments, find_malformed
 from utcp_ws_mcp.manifest.variables import VariableResolver
 
 INPUTS = {"type": "object", "properties": {"symbol": {"type": "string"}, "HOME": {"type": "string"}}}
@@ -135,3 +136,103 @@ def test_a_manual_from_the_network_names_its_arguments_in_the_same_way():
     tool = {"name": "quote", "inputs": INPUTS, "tool_call_template": {"message": {"s": "${symbol}", "k": "${KEY}"}}}
     tools, _ = read_manual({"tools": [tool]}, entry)
     assert tools[0].template.message == {"s": "UTCP_ARG_symbol_UTCP_ARG", "k": "${KEY}"}
+
+
+MALFORMED = {
+    "a text": ("${a-b}", [("p", "${a-b}")]),
+    "two in a text": ("${a-b} ${c d}", [("p", "${a-b}"), ("p", "${c d}")]),
+    "below keys and indices": ({"a": [1, {"b": "${1}"}]}, [("p.a[1].b", "${1}")]),
+    "in documentation": ({"description": "${1}", "inputs": {"a": "${1}"}, "outputs": "${1}", "$comment": "${1}"}, []),
+    "in defaults, whatever the key is": ({"defaults": {"description": "${1}"}}, [("p.defaults.description", "${1}")]),
+    "in defaults, at any depth": (
+        {"defaults": {"a": {"inputs": ["${1}"]}}}, [("p.defaults.a.inputs[0]", "${1}")],
+    ),
+    "beside defaults": ({"defaults": {"a": 1}, "b": {"description": "${1}"}}, []),
+    "a variable": ("${A} ${_a1} $A", []),
+    "an escape": ("$${a-b}", []),
+    "without an end": ("${abc", [("p", "${abc")]),
+    "a long text": ("${" + "a " * 40, [("p", "${" + "a " * 30)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "found"), MALFORMED.values(), ids=MALFORMED)
+def test_each_text_that_looks_like_a_variable_and_is_none_has_its_place(value, found):
+    problems = list(find_malformed(value, "p"))
+    assert [problem.path for problem in problems] == [path for path, _ in found]
+    assert all(repr(text) in problem.message for problem, (_, text) in zip(problems, found, strict=True))
+    assert {problem.code for problem in problems} <= {"invalid-variable"}
+
+
+NONE = "looks like a variable and is none. Write"
+SAID = {
+    "${a-b}": f"'${{a-b}}' {NONE} ${{NAME}} or ${{NAME:-default}}, with letters, digits and _; for the text itself, "
+    "write $${a-b}.",
+    "${env:KEY}": f"'${{env:KEY}}' {NONE} ${{KEY}}; for the text itself, write $${{env:KEY}}.",
+    "${input:KEY}": f"'${{input:KEY}}' {NONE} ${{KEY}}; for the text itself, write $${{input:KEY}}.",
+    "${secrets.KEY}": f"'${{secrets.KEY}}' {NONE} ${{KEY}}; for the text itself, write $${{secrets.KEY}}.",
+    "${caller:KEY:-a}": "'${caller:KEY:-a}' is no variable of the caller. Write ${caller:NAME}, without a default.",
+}
+
+
+@pytest.mark.parametrize(("text", "message"), SAID.items())
+def test_what_is_meant_is_said(text, message):
+    assert [problem.message for problem in find_malformed(text, "")] == [message]
+
+
+PLACEHOLDERS = {
+    "in a text": ("a ${x} $x", "a UTCP_ARG_x_UTCP_ARG $x"),
+    "as the whole text": ("$x", "UTCP_ARG_x_UTCP_ARG"),
+    "another name": ("${y} ${x}", "${y} UTCP_ARG_x_UTCP_ARG"),
+    "another whole text": ("$y", "$y"),
+    "escaped": ("$${x}", "$${x}"),
+    "in lists and objects": ({"description": ["${x}"], "k": {"inputs": "$x"}}, {
+        "description": ["UTCP_ARG_x_UTCP_ARG"], "k": {"inputs": "UTCP_ARG_x_UTCP_ARG"},
+    }),
+    "in a key": ({"${x}": 1}, {"${x}": 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "result"), PLACEHOLDERS.values(), ids=PLACEHOLDERS)
+def test_an_argument_becomes_a_placeholder_at_any_depth(value, result):
+    assert as_placeholders(value, {"x"}) == result
+    assert as_placeholders(value, ()) == value
+
+
+@pytest.mark.parametrize(
+    ("tool", "names"),
+    [
+        ({"inputs": {"properties": {"a": {}, "b": {}}}}, {"a", "b"}), ({"inputs": {"properties": ["a"]}}, set()),
+        ({"inputs": {}}, set()), ({"inputs": "a"}, set()), ({}, set()),
+    ],
+)  # fmt: skip
+def test_the_arguments_of_a_tool_are_its_properties(tool, names):
+    assert argument_names(tool) == names
+
+
+def test_a_name_that_only_some_tools_have_is_ambiguous_unless_the_others_have_a_message_of_their_own():
+    tools = [{"name": "t", "inputs": {"properties": {"x": {}}}}, {"name": "u"}]
+    bound, (problem,) = bind_arguments({"message": {"a": "${x}"}, "tools": tools})
+    assert bound["message"] == {"a": "${x}"}
+    assert (problem.path, problem.code) == ("message", "ambiguous-variable")
+    assert problem.message == (
+        "${x} is an argument of some tools, and a variable for the others. Write UTCP_ARG_x_UTCP_ARG for the argument, "
+        "or {{ vars.x }} for the variable."
+    )
+    other = {"name": "u", "tool_call_template": {"message": "$x"}}
+    bound, problems = bind_arguments({"message": {"a": "${x}"}, "tools": [tools[0], other, 5]})
+    assert problems == []
+    assert bound["message"] == {"a": "UTCP_ARG_x_UTCP_ARG"}
+    assert bound["tools"][1:] == [other, 5]
+
+
+def test_only_the_fields_of_a_message_have_arguments():
+    inputs = {"properties": {"x": {}}}
+    fields = ("url", "message", "then", "before_message", "request_data_template", "stream")
+    own = dict.fromkeys((*fields, "headers"), "$x")
+    in_tool, problems = bind_arguments({"tools": [{"inputs": inputs, "tool_call_template": own}]})
+    in_entry, more = bind_arguments({"tools": [{"inputs": inputs}], **own})
+    assert problems == more == []
+    for document in (in_entry, in_tool["tools"][0]["tool_call_template"]):
+        assert {key for key in own if document[key] == "UTCP_ARG_x_UTCP_ARG"} == set(fields)
+    assert bind_arguments({"message": "$x"}) == ({"message": "$x"}, [])
+    assert bind_arguments({"message": "$x", "tools": 5}) == ({"message": "$x", "tools": 5}, [])

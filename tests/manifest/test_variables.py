@@ -1,8 +1,11 @@
 import pytest
 
 from utcp_ws_mcp.manifest.variables import (
+    CallerValues,
     VariableResolver,
+    find_optional,
     find_variables,
+    map_strings,
     may_use_variables,
     namespaced_variable,
     substitute,
@@ -138,3 +141,67 @@ def test_a_manual_does_not_get_the_variables_of_one_whose_name_goes_on():
 
 def test_a_lookup_does_not_show_its_values():
     assert "s3cret" not in repr(VariableResolver([{"KEY": "s3cret"}]))
+
+
+NAMES = {
+    "the expressions of captured values": ({"capture": {"description": "vars.A"}}, ["A"]),
+    "the expressions of let": ({"let": {"a": "vars.A ~ 'x'", "b": "$B"}}, ["A", "B"]),
+    "a capture that is no object": ({"capture": [{"match": "vars.A", "set": {"a": "vars.B"}}]}, ["A", "B"]),
+    "a key of a template that is called like one": ({"message": {"capture": {"a": "vars.A {{ vars.B }}"}}}, ["B"]),
+    "a default that is called like one": ({"defaults": {"let": {"a": "vars.A {{ vars.B }}"}}}, ["B"]),
+    "documentation in a message": ({"message": {"description": "${A}", "inputs": ["${B}"]}}, ["A", "B"]),
+    "documentation in a default": ({"defaults": {"description": "${A}"}}, ["A"]),
+    "each in the order of its text": ("${B} {{ vars.C }} ${A}", ["B", "A", "C"]),
+    "any of an expression": ({"reply": {"match": "vars[message.a] == vars.A"}}, ["A"]),
+    "a caller's": ("${caller:A}", ["A"]),
+    "one with a default": ("${A:-b}", ["A"]),
+}
+
+
+@pytest.mark.parametrize(("document", "names"), NAMES.values(), ids=NAMES)
+def test_a_variable_is_found_where_an_expression_or_a_template_is(document, names):
+    assert list(find_variables(document)) == names
+    assert may_use_variables(document)
+
+
+def test_a_variable_is_optional_where_the_expression_says_so():
+    document = {"reply": {"match": "vars.A is defined and vars.B", "error": "vars.C | default('x')"}}
+    assert find_optional(document) == {"A", "C"}
+    assert find_optional({"message": "{{ vars.A | default(1) }} ${B}"}) == {"A"}
+    assert find_optional({"name": "vars.A is defined"}) == set()
+
+
+def test_a_document_that_cannot_be_written_may_use_variables():
+    assert may_use_variables({"a": object()})
+    assert may_use_variables("\ud800")
+    assert not may_use_variables({"a": ["b", 1, None, {"c": 1.5}]})
+    assert may_use_variables({"$": 1})
+
+
+def test_strings_are_converted_except_below_keys_that_stay():
+    document = {
+        "a": ["$x", "x"],
+        "description": "$x",
+        "defaults": {"description": "$x"},
+        "b": {"inputs": "$x", "c": "$x"},
+    }
+    assert map_strings(document, lambda text: text.replace("$x", "y")) == {
+        "a": ["y", "x"], "description": "$x", "defaults": {"description": "y"}, "b": {"inputs": "$x", "c": "y"},
+    }  # fmt: skip
+    assert map_strings({"a": "$x", "b": "$x"}, lambda _: "y", {"a"}) == {"a": "$x", "b": "y"}
+    assert map_strings({"description": "$x"}, lambda _: "y", content=True) == {"description": "y"}
+    assert map_strings(5, lambda _: "y") == 5
+
+
+def test_a_value_that_a_host_could_not_expand_is_none():
+    sources = [{"A": "${A}", "B": "x ${B}", "C": "${C} x"}, {"A": "second"}]
+    resolver = VariableResolver(sources)
+    assert [resolver.resolve("m", name) for name in "ABCD"] == ["second", "x ${B}", "${C} x", None]
+
+
+def test_a_value_of_a_caller_comes_from_nowhere_else():
+    callers = CallerValues({"A": "of-the-caller"}.get)
+    resolver = VariableResolver([{"A": "mine", "B": "mine"}], callers=callers, caller_names=frozenset({"A", "C"}))
+    assert [resolver.resolve("m", name) for name in "ABC"] == ["of-the-caller", "mine", None]
+    alone = VariableResolver([{"A": "mine"}], caller_names=frozenset({"A"}))
+    assert alone.resolve("m", "A") == "mine"

@@ -43,7 +43,7 @@ def _headings(text: str) -> list[str]:
 def _section(text: str, wanted: str) -> str:
     """Return a section with those below it, shortened where it is long."""
     found = list(_HEADING.finditer(_without_code(text)))
-    plain = wanted.strip("#` ").lower()
+    plain = wanted.replace("`", "").strip("# ").lower()
     for index, heading in enumerate(found):
         if heading[2].replace("`", "").lower() == plain:
             level = len(heading[1])

@@ -196,7 +196,7 @@ async def _check(target: Target, imported: Document) -> int:
     """Check the manifest as `check` does; with `--online` also connect. Propose a command if nothing is missing."""
     checked = check_manifests([target.file], target.env_files)
     code = checked.exit_code(strict=False)
-    if target.online and checked.loaded:
+    if target.online:
         from .probe import probe_endpoints  # only --online needs the client
 
         return await probe_endpoints(checked, False, 1.0)

@@ -44,8 +44,8 @@ class RecordOptions(Record):
     output: Path | None
     idle: float
     env_files: Sequence[Path]
-    escapes: bool = False
-    binary: bool = False
+    escapes: bool
+    binary: bool
 
 
 @click.command()

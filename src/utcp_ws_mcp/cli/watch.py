@@ -109,6 +109,6 @@ def _print_event(item: FeedItem, as_json: bool, redact: Redactor) -> None:
     if as_json:
         at = datetime.fromtimestamp(item.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         shown = {"offset": item.offset, "at": at, "cursor": item.cursor, "data": item.data}
-    text = shown if isinstance(shown, str) and not as_json else json.dumps(shown, ensure_ascii=False)
+    text = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
     echo(redact.redact_result(text))
     sys.stdout.flush()

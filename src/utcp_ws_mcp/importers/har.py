@@ -179,8 +179,7 @@ def _secrets(headers: Mapping[str, str], query: str, messages: Sequence[Recorded
         pairs += list(_members(message.value))
     for name, value in pairs:
         text = re.sub(r"^(?:Bearer|Basic|Token)\s+", "", value) if isinstance(value, str) else ""
-        is_secret = is_secret_name(name) or name.lower() == "cookie"
-        if is_secret and len(text) >= MIN_SECRET and "${" not in text:
+        if is_secret_name(name) and len(text) >= MIN_SECRET and "${" not in text:
             yield variable_name(name), text
 
 

@@ -91,7 +91,7 @@ def _named(files: Mapping[str, Any], words: tuple[str, ...]) -> Iterator[tuple[s
 
 def _operation(name: str, request: str, response: str, schemas: Schemas, taken: set[str]) -> tuple[Operation, bool]:
     """Return the tool of a pair, and whether its ID is a number."""
-    own = tool_name(re.sub(r"[^\w.-]+", "_", name.rpartition("/")[2] or name), taken)
+    own = tool_name(re.sub(r"[^\w.-]+", "_", name.rpartition("/")[2]), taken)
     (payload, *_), replies = forms(own, {"$ref": request}, schemas), forms(own, {"$ref": response}, schemas)
     correlation = find_correlation(payload, None, [(each, None) for each in replies], schemas)
     sent = correlation.sent if correlation else None

@@ -106,7 +106,7 @@ def _check_arguments(entry: ManifestEntry, place: _FeedPlace) -> Iterator[Proble
 def _check_session(entry: ManifestEntry, place: _FeedPlace) -> Iterator[Problem]:
     """Yield a problem for each value of `session` that nothing captures."""
     assert entry.template is not None
-    template = entry.template.model_dump(mode="json", by_alias=True, exclude={"feeds", "feed_defaults"})
+    template = entry.template.model_dump(mode="json", exclude={"feeds", "feed_defaults"})
     captured = {name for _, name in find_captures(template)}
     expressions = list(find_expressions(place.feed.model_dump(mode="json"), MESSAGE_KEYS | {"close"}))
     optional = {name for each in expressions for name in find_optional_members(each, "session")}
@@ -128,8 +128,8 @@ def _check_match(
             message = f"is also true for replies to {tool.full_name}, which would be events. Compare what events have."
             yield Problem(path, f'"match" of the feed {place.feed.name} {message}', code="feed-takes-replies")
             return
-    template = entry.template
-    beats = template is not None and template.heartbeat is not None and template.heartbeat.expect is not None
+    assert entry.template is not None
+    beats = entry.template.heartbeat is not None and entry.template.heartbeat.expect is not None
     if (beats or not is_alone) and _selects(place, {}):
         other = "events of the other feeds" if not is_alone else "answers to the heartbeat"
         message = f'"match" of the feed {place.feed.name} is true for any message, also for {other}. Compare a field.'
@@ -189,7 +189,10 @@ def _check_connections(
     entry: ManifestEntry, places: Sequence[_FeedPlace], calls: Sequence[CompiledTool]
 ) -> Iterator[Problem]:
     """Yield a problem where calls wait for a connection that an open feed never leaves."""
-    if not places or entry.template is None or entry.template.limits.max_connections > 1:
+    if not places:
+        return
+    assert entry.template is not None
+    if entry.template.limits.max_connections > 1:
         return
     for tool in calls:
         alone = tool.rules.concurrency is Concurrency.EXCLUSIVE or not tool.template.keep_alive

@@ -38,5 +38,5 @@ def _filters(entry: ManifestEntry) -> Iterator[tuple[str, str]]:
         if any(f"_{codec}" in source for codec in _CODECS):
             for node in parse_expression(source).walk():
                 _, _, codec = node.name.partition("_")
-                if node.kind == "filter" and codec in _CODECS and node.name in (f"to_{codec}", f"from_{codec}"):
+                if node.kind == "filter" and codec in _CODECS:
                     yield codec, node.name

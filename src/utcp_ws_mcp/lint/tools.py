@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.analysis import ALL_MEMBERS, find_arguments, find_expressions, uses_name
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
@@ -29,8 +28,7 @@ def check_tools(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator
 def accepts_any_message(tool: CompiledTool) -> bool:
     """Return whether any message that arrives during a call, and is not ignored, is its reply."""
     rules = tool.rules
-    any_message = rules.match is None and rules.stream is None and rules.concurrency is Concurrency.EXCLUSIVE
-    return any_message and not rules.no_reply and not rules.listen_only
+    return rules.match is None and rules.stream is None and not rules.no_reply and not rules.listen_only
 
 
 def _check_each(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator[Problem]:

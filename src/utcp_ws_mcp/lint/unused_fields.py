@@ -135,11 +135,9 @@ def check_unused_variables(document: Json, manifest: Manifest) -> Iterator[Probl
         document: The parsed JSON of the manifest, without comments.
         manifest: The same manifest after it was loaded.
     """
-    if isinstance(document, dict):
-        referring = {key: value for key, value in document.items() if key != "variables"}
-    else:
-        referring = document
-    names = set(find_variables(referring))
+    if not isinstance(document, dict):
+        return  # a list of entries has no variables
+    names = set(find_variables({key: value for key, value in document.items() if key != "variables"}))
     for entry in manifest.entries:
         names.update(find_variables(referenced_presets(entry.raw)))
     used = names | {namespaced_variable(entry.name, name) for entry in manifest.entries for name in names}

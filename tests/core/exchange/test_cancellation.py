@@ -210,6 +210,56 @@ def test_streams_whose_cancel_message_is_null_share_no_subscription() -> None:
     assert [leave(wire, each) for each in (first, second, third)] == [[], [], [("stream.cancel", {"leave": "b"})]]
 
 
+def test_a_stream_that_shares_nothing_sends_its_message_although_a_subscription_is_open() -> None:
+    wire = Wire()
+    stream, waiting = (
+        wire.open({"stream": {"until": "message.done", "cancel": {"leave": 1}}}),
+        wire.open(WATCH, topic="a"),
+    )
+    assert leave(wire, stream) == [("stream.cancel", {"leave": 1})]
+    assert not waiting.finished
+
+
+def test_a_stream_that_shares_nothing_sends_equal_messages_as_often_as_they_are_written() -> None:
+    wire = Wire()
+    cancel = {"$each": "{{ args.topics }}", "$template": {"leave": "{{ item }}"}}
+    stream = {"match": "message.topic in args.topics", "cancel": cancel}
+    exchange = wire.open({"listen": True, "keep_alive": False, "stream": stream}, topics=["a", "a"])
+    assert leave(wire, exchange) == [("stream.cancel", {"leave": "a"})] * 2
+
+
+def test_a_stream_without_a_cancel_message_shares_no_subscription() -> None:
+    wire = Wire()
+    without = {**WATCH, "stream": {"match": "message.topic == args.topic"}}
+    first, second = subscribed(wire), subscribed(wire, without)
+    assert leave(wire, first) == [("stream.cancel", {"leave": "a", "id": 3})]
+    assert leave(wire, second) == []
+
+
+def test_cancel_messages_are_equal_whatever_the_order_of_their_members() -> None:
+    wire = Wire()
+    cancels = ({"leave": "{{ args.topic }}", "now": True}, {"now": True, "leave": "{{ args.topic }}"})
+    first, second = (subscribed(wire, {**WATCH, "stream": {**WATCH["stream"], "cancel": each}}) for each in cancels)
+    assert leave(wire, first) == []
+    assert len(leave(wire, second)) == 1
+
+
+def test_a_cancel_message_that_depends_on_the_time_alone_ends_its_own_stream_only() -> None:
+    wire = Wire()
+    cancel = "{{ {'leave': args.topic} if now_s > 1000 else none }}"
+    first, second = (subscribed(wire, {**WATCH, "stream": {**WATCH["stream"], "cancel": cancel}}) for _ in range(2))
+    assert [leave(wire, each) for each in (first, second)] == [[("stream.cancel", {"leave": "a"})]] * 2
+
+
+@pytest.mark.parametrize("fields", [STREAM, WATCH], ids=["a stream", "a subscription"])
+def test_an_open_stream_whose_caller_leaves_is_finished(fields: Any) -> None:
+    wire = Wire()
+    exchange = subscribed(wire, WATCH) if fields is WATCH else wire.open(fields, topic="a")
+    leave(wire, exchange)
+    assert (exchange.finished, len(wire.exchanges)) == (True, 0)
+    assert not wire.exchanges.cancellations.is_abandoned(exchange)
+
+
 # --- subscriptions whose callers leave before the reply ---
 
 
@@ -231,6 +281,16 @@ def test_a_subscription_that_was_left_and_is_refused_begins_nothing() -> None:
     assert wire.receive(FAILED) is Role.ERROR
     assert wire.exchanges.outbox == []
     assert not wire.exchanges.cancellations.is_abandoned(exchange)
+
+
+def test_a_confirmation_does_not_open_a_subscription_that_was_left() -> None:
+    wire = Wire()
+    exchange = wire.open({**WATCH, "reply": {**BY_ID["reply"], "ack": "message.ack"}}, topic="a")
+    leave(wire, exchange)
+    assert wire.receive({"id": 1, "ack": True}) is Role.ACK
+    assert (exchange.finished, wire.exchanges.outbox) == (False, [])
+    wire.receive({"id": 1})
+    assert wire.exchanges.outbox == [("stream.cancel", {"leave": "a", "id": 2})]
 
 
 def test_the_refusal_of_a_subscription_that_was_left_releases_what_was_held_back_for_it() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from utcp_ws_mcp.core.codecs.message import decode
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
-from utcp_ws_mcp.core.exchange.reply_rules import Concurrency, Role, StreamLimits
+from utcp_ws_mcp.core.exchange.reply_rules import Concurrency, Role, StreamLimits, find_correlation_path
 from utcp_ws_mcp.core.expressions.expression import EvaluationError
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.templates.nodes import RenderError
@@ -283,3 +283,212 @@ def test_a_bound_of_a_stream_that_cannot_be_computed_is_an_error_that_names_it()
         limits_of(i="x")
 
     assert failed.value.code == "expression-failed"
+
+
+# --- how exchanges use a connection ---
+
+BY_ID = {"match": "message.id == request_id"}
+WATCH = {"listen": True, "stream": {"match": "message.a"}}
+HTTP = [{"http": {"url": "https://a.example/"}}]
+ASKED = [{"match": "message.ask", "send": "yes"}]
+MULTIPLEXED, EXCLUSIVE = Concurrency.MULTIPLEXED, Concurrency.EXCLUSIVE
+
+# name: fields, then: concurrency, whether late replies are recognized, whether nothing is ever sent, whether the first
+# message is the reply, whether nothing proves that it is, whether a reply opens the stream
+USES = {
+    "nothing": ({}, EXCLUSIVE, False, False, True, True, False),
+    "ignore": ({"ignore": "message.a"}, EXCLUSIVE, False, False, True, False, False),
+    "a match": ({"reply": {"match": "message.a"}}, EXCLUSIVE, False, False, False, False, False),
+    "a match that distinguishes calls": (
+        {"reply": {"match": "message.a == args.a", "concurrent": True}},
+        MULTIPLEXED,
+        *(False, False, False, False, False),
+    ),
+    "an id": ({"reply": BY_ID}, MULTIPLEXED, True, False, False, False, False),
+    "no reply": ({"reply": {"none": True}}, MULTIPLEXED, True, False, False, False, False),
+    "a stream": ({"stream": {"until": "message.a"}}, EXCLUSIVE, False, False, True, True, False),
+    "a stream that watches": (WATCH, MULTIPLEXED, True, True, False, False, False),
+    "a stream that watches and answers": (
+        {**WATCH, "auto_reply": ASKED},
+        MULTIPLEXED,
+        *(True, False, False, False, False),
+    ),
+    "a stream that watches after a request over HTTP": (
+        {**WATCH, "before_message": HTTP},
+        MULTIPLEXED,
+        *(True, False, False, False, False),
+    ),
+    "a stream that watches and is cancelled": (
+        {"listen": True, "keep_alive": False, "stream": {"match": "message.a", "cancel": "x"}},
+        MULTIPLEXED,
+        *(True, False, False, False, False),
+    ),
+    "only listening": ({"listen": True, "stream": {"until": "message.a"}}, EXCLUSIVE, False, True, False, False, False),
+    "a subscription": (
+        {"reply": BY_ID, "stream": {"match": "message.a"}},
+        MULTIPLEXED,
+        True,
+        False,
+        False,
+        False,
+        True,
+    ),
+    "a subscription without an id": (
+        {"reply": {"match": "message.ok"}, "stream": {"match": "message.a"}},
+        EXCLUSIVE,
+        *(False, False, False, False, True),
+    ),
+    "a subscription without a reply": (
+        {"stream": {"match": "message.a"}},
+        EXCLUSIVE,
+        False,
+        False,
+        False,
+        False,
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "concurrency", "recognized", "silent", "first", "unproven", "subscribes"), USES.values(), ids=USES
+)
+def test_the_rules_say_how_exchanges_use_a_connection(
+    fields, concurrency, recognized, silent, first, unproven, subscribes
+):
+    rules = rules_of(**fields)
+    assert rules.concurrency is concurrency
+    assert (rules.late_replies_are_recognized, rules.never_sends) == (recognized, silent)
+    assert (rules.takes_first_message, rules.is_unproven_reply, rules.has_subscribe_reply) == (
+        first,
+        unproven,
+        subscribes,
+    )
+
+
+def test_a_subscription_is_found_by_the_id_of_its_reply():
+    assert rules_of(reply=BY_ID, stream={"match": "message.a"}).correlation_path == ("id",)
+    assert rules_of(**WATCH).correlation_path is None
+
+
+def test_requests_over_http_are_known_to_the_rules():
+    assert (rules_of(before_message=HTTP).sends_http, rules_of().sends_http) == (True, False)
+
+
+# --- the path of an id ---
+
+ID_PATHS = {
+    "message.id == request_id": (("id",), True),
+    "  message.id==request_id ": (("id",), True),
+    "message.a.b[0].c == request_id": (("a", "b", 0, "c"), True),
+    "request_id == message.id and message.ok": (("id",), False),
+    "message.ok and message.kind == 'x' and message.id == request_id": (("id",), False),
+    "message.id == request_id and message.jd == request_id": (("id",), False),
+    "message.id != request_id": (None, False),
+    "message.id == request_id | int": (None, False),
+    "message == request_id": (None, False),
+    "args.id == request_id": (None, False),
+    "message.id == request_ids": (None, False),
+    "message.id == request_id if message.a else true": (None, False),
+    "message.id == request_id or message.a": (None, False),
+    "(message.id == request_id) and message.a": (None, False),
+    "message.t == ' or ' and message.id == request_id": (("id",), False),
+    "message.t == 'a and b == c' and message.id == request_id": (("id",), False),
+    "message.order == 1 and message.id == request_id": (("id",), False),
+    "message.id == request_id\nand message.a": (("id",), False),
+    "message.a": (None, False),
+}
+
+
+@pytest.mark.parametrize(("match", "found"), ID_PATHS.items())
+def test_the_path_of_the_id_is_found_in_a_conjunction(match, found):
+    assert find_correlation_path(match) == found
+
+
+# --- the fields of predicates ---
+
+
+def test_a_predicate_is_named_by_its_field():
+    rules = rules_of(
+        reply={"match": "message.a", "error": "message.b", "ack": "message.c"},
+        ignore=["message.d", "message.e"],
+        auto_reply=[{"match": "message.f", "send": "x"}, {"match": "message.g", "send": "x"}],
+        stream={"match": "message.h", "until": ["message.i", "message.j"]},
+    )
+    assert [rules.field_of(f"message.{name}") for name in "abcdefghijk"] == [
+        *("reply.match", "reply.error", "reply.ack", "ignore[0]", "ignore[1]"),
+        *("auto_reply[0].match", "auto_reply[1].match", "stream.match", "stream.until[0]", "stream.until[1]"),
+        "a predicate of the connection",
+    ]
+    assert rules_of().field_of("message.a") == "a predicate of the connection"
+
+
+# --- results ---
+
+
+def test_a_value_that_is_called_message_elsewhere_is_no_part_of_the_message():
+    message = message_of({"message": 1})
+    rules = rules_of(reply={"result": "session.message"})
+    assert rules.extract(lambda each: seeing(each, session={"message": 2}), message) == 2
+    assert rules_of(reply={"result": "message.message"}).extract(seeing, message) == 1
+
+
+def test_an_item_that_is_missing_names_its_field_and_the_fix():
+    with pytest.raises(EvaluationError) as missing:
+        rules_of(stream={"match": "message.a", "item": "message.n"}).extract(seeing, message_of({"a": 1}))
+    assert str(missing.value) == (
+        'stream.item: message.n is missing from the reply. Let "reply.ack" hold for messages that are no items.'
+    )
+    with pytest.raises(EvaluationError) as missing:
+        rules_of(stream={"until": "message.a"}, reply={"result": "message.n"}).extract(seeing, message_of({"a": 1}))
+    assert str(missing.value) == "reply.result: message.n is missing from the reply."
+
+
+RESULT_EXPRESSIONS = {
+    "the result": ({"reply": {"result": "message.r"}}, "message.r"),
+    "none": ({"reply": {"match": "message.a"}}, None),
+    "the item": ({"reply": {"result": "message.r"}, "stream": {"item": "message.i"}}, "message.i"),
+    "the result of a stream": ({"reply": {"result": "message.r"}, "stream": {"until": "message.a"}}, "message.r"),
+    "a stream that watches": ({"reply": {"result": "message.r"}, "stream": {"match": "message.a"}}, None),
+}
+
+
+@pytest.mark.parametrize(("fields", "source"), RESULT_EXPRESSIONS.values(), ids=RESULT_EXPRESSIONS)
+def test_the_items_of_a_stream_that_watches_are_no_replies(fields, source):
+    expression = rules_of(**fields).result_expression
+    assert (expression and expression.source) == source
+
+
+def test_the_bounds_of_a_stream_are_those_of_the_manifest_unless_they_are_computed():
+    stream = rules_of(stream={"until": "message.a", "max_items": 5, "max_seconds": 2.5}).stream
+    assert (stream.computed_bounds, stream.limits(Scope(Ambient(None, None), {}))) == ({}, StreamLimits(5, 2.5, None))
+    stream = rules_of(stream={"until": "message.a", "max_items": "args.n"}).stream
+    assert list(stream.computed_bounds) == ["max_items"]
+    limits = stream.limits(Scope(Ambient(None, None), {"args": {"n": 2.9}}))
+    assert (limits, type(limits.max_items)) == (StreamLimits(2, None, None), int)
+
+
+# --- where problems and trust are ---
+
+
+def test_a_wrong_automatic_reply_of_a_tool_is_reported_at_its_place():
+    plans, problems = compiled(True, {"auto_reply": [ASKED[0], {"match": "mesage.a", "send": "x"}]})
+    assert plans == []
+    assert "auto_reply[1]" in problems
+    plans, problems = compiled(True, {"auto_reply": [{"match": "message.a", "send": "{{ nope }}"}]})
+    assert "auto_reply[0]" in problems
+
+
+def test_an_automatic_reply_sees_its_message_and_variables_of_the_manifest_only_where_the_manifest_wrote_it():
+    reply = [{"match": "message.a == vars.TOKEN", "send": "{{ message.a }}"}]
+    assert compiled(True, {"auto_reply": reply})[1] == ""
+    assert compiled(False, {"auto_reply": reply})[0] == []
+    assert compiled(False, {"auto_reply": [{"match": "message.a == 1", "send": "{{ message.a }}"}]})[1] == ""
+
+
+def test_without_rules_a_reply_means_what_utcp_says_and_with_a_stream_or_listening_nothing_is_added():
+    assert rules_of().result_is_optional
+    assert rules_of().error is not None
+    for fields in ({"reply": {"match": "message.a"}}, {"listen": True, "stream": {"match": "message.a"}}):
+        rules = rules_of(**fields)
+        assert (rules.result_is_optional, rules.error, rules.ack, rules.result) == (False, None, None, None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.core.tools.test_mcp_schema import DOCUMENTS, INSTANCES
 from utcp_ws_mcp.core.tools import argument_forms
-from utcp_ws_mcp.core.tools.argument_forms import ArgumentForms
+from utcp_ws_mcp.core.tools.argument_forms import ArgumentForms, has_float
 from utcp_ws_mcp.core.tools.argument_schema import InvalidSchema, SchemaValidator
 
 INTEGER, STRING, NUMBER = {"type": "integer"}, {"type": "string"}, {"type": "number"}
@@ -235,3 +235,173 @@ def test_a_name_that_a_pattern_finds_has_the_schema_of_the_pattern() -> None:
         '{"n_a": 2, "m": 2.0}',
         False,
     )
+
+
+# --- which types a schema allows, and which form a value gets ---
+
+NULL: dict[str, Any] = {"type": "null"}
+WHOLE_NUMBERS: dict[str, tuple[Any, Any, str]] = {
+    "true beside a number in an enum": ({"enum": [True, 1]}, 1.0, "1"),
+    "an enum without the number": ({"enum": [1, 2]}, 3.0, "3"),
+    "an enum with a fraction": ({"enum": [1.5, 2]}, 3.0, "3.0"),
+    "a constant": ({"const": 3}, 3.0, "3"),
+    "a constant that is a fraction": ({"const": 3.0}, 3.0, "3.0"),
+    "an enum of another schema": ({"allOf": [{"enum": [1, 2.5]}, NUMBER]}, 1.0, "1"),
+    "a type beside alternatives": ({"type": "integer", "anyOf": [{"minimum": 1}]}, 5.0, "5"),
+    "the second alternative": ({"anyOf": [NULL, INTEGER]}, 5.0, "5"),
+    "an alternative that is false": ({"anyOf": [False, INTEGER]}, 5.0, "5"),
+    "an alternative that is true": ({"anyOf": [True, INTEGER]}, 5.0, "5.0"),
+    "no alternatives": ({"anyOf": [], "type": "integer"}, 5.0, "5"),
+    "alternatives of both kinds": ({"anyOf": [INTEGER, NULL], "oneOf": [NUMBER]}, 5.0, "5"),
+    "alternatives of which none fits": ({"anyOf": [{"type": "array", "items": INTEGER}]}, {"n": 1.0}, '{"n": 1.0}'),
+    "the first alternative that fits": (
+        {"anyOf": [{"properties": {"n": NUMBER}}, {"properties": {"n": INTEGER}}]},
+        {"n": 1.0},
+        '{"n": 1.0}',
+    ),
+    "an alternative that fits after another one": (
+        {"anyOf": [{"properties": {"n": NUMBER}, "required": ["x"]}, {"properties": {"n": INTEGER}}]},
+        {"n": 1.0},
+        '{"n": 1}',
+    ),
+    "a condition that holds": ({"if": NUMBER, "then": INTEGER, "else": NUMBER}, 5.0, "5"),
+    "a condition that does not hold": (
+        {"if": {"required": ["x"]}, "then": {"properties": {"n": NUMBER}}, "else": {"properties": {"n": INTEGER}}},
+        {"n": 1.0},
+        '{"n": 1}',
+    ),
+    "a condition without else": ({"if": NULL, "then": INTEGER}, [1.0], "[1.0]"),
+    "a condition without then": ({"if": NUMBER, "else": INTEGER}, 5.0, "5.0"),
+    "properties and patterns": (
+        {"properties": {"n": NUMBER}, "patternProperties": {"^n": INTEGER}, "additionalProperties": INTEGER},
+        {"n": 1.0, "nn": 1.0, "m": 1.0},
+        '{"n": 1, "nn": 1, "m": 1}',
+    ),
+    "a property that is no additional one": (
+        {"properties": {"n": NUMBER}, "additionalProperties": INTEGER},
+        {"n": 1.0},
+        '{"n": 1.0}',
+    ),
+    "a pattern that names match otherwise": ({"patternProperties": {"(?!x)": INTEGER}}, {"n": 1.0}, '{"n": 1.0}'),
+    "items behind two tuples": (
+        {"allOf": [{"prefixItems": [NUMBER], "items": NUMBER}, {"prefixItems": [NUMBER, INTEGER], "items": INTEGER}]},
+        [1.0, 1.0, 1.0, 1.0],
+        "[1.0, 1, 1, 1]",
+    ),
+    "a tuple without items": ({"prefixItems": [INTEGER]}, [1.0, 1.0], "[1, 1.0]"),
+    "a reference into the definitions": ({"anyOf": [{"$ref": "#/$defs/n"}, NULL]}, 5.0, "5"),
+    "a reference to elsewhere, which cannot be checked": ({"anyOf": [{"$ref": "#/properties/n"}, NULL]}, 5.0, "5"),
+    "alternatives that refer to elsewhere": (
+        {"anyOf": [{"items": {"$ref": "#/properties/n"}}, NULL]},
+        [5.0],
+        "[5.0]",
+    ),
+    "a reference to nothing": ({"anyOf": [{"$ref": "#/nothing"}, NULL]}, [5.0], "[5.0]"),
+}
+
+
+@pytest.mark.parametrize(("schema", "value", "expected"), WHOLE_NUMBERS.values(), ids=WHOLE_NUMBERS)
+def test_a_whole_number_has_the_form_that_every_part_of_the_schema_allows(
+    schema: Any, value: Any, expected: str
+) -> None:
+    root = {"properties": {"a": schema, "n": INTEGER}, "$defs": {"n": INTEGER}}
+    assert json.dumps(ArgumentForms(root).fit({"a": value})["a"]) == expected
+
+
+@pytest.mark.parametrize(("others", "form"), [(62, "5"), (63, "5.0")])
+def test_sixty_four_schemas_are_considered_for_a_value(others: int, form: str) -> None:
+    schema = {"allOf": [*({"title": str(number)} for number in range(others)), INTEGER]}
+    assert fit(schema, 5.0) == (form, False)
+
+
+READ: dict[str, tuple[Any, str, str]] = {
+    "a whole number for fractions": ({"enum": [1.5, 2.0]}, "2", "2"),
+    "a fraction of them": ({"enum": [1.5, 2.0]}, "1.5", "1.5"),
+    "blanks": (INTEGER, " \t5\n", "5"),
+    "true in Python": (BOOLEAN, " True ", "true"),
+    "null or true": ({"type": ["null", "boolean"]}, "False", "false"),
+    "a constant": ({"const": [1]}, "[1]", "[1]"),
+    "below an alternative": (
+        {"anyOf": [{"type": "array", "items": INTEGER, "maxItems": 0}, {"type": "array", "items": INTEGER}]},
+        '["5"]',
+        "[5]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("schema", "text", "expected"), READ.values(), ids=READ)
+def test_a_text_is_read_in_the_type_that_the_schema_allows(schema: Any, text: str, expected: str) -> None:
+    assert fit(schema, text) == (expected, True)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [(INTEGER, "True"), (NUMBER, "-Infinity"), (NUMBER, "-1e999"), (NULL, ""), (ARRAY, "null"), (BOOLEAN, "TRUE")],
+)
+def test_a_text_that_is_of_no_allowed_type_stays_as_it_is(schema: Any, text: str) -> None:
+    assert fit(schema, text) == (json.dumps(text), False)
+
+
+def test_texts_are_left_alone_where_the_caller_says_nothing_of_them() -> None:
+    assert ArgumentForms({"properties": {"a": INTEGER, "b": INTEGER}}).fit({"a": "5", "b": 5.0}) == {"a": "5", "b": 5}
+
+
+def test_a_text_of_an_alternative_that_does_not_fit_is_not_noted() -> None:
+    schema = {"anyOf": [{"properties": {"n": INTEGER}, "required": ["x"]}, {"properties": {"n": STRING}}]}
+    assert fit(schema, {"n": "5"}) == ('{"n": "5"}', False)
+
+
+def test_a_value_that_several_alternatives_contain_is_fitted_and_noted_in_each() -> None:
+    item = {"anyOf": [INTEGER, NULL]}
+    arrays = [{"type": "array", "items": item, "maxItems": count} for count in (0, 1)]
+    assert fit({"anyOf": arrays}, ["5"]) == ("[5]", True)
+    assert fit({"anyOf": arrays}, [5.0]) == ("[5]", False)
+
+
+def test_arguments_that_have_their_forms_are_not_copied() -> None:
+    value = {"a": [1, {"n": 2}], "b": [2.5], "c": "x"}
+    forms = ArgumentForms({"properties": {"a": {"items": OBJECT}, "b": {"items": NUMBER}, "c": STRING}})
+    assert forms.fit(value) is value
+    fitted = ArgumentForms({"properties": {"b": {"items": NUMBER}, "n": INTEGER}}).fit({**value, "n": 1.0})
+    assert (fitted["b"] is value["b"], fitted["n"], type(fitted["n"])) == (True, 1, int)
+
+
+WITH_NUMBER = {"properties": {"n": INTEGER}}
+TRIED = {
+    "alternatives": {"anyOf": [{**WITH_NUMBER, "required": ["x"]}, WITH_NUMBER]},
+    "a condition": {"if": True, "then": WITH_NUMBER},
+}
+
+
+@pytest.mark.parametrize("schema", TRIED.values(), ids=TRIED)
+def test_only_attempts_count_for_the_bound_of_steps(schema: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(argument_forms, "MAX_STEPS", 20)
+    properties = {"a": schema, "many": {"type": "array", "items": INTEGER}, "z": schema}
+    fitted = ArgumentForms({"properties": properties}).fit({"a": {"n": 1.0}, "many": [1.0] * 100, "z": {"n": 1.0}})
+    assert json.dumps(fitted) == json.dumps({"a": {"n": 1}, "many": [1] * 100, "z": {"n": 1}})
+
+
+@pytest.mark.parametrize("schema", TRIED.values(), ids=TRIED)
+def test_beyond_the_bound_of_steps_no_alternative_is_tried(schema: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(argument_forms, "MAX_STEPS", 7)
+    forms = ArgumentForms({"properties": {"a": {"type": "array", "items": schema}}})
+    fitted = forms.fit({"a": [{"n": float(n)} for n in range(9)]})["a"]
+    assert (type(fitted[0]["n"]), type(fitted[-1]["n"])) == (int, float)
+
+
+FLOATS: dict[str, tuple[Any, bool]] = {
+    "a fraction": (1.5, True),
+    "a whole fraction": (1.0, True),
+    "an integer": (1, False),
+    "scalars": ([1, "1.5", True, None], False),
+    "in a list": ([1, [2, [3.0]]], True),
+    "in an object": ({"a": {"b": {"c": 1.0}}}, True),
+    "in an object in a list": ([{"a": [1, {"b": 2.5}]}], True),
+    "nowhere": ({"a": [{}, [], {"b": [None]}]}, False),
+    "in a list beside an object": ([{"a": 1}, [1.0]], True),
+}
+
+
+@pytest.mark.parametrize(("value", "found"), FLOATS.values(), ids=FLOATS)
+def test_a_fraction_is_found_at_every_level(value: Any, found: bool) -> None:
+    assert has_float(value) is found

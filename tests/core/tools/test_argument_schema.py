@@ -1,3 +1,4 @@
+import jsonschema_rs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -318,3 +319,170 @@ def test_what_each_alternative_wants_is_reported(schema, value, reported):
 
     assert wrong is not None
     assert reported in wrong
+
+
+# --- lengths and counts, as they are shown ---
+
+
+@pytest.mark.parametrize(("length", "cut"), [(160, False), (161, True)])
+def test_a_reason_is_shown_up_to_160_characters(length, cut):
+    rest = len('"" is not of type "integer"')
+    wrong = SchemaValidator({"type": "integer"}).check("x" * (length - rest))
+
+    assert wrong == ('"' + "x" * (length - rest) + '" is not of type "integer"')[:160] + ("…" if cut else "")
+
+
+@pytest.mark.parametrize(("length", "shown"), [(78, "x" * 78 + '"'), (79, "x" * 79 + "…")])
+def test_a_wrong_value_is_shown_up_to_80_characters(length, shown):
+    wrong = SchemaValidator({"enum": ["on"]}).check("x" * length)
+
+    assert wrong == f'"{shown} is not one of "on"'
+    wrong = SchemaValidator({"anyOf": [{"enum": ["on"]}, {"type": "integer"}]}).check("x" * length)
+    assert wrong.startswith(f'"{shown} fits none of the allowed forms: (1) "{shown} is not one of "on"; (2) "')
+
+
+def test_a_value_is_shown_with_its_own_letters():
+    assert SchemaValidator({"enum": ["ä"]}).check("ü") == '"ü" is not one of "ä"'
+
+
+def fits_none(value, text):
+    return f"{value} fits none of the allowed forms: {text}"
+
+
+def test_alternatives_are_shown_two_levels_deep():
+    inmost = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
+    second = {"anyOf": [inmost, {"type": "array"}]}
+    wrong = SchemaValidator({"anyOf": [second, {"type": "object"}]}).check("x")
+    unexplained = "\"x\" is not valid under any of the schemas listed in the 'anyOf' keyword"
+
+    assert wrong == fits_none(
+        '"x"',
+        "(1) "
+        + fits_none('"x"', f'(1) {unexplained}; (2) "x" is not of type "array"')
+        + '; (2) "x" is not of type "object"',
+    )
+
+
+def test_of_the_errors_of_one_alternative_three_are_shown():
+    required = {"type": "object", "required": ["a", "b", "c", "d"]}
+    wrong = SchemaValidator({"anyOf": [required, {"type": "null"}]}).check({})
+
+    assert wrong.count("is a required property") == 3
+    assert '"d"' not in wrong
+
+
+@pytest.mark.parametrize(("count", "more"), [(8, ""), (9, "; and 1 more")])
+def test_of_many_alternatives_eight_are_shown(count, more):
+    wrong = SchemaValidator({"anyOf": [{"const": n} for n in range(count)]}).check(99)
+
+    assert wrong.endswith(f"(8) 7 was expected{more}")
+
+
+def test_alternatives_that_want_the_same_are_shown_once():
+    wrong = SchemaValidator({"anyOf": [{"type": "null"}, {"type": "null"}, {"type": "array"}]}).check(1)
+
+    assert wrong == fits_none("1", '(1) 1 is not of type "null"; (2) 1 is not of type "array"')
+
+
+def test_the_place_of_an_error_in_an_alternative_is_that_below_the_value():
+    schema = {"properties": {"to": {"anyOf": [{"properties": {"id": {"type": "integer"}}}, {"type": "null"}]}}}
+    wrong = SchemaValidator(schema).check({"to": {"id": "x"}})
+
+    assert wrong == "to: " + fits_none(
+        '{"id": "x"}', '(1) id: "x" is not of type "integer"; (2) {"id":"x"} is not of type "null"'
+    )
+
+
+# --- mistakes in schemas ---
+
+MISTAKES = {
+    "an unknown type": (
+        {"properties": {"a": {"type": "objekt"}}},
+        "invalid-schema",
+        ("properties", "a", "type"),
+        '"objekt" is no type. The types are "string", "number", "integer", "boolean", "object", "array" and "null".',
+    ),
+    "a type that is a number": (
+        {"type": 5},
+        "invalid-schema",
+        ("type",),
+        '5 is no type. The types are "string", "number", "integer", "boolean", "object", "array" and "null".',
+    ),
+    "a bound that is a text": ({"items": {"minimum": "1"}}, "invalid-schema", ("items", "minimum"), None),
+    "another document": (
+        {"$ref": "https://evil.example/a"},
+        "schema-reference-not-allowed",
+        (),
+        None,
+    ),
+    "a reference to nothing": ({"$ref": "#/nope"}, "invalid-schema", (), None),
+}
+
+
+@pytest.mark.parametrize(("schema", "code", "path", "text"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_in_a_schema_has_its_code_and_its_place(schema, code, path, text):
+    with pytest.raises(InvalidSchema) as invalid:
+        SchemaValidator(schema)
+
+    assert (invalid.value.code, invalid.value.path) == (code, path)
+    assert str(invalid.value).endswith((".", "…"))
+    assert text is None or str(invalid.value) == text
+
+
+def test_a_long_reference_to_another_document_is_shown_in_part():
+    with pytest.raises(InvalidSchema) as invalid:
+        SchemaValidator({"$ref": f"urn:{'x' * 500}"})
+
+    assert len(str(invalid.value)) <= 161
+
+
+# --- when a schema is compiled ---
+
+
+def nested(depth, inmost):
+    schema = inmost
+    for _ in range(depth):
+        schema = {"items": schema}
+    return schema
+
+
+COMPILED = {
+    "plain keywords": ({"type": "object", "properties": {"a": {"type": "integer", "minimum": 1.5}}}, False),
+    "a list": ({"anyOf": [{"type": "null"}, {"enum": [1, None, True]}, {}]}, False),
+    "none": ({}, False),
+    "a reference": ({"properties": {"a": {"$ref": "#"}}}, True),
+    "a reference in a list": ({"anyOf": [{"$ref": "#"}, {}]}, True),
+    "a pattern": ({"properties": {"a": {"pattern": "a"}}}, True),
+    "patterns of names": ({"patternProperties": {"a": {}}}, True),
+    "a keyword beyond ASCII": ({"properties": {"ä": {}}}, True),
+    "a text beyond ASCII": ({"title": "ä"}, True),
+    "63 levels": (nested(63, {}), False),
+    "64 levels": (nested(64, {}), True),
+}
+
+
+@pytest.mark.parametrize(("schema", "at_once"), COMPILED.values(), ids=COMPILED)
+def test_a_schema_is_compiled_once_and_with_its_first_value_if_it_is_right_for_certain(monkeypatch, schema, at_once):
+    compiled = []
+    compile_schema = jsonschema_rs.validator_for
+    monkeypatch.setattr(jsonschema_rs, "validator_for", lambda *a, **k: compiled.append(1) or compile_schema(*a, **k))
+    validator = SchemaValidator(schema)
+
+    assert len(compiled) == int(at_once)
+    assert validator.accepts({})
+    assert validator.check({}) is None
+    assert len(compiled) == 1
+
+
+def test_a_schema_that_is_wrong_in_its_form_is_refused_at_once():
+    for schema in ({"type": "objekt"}, {"properties": []}, {"items": {"minimum": "1"}}):
+        with pytest.raises(InvalidSchema):
+            SchemaValidator(schema)
+
+
+def test_changes_of_a_schema_after_it_was_read_have_no_effect():
+    schema = {"type": "integer"}
+    validator = SchemaValidator(schema)
+    schema["type"] = "string"
+
+    assert (validator.accepts(1), validator.accepts("x")) == (True, False)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.tools.mcp_inputs import host_argument_names, host_inputs, restore_arguments
+from utcp_ws_mcp.core.tools.mcp_inputs import HostInputs, host_argument_names, host_inputs, restore_arguments
+from utcp_ws_mcp.core.tools.mcp_schema import UNPORTABLE_PATTERN
 
 SAFE = re.compile(r"[a-zA-Z0-9_.-]{1,64}\Z")
 
@@ -93,3 +94,149 @@ def test_the_root_is_a_plain_object_with_the_properties_of_all_branches(
     shown = host_inputs({"type": "object", **schema}).schema
     expected = {"type": "object", "properties": properties}
     assert shown == ({**expected, "required": required} if required else expected)
+
+
+# --- names ---
+
+
+def test_a_name_of_64_characters_is_accepted_and_a_longer_one_is_cut_before_its_hash() -> None:
+    assert host_argument_names(["a" * 64]) == {}
+    ((_, shown),) = host_argument_names(["a" * 65]).items()
+    assert (len(shown), shown[:56]) == (64, "a" * 55 + "_")
+    ((_, shown),) = host_argument_names(["$" + "a" * 64]).items()
+    assert shown == "a" * 64
+    ((_, shown),) = host_argument_names(["$" + "a" * 65]).items()
+    assert len(shown) == 64
+
+
+def test_a_name_that_another_argument_has_gets_a_hash_and_a_longer_one_if_that_is_taken() -> None:
+    ((_, hashed),) = host_argument_names(["$top", "top"]).items()
+    assert re.fullmatch(r"top_[0-9a-f]{8}", hashed)
+    ((_, longer),) = host_argument_names(["$top", "top", hashed]).items()
+    assert re.fullmatch(rf"{hashed}[0-9a-f]", longer)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("a b  c", "a_b_c"), ("__a__", None), ("(a)", "a"), ("_é_", "e"), ("ß", "ss")]
+)
+def test_what_model_apis_refuse_becomes_one_underscore_and_none_at_the_ends(name: str, shown: str | None) -> None:
+    assert host_argument_names([name]) == ({} if shown is None else {name: shown})
+
+
+def test_the_names_of_arguments_that_stay_are_not_changed() -> None:
+    assert host_argument_names(["a", "b.c", "d-e", "F_1"]) == {}
+    assert restore_arguments({"a": 1, "top": 2}, {"top": "$top"}) == {"a": 1, "$top": 2}
+
+
+def test_keywords_that_compare_names_are_left_out_where_names_are_changed() -> None:
+    schema = {
+        "properties": {"$top": {"type": "integer"}, "skip": {}},
+        "patternProperties": {"^x": {}},
+        "propertyNames": {"maxLength": 5},
+        "dependentSchemas": {"$top": {}},
+        "dependentRequired": {"$top": ["skip"]},
+        "required": ["skip", "$top"],
+        "additionalProperties": False,
+    }
+    shown = host_inputs(schema)
+    assert shown.schema == {
+        "type": "object",
+        "properties": {"top": {"type": "integer", "description": "Sent as '$top'."}, "skip": {}},
+        "required": ["skip", "top"],
+        "additionalProperties": False,
+    }
+    assert shown.arguments == {"top": "$top"}
+    same = {
+        **schema,
+        "properties": {"top": {}, "skip": {}},
+        "dependentRequired": {"top": ["skip"]},
+        "required": ["skip"],
+    }
+    assert {"patternProperties", "propertyNames", "dependentSchemas", "dependentRequired"} <= host_inputs(
+        same
+    ).schema.keys()
+    assert host_inputs(same).arguments == {}
+
+
+def test_an_argument_that_is_not_required_stays_so_under_another_name() -> None:
+    assert "required" not in host_inputs({"properties": {"$top": {}}}).schema
+
+
+def test_inputs_without_properties_are_an_object_without_any() -> None:
+    assert host_inputs({}) == HostInputs({"type": "object", "properties": {}}, {}, frozenset())
+    assert host_inputs({"type": ["object", "null"]}).schema == {"type": "object", "properties": {}}
+
+
+def test_what_could_not_be_said_exactly_is_named() -> None:
+    assert host_inputs({"properties": {"a": {"pattern": "(?!x)"}}}).changes == {UNPORTABLE_PATTERN}
+    assert host_inputs({"properties": {"a": {}}}).changes == frozenset()
+
+
+# --- combinators at the root ---
+
+BOTH_REQUIRED = {"properties": {"a": NAME, "b": NAME}}
+A, B, C = ({"properties": {name: {"type": "string"}}, "required": [name]} for name in "abc")
+STRINGS = {"a": NAME, "b": NAME, "c": NAME}
+ROOTS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str] | None]] = {
+    "else": ({"if": A, "then": B, "else": C}, {"b": NAME, "c": NAME}, None),
+    "not": ({"not": A}, {}, None),
+    "const": ({"const": {"a": 1}}, {}, None),
+    "alternatives of both kinds": ({"anyOf": [A], "oneOf": [B]}, {"a": NAME, "b": NAME}, ["a", "b"]),
+    "a name that every alternative requires": (
+        {"anyOf": [{**BOTH_REQUIRED, "required": ["a", "b"]}, {**BOTH_REQUIRED, "required": ["b"]}]},
+        {"a": NAME, "b": NAME},
+        ["b"],
+    ),
+    "required in a part of a part": (
+        {"allOf": [{"allOf": [A]}, {"anyOf": [B, B]}]},
+        {"a": NAME, "b": NAME},
+        ["a", "b"],
+    ),
+    "required twice": ({**A, "allOf": [A]}, {"a": NAME}, ["a"]),
+    "required without a property": ({"required": ["a"], "anyOf": [{}]}, {"a": {}}, ["a"]),
+    "a property that the root has": (
+        {"properties": {"a": ID}, "anyOf": [A]},
+        {"a": ID},
+        ["a"],
+    ),
+    "a property that the root leaves open": ({"properties": {"a": {}}, "anyOf": [A]}, {"a": NAME}, ["a"]),
+    "the same form twice": ({"anyOf": [A, A, B]}, {"a": NAME, "b": NAME}, None),
+    "a form that is open": ({"anyOf": [{"properties": {"a": {}}}, A]}, {"a": NAME}, None),
+    "three forms": (
+        {"anyOf": [A, {"properties": {"a": ID}}, {"properties": {"a": {"type": "null"}}}]},
+        {"a": {"anyOf": [NAME, ID, {"type": "null"}]}},
+        None,
+    ),
+    "only open forms": ({"anyOf": [{"properties": {"a": {}}}]}, {"a": {}}, None),
+    "combinators in branches": ({"anyOf": [{"allOf": [A, B]}, {"oneOf": [C]}]}, STRINGS, None),
+}
+
+
+@pytest.mark.parametrize(("schema", "properties", "required"), ROOTS.values(), ids=ROOTS)
+def test_a_root_with_combinators_lists_what_the_branches_have(
+    schema: dict[str, Any], properties: dict[str, Any], required: list[str] | None
+) -> None:
+    shown = host_inputs(schema).schema
+    assert shown == {"type": "object", "properties": properties, **({"required": required} if required else {})}
+
+
+def test_a_root_keeps_what_is_no_combinator() -> None:
+    shown = host_inputs({"anyOf": [A], "description": "d", "minProperties": 1, "additionalProperties": False}).schema
+    assert shown == {
+        "type": "object",
+        "description": "d",
+        "minProperties": 1,
+        "additionalProperties": False,
+        "properties": {"a": NAME},
+        "required": ["a"],
+    }
+
+
+def test_names_that_come_one_by_one_are_compared_with_all_others() -> None:
+    assert host_argument_names(name for name in ("$top", "top")) == host_argument_names(["$top", "top"])
+
+
+def test_required_names_are_in_the_order_of_the_first_alternative() -> None:
+    alternatives = [{**BOTH_REQUIRED, "required": ["b", "a"]}, {**BOTH_REQUIRED, "required": ["a", "b"]}]
+    assert host_inputs({"anyOf": alternatives}).schema["required"] == ["b", "a"]
+    assert host_inputs({"anyOf": alternatives[:1]}).schema["required"] == ["b", "a"]

@@ -87,6 +87,8 @@ async def test_an_endpoint_is_shown_with_its_numbers_which_grow(site: Site) -> N
         await until(lambda: len(cells(user, "Endpoints")) > len(ENDPOINT_HEADINGS))
         idle = ["m", "idle", "0", "0", "0", "0", "0", "0", ""]
         assert cells(user, "Endpoints") == [*ENDPOINT_HEADINGS, *idle]
+        (content,) = {each.parent_slot.parent for each in shown(user, ui.select, "Endpoint of the plots")}
+        assert content.visible
         await session.live.bridge.call_tool("m.get", {})
         await until(lambda: cells(user, "Endpoints")[10:13] == ["connected", "1", "0"])
         numbers = session.live.numbers
@@ -243,6 +245,19 @@ async def test_another_feed_ends_the_one_that_was_followed(site: Site) -> None:
         await until(lambda: list(shown(user, ui.select, "Feed")[0].options) == ["m.ticks"])
         assert shown(user, ui.select, "Feed")[0].value == "m.ticks"
         await field(user, "coin (required)")
+
+
+async def test_a_feed_that_is_followed_again_begins_without_the_events_of_before(site: Site) -> None:
+    async with opened(site, feeds=[FEED]) as (user, _):
+        for coin in ("btc", "eth"):
+            await start_following(user, coin)
+            logged = lambda coin=coin: [  # noqa: E731
+                each
+                for each in shown(user, ui.label)
+                if each.props.get("role") == "log" and each.text.count(f'"of": "{coin}"') == 3
+            ]
+            await until(logged)
+            assert len(logged()[0].text.splitlines()) == 3
 
 
 async def test_only_the_newest_events_are_shown_and_a_gap_says_after_which(

@@ -61,6 +61,8 @@ async def test_the_change_is_shown_and_written_only_when_it_is_applied(
     assert done.text.splitlines()[1].startswith("Cursor has a server 'm'")
     assert (done.props["role"], diff.visible, button(user, "Apply").enabled) == ("status", False, False)
     await until(lambda: compiled == ["compiled"])
+    (await field(user, "Name of the server in the host")).value = "other"
+    assert (done.text, diff.visible) == ("", True)
 
 
 async def test_a_server_that_is_there_already_needs_no_change(site: Site, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from nicegui.testing import User
 
 from utcp_ws_mcp.studio.checking import Checked, check_text
 from utcp_ws_mcp.studio.completion import describe
+from utcp_ws_mcp.studio.manifest_text import ManifestText, OnDisk
 from utcp_ws_mcp.studio.session import NEW_FILE, StudioOptions, StudioSession, Topic, open_session
 from utcp_ws_mcp.studio.ui.editor import EditorSupport
 from utcp_ws_mcp.studio.ui.panels import manifest as module
@@ -99,6 +100,36 @@ async def test_findings_that_stay_are_not_drawn_again(site: Site, tmp_path: Path
     session.set_variable("OTHER", "x")
     await until(lambda: editor.marks)
     assert shown(user, ui.button, "Line 1") == [before]
+
+
+async def test_a_text_is_checked_once_until_it_or_a_variable_changes(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks, watched = list[int](), list[int]()
+    on_disk = ManifestText.on_disk
+
+    def check(session: StudioSession) -> Checked:
+        checks.append(1)
+        return Checked([], ())
+
+    def watch(manifest: ManifestText) -> OnDisk:
+        watched.append(1)
+        return on_disk(manifest)
+
+    monkeypatch.setattr(module, "check_text", check)
+    monkeypatch.setattr(ManifestText, "on_disk", watch)
+    session = session_for(tmp_path)
+    await site.panel(session, module.build)
+    for count, change in (
+        (1, lambda: None),
+        (2, lambda: session.set_variable("K", "x")),
+        (3, lambda: session.set_text("{}")),
+    ):
+        change()
+        await until(lambda count=count: len(checks) == count)  # type: ignore[misc]
+        before = len(watched)
+        await until(lambda before=before: len(watched) > before + 5)  # type: ignore[misc]
+        assert len(checks) == count
 
 
 async def test_a_finding_explains_its_field_and_its_icon_is_not_read(site: Site, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from utcp_ws_mcp.errors import InvalidManifest
 from utcp_ws_mcp.studio.session import StudioOptions, StudioSession
 from utcp_ws_mcp.studio.ui.serving import NOTHING_YET, serve_typed
 
@@ -47,7 +48,9 @@ async def test_of_many_problems_the_first_is_shown_and_the_others_are_counted(
 ) -> None:
     session.set_text(json.dumps({**SERVED, "timeout": "soon", "heartbeat": 3, "unknown": 1}))
     said = await serve_typed(site.context)
-    assert said.endswith(" (and 2 more)")
+    with pytest.raises(InvalidManifest) as invalid:
+        session.load()
+    assert said == f"{invalid.value.problems[0].format('new manifest')} (and 2 more)"
     session.set_text(json.dumps({**SERVED, "timeout": "soon", "heartbeat": 3}))
     assert (await serve_typed(site.context)).endswith(" (and 1 more)")
 

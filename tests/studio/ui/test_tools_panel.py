@@ -106,6 +106,8 @@ async def test_a_call_that_waits_can_be_cancelled_and_not_be_made_twice(site: Si
         button(user, "Call").enable()
         click(user, "Call")
         await settle()
+        stats = session.live.bridge.stats("m")
+        assert (stats.connections, stats.waiting, len(seen.upgrades)) == (1, 0, 1)
         assert shown(user, ui.label, PLACEHOLDER)
         click(user, "Cancel")
         await until(lambda: shown(user, ui.label, "Cancelled after"))
@@ -116,15 +118,16 @@ async def test_a_call_that_waits_can_be_cancelled_and_not_be_made_twice(site: Si
 
 async def test_the_items_of_a_stream_are_counted_and_the_latest_is_shown(site: Site) -> None:
     async def stream(_seen: Peer, connection: Any, _: Any) -> None:
+        await connection.send(json.dumps({"item": "first"}))
         await connection.send(json.dumps({"item": "x" * 300}))
 
     streaming = tool("a", reply={}, stream={"item": "message.item", "until": "message.end is defined"})
     async with opened(site, streaming, answer=stream) as (user, _, _):
         (await field(user, "text (required)")).value = "hi"
         click(user, "Call")
-        await until(lambda: shown(user, ui.label, "1 items: "))
-        (progress,) = shown(user, ui.label, "1 items: ")
-        assert (len(progress.text), progress.props["role"]) == (len("1 items: ") + 200, "status")
+        await until(lambda: shown(user, ui.label, "2 items: "))
+        (progress,) = shown(user, ui.label, "2 items: ")
+        assert (progress.text, progress.props["role"]) == ("2 items: " + "x" * 200, "status")
         click(user, "Cancel")
         await until(lambda: shown(user, ui.label, "Cancelled after"))
 

@@ -114,7 +114,7 @@ class _Rewriter:
         self, reference: str, schema: Schema, opened: tuple[int, ...], depth: int
     ) -> tuple[Schema, bool]:
         target = self._references.target(reference)
-        if isinstance(target, dict) and opened.count(id(target)) >= RECURSION_LEVELS:
+        if opened.count(id(target)) >= RECURSION_LEVELS:
             written, exact = self._loosened(target, RECURSIVE), False
         elif target is None:
             written, exact = self._loosened({}, TOO_LARGE), False
@@ -125,7 +125,7 @@ class _Rewriter:
             beside = {key: value for key, value in beside.items() if key in _ANNOTATIONS}
         own, own_exact = self._rewrite_object(beside, opened, depth)
         if own.keys() <= _ANNOTATIONS:
-            return {**written, **own}, exact
+            return {**written, **own}, exact and own_exact
         return {**own, "allOf": [*own.get("allOf", ()), written]}, exact and own_exact
 
     def _rewrite_object(self, schema: Schema, opened: tuple[int, ...], depth: int) -> tuple[Schema, bool]:
@@ -162,8 +162,7 @@ class _Rewriter:
         added: Schema = {}
         for name in part.schema.get("required", ()):
             if name not in properties:
-                is_free = patterns or rest is True or "additionalProperties" not in part.schema
-                added[name] = {} if is_free else self.rewrite(rest, opened, depth + 1)[0]
+                added[name] = {} if patterns else self.rewrite(rest, opened, depth + 1)[0]
         if added:
             part.schema["properties"] = {**properties, **added}
             part.exact = part.exact and not patterns

@@ -49,8 +49,7 @@ def modernized(schema: Schema, dialect: int) -> Schema:
     return known
 
 
-def _convert_items(schema: Schema, dialect: int) -> None:
-    del dialect
+def _convert_items(schema: Schema, _: int) -> None:
     rest = schema.pop("additionalItems", None)
     if isinstance(schema.get("items"), list):
         schema["prefixItems"] = schema.pop("items")
@@ -59,15 +58,14 @@ def _convert_items(schema: Schema, dialect: int) -> None:
 
 
 def _convert_exclusive_bounds(schema: Schema, dialect: int) -> None:
-    if dialect > 4:
+    if dialect != 4:
         return
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if schema.pop(exclusive, False) is True and bound in schema:
             schema[exclusive] = schema.pop(bound)
 
 
-def _convert_dependencies(schema: Schema, dialect: int) -> None:
-    del dialect
+def _convert_dependencies(schema: Schema, _: int) -> None:
     dependencies = schema.pop("dependencies", {})
     for key, is_list in (("dependentRequired", True), ("dependentSchemas", False)):
         found = {name: value for name, value in dependencies.items() if isinstance(value, list) == is_list}

@@ -149,8 +149,9 @@ class _Importer(MutableRecord):
         """Yield the properties whose constants are the keys of their messages: where one is missing, it is the key."""
         for message in (each for operation in self.api.operations for each in operation.messages):
             for payload in forms(message.name, message.payload, self.schemas):
-                if payload.kind is not None and len(payload.kind[0]) == 1 and payload.kind[1] == message.key:
-                    yield str(payload.kind[0][0])
+                match payload.kind:
+                    case ((name,), value) if value == message.key:
+                        yield str(name)
 
     def _request(self, context: _Context, events: Sequence[ApiOperation]) -> Iterator[Operation]:
         if self._is_pong(context, events):

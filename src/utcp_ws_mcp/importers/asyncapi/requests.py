@@ -131,10 +131,10 @@ class _Builder:
         is_closed = not {"oneOf", "anyOf", "allOf", "patternProperties"} & whole.keys()
         return place[0] in _WRAPPERS and bool(whole.get("properties")) and is_closed
 
-    def forget(self, place: Path) -> None:
-        """Remove the argument at a path, which is filled in otherwise."""
-        name = self._names.pop(place, None)
-        if name is not None:
+    def forget(self, path: Path) -> None:
+        """Remove the argument at a path or of an object around it: another value is filled in there."""
+        for place in [each for each in self._names if path[: len(each)] == each]:
+            name = self._names.pop(place)
             del self._properties[name]
             self._required = [each for each in self._required if each != name]
 

@@ -108,7 +108,7 @@ class _Importer(MutableRecord, dict=True):
                 if method["name"] in self.methods:
                     self.skipped.append(Skipped(f"{method['name']} (again)", "the document has it twice"))
                     continue
-                params = method.get("params") or []
+                params = method.get("params")
                 resolved = [self.references.resolve(each) for each in params] if isinstance(params, list) else []
             except Inexpressible as reason:
                 self.skipped.append(Skipped(_label(listed, index), str(reason)))
@@ -234,7 +234,7 @@ class _Importer(MutableRecord, dict=True):
                 continue
             name = str(each.get("name") or begins)
             try:
-                schema = self.schemas.complete(each.get("params") or {"type": "object", "properties": {}})
+                schema = self.schemas.complete(each.get("params"))
                 required = schema.get("required", ())
                 listed = [
                     {"name": key, "schema": value, "required": key in required}

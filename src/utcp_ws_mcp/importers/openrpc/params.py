@@ -75,13 +75,14 @@ def _positions(arguments: Sequence[str], required: Collection[str]) -> list[str]
     """Return the array of parameters: one that is missing is null if one behind it is there."""
     elements = []
     for index, name in enumerate(arguments):
-        later = [f"args.{other} is defined" for other in arguments[index + 1 :] if other not in required]
-        if name in required or not (later or any(other in required for other in arguments[index + 1 :])):
+        behind = arguments[index + 1 :]
+        optional = [f"args.{other} is defined" for other in behind if other not in required]
+        if name in required or not behind:
             elements.append(f"{{{{ args.{name} }}}}")
-        elif any(other in required for other in arguments[index + 1 :]):
+        elif len(optional) < len(behind):
             elements.append(f"{{{{ args.{name} | default(none) }}}}")
         else:
-            elements.append(f"{{{{ args.{name} | default(none if {' or '.join(later)} else omit) }}}}")
+            elements.append(f"{{{{ args.{name} | default(none if {' or '.join(optional)} else omit) }}}}")
     return elements
 
 
@@ -97,7 +98,7 @@ def guess_positions(methods: Sequence[Mapping[str, Any]], schemas: Schemas) -> t
     """Return whether the methods that do not say it read parameters by position, and why."""
     open_ones = [each for each in methods if each.get("paramStructure") in (None, "either")]
     names = [str(each.get("name", "")) for each in open_ones]
-    if names and sum(bool(_ETHEREUM.match(name)) for name in names) * 2 > len(names):
+    if sum(bool(_ETHEREUM.match(name)) for name in names) * 2 > len(names):
         return True, f"methods are called like {literal(names[0])}, as at Ethereum nodes"
     parameters = (schemas.resolve(each) for method in open_ones for each in method.get("params", ()))
     odd = next((each["name"] for each in parameters if _is_no_identifier(each)), None)

@@ -153,6 +153,8 @@ class SdkWriteStream(SdkStream):
             line: str = message.model_dump_json(by_alias=True, exclude_unset=True)
         except ValueError as failed:
             logger.warning("cannot encode a message to the host: %s", type(failed).__name__)
+            if request_id is None:
+                return
             error = {"code": INTERNAL_ERROR, "message": "the result cannot be encoded as JSON"}
             line = encode_json({"jsonrpc": "2.0", "id": request_id, "error": error})
         if request_id is not None:

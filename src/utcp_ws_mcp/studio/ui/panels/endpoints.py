@@ -112,7 +112,6 @@ class FeedView:
         self._context = context
         self._form: ToolForm | None = None
         self._followed: FollowedFeed | None = None
-        self._shown = -1
         self._feed = ui.select({}, label="Feed", on_change=self._choose).props("outlined dense").classes("w-full")
         self._form_place = ui.column().classes("w-full gap-2")
         with ui.row().classes("studio-row"):
@@ -157,7 +156,6 @@ class FeedView:
         self._end()
         self._followed = FollowedFeed(self._context.session.live, str(self._feed.value))
         background_tasks.create(self._followed.run(filled.arguments))
-        self._shown = -1
         self._show_buttons()
 
     def _end(self) -> None:
@@ -173,11 +171,9 @@ class FeedView:
         self._state.text = escape_invisible(f"{followed.state}{last}{problem}")
         numbers = self._context.session.live.numbers
         self._rates.show({series: numbers.rates(followed.name, series) for series in ("events", "gaps")})
-        if followed.count != self._shown:
-            self._shown = followed.count
-            newest = list(followed.rows)[: -SHOWN_EVENTS - 1 : -1]
-            self._events.text = "\n".join(map(_event_line, newest))
-            self._events.set_visibility(bool(newest))
+        newest = list(followed.rows)[: -SHOWN_EVENTS - 1 : -1]
+        self._events.text = "\n".join(map(_event_line, newest))  # sent to the browser only if it has changed
+        self._events.set_visibility(bool(newest))
         self._show_buttons()
 
     def _show_buttons(self) -> None:

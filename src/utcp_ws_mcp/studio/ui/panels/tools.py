@@ -69,7 +69,7 @@ class ToolsPanel:
         tools = {name: escape_invisible(name) for name in bridge.tools}
         session = self._context.session
         chosen = next((each for each in (self._tool.value, session.tool, *tools) if each in tools), None)
-        if chosen != self._tool.value or list(tools) != list(self._tool.options):
+        if list(tools) != list(self._tool.options):
             self._tool.set_options(tools, value=chosen)
         missing = [str(each.error()) for each in bridge.disabled_entries]
         failed = [str(error) for error in bridge.discovery_errors.values()]
@@ -85,7 +85,7 @@ class ToolsPanel:
         self._clear_outcome()
         self._form = None
         live = self._context.session.live
-        tool = live.bridge.tools.get(name) if name and live.is_open else None
+        tool = live.bridge.tools.get(name) if live.is_open else None
         self._about.text = escape_invisible(tool.description) if tool is not None else ""
         self._call.set_enabled(tool is not None)
         if tool is None:
