@@ -5,7 +5,8 @@ import pytest
 
 from utcp_ws_mcp.core.codecs.message import decode
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
-from utcp_ws_mcp.core.exchange.reply_rules import Concurrency, Role, StreamLimits, find_correlation_path
+from utcp_ws_mcp.core.exchange.reply_rules import Concurrency, Role, StreamLimits
+from utcp_ws_mcp.core.expressions.analysis import find_correlation_path
 from utcp_ws_mcp.core.expressions.expression import EvaluationError
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.templates.nodes import RenderError
@@ -378,30 +379,30 @@ def test_requests_over_http_are_known_to_the_rules():
 # --- the path of an id ---
 
 ID_PATHS = {
-    "message.id == request_id": (("id",), True),
-    "  message.id==request_id ": (("id",), True),
-    "message.a.b[0].c == request_id": (("a", "b", 0, "c"), True),
-    "request_id == message.id and message.ok": (("id",), False),
-    "message.ok and message.kind == 'x' and message.id == request_id": (("id",), False),
-    "message.id == request_id and message.jd == request_id": (("id",), False),
-    "message.id != request_id": (None, False),
-    "message.id == request_id | int": (None, False),
-    "message == request_id": (None, False),
-    "args.id == request_id": (None, False),
-    "message.id == request_ids": (None, False),
-    "message.id == request_id if message.a else true": (None, False),
-    "message.id == request_id or message.a": (None, False),
-    "(message.id == request_id) and message.a": (None, False),
-    "message.t == ' or ' and message.id == request_id": (("id",), False),
-    "message.t == 'a and b == c' and message.id == request_id": (("id",), False),
-    "message.order == 1 and message.id == request_id": (("id",), False),
-    "message.id == request_id\nand message.a": (("id",), False),
-    "message.a": (None, False),
+    "message.id == request_id": (("id",), ""),
+    "  message.id==request_id ": (("id",), ""),
+    "message.a.b[0].c == request_id": (("a", "b", 0, "c"), ""),
+    "request_id == message.id and message.ok": (("id",), "message.ok"),
+    "message.ok and message.kind == 'x' and message.id == request_id": (("id",), "message.ok and message.kind == 'x'"),
+    "message.id == request_id and message.jd == request_id": (("id",), "message.jd == request_id"),
+    "message.id != request_id": (None, ""),
+    "message.id == request_id | int": (None, ""),
+    "message == request_id": (None, ""),
+    "args.id == request_id": (None, ""),
+    "message.id == request_ids": (None, ""),
+    "message.id == request_id if message.a else true": (None, ""),
+    "message.id == request_id or message.a": (None, ""),
+    "(message.id == request_id) and message.a": (None, ""),
+    "message.t == ' or ' and message.id == request_id": (("id",), "message.t == ' or '"),
+    "message.t == 'a and b == c' and message.id == request_id": (("id",), "message.t == 'a and b == c'"),
+    "message.order == 1 and message.id == request_id": (("id",), "message.order == 1"),
+    "message.id == request_id\nand message.a": (("id",), "message.a"),
+    "message.a": (None, ""),
 }
 
 
 @pytest.mark.parametrize(("match", "found"), ID_PATHS.items())
-def test_the_path_of_the_id_is_found_in_a_conjunction(match, found):
+def test_the_path_of_the_id_and_what_else_is_demanded_are_found_in_a_conjunction(match, found):
     assert find_correlation_path(match) == found
 
 
