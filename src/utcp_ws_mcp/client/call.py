@@ -247,7 +247,7 @@ class Call:
             # Nothing was sent, so nothing can still arrive: without this the connection would count as unusable.
             connection.dispatcher.take_back(exchange)
             raise self._requests.argument_error(error) from None
-        connection.write(messages)
+        connection.transmit(messages)
         if self._rules.no_reply:
             connection.dispatcher.discard(exchange)
 

@@ -268,10 +268,10 @@ class Connection:
         """
         if not self._websocket.is_open:
             return False
-        self.write(messages, purpose, automatic=automatic)
+        self.transmit(messages, purpose, automatic=automatic)
         return True
 
-    def write(self, messages: Sequence[str | bytes], purpose: str = "", *, automatic: bool = False) -> None:
+    def transmit(self, messages: Sequence[str | bytes], purpose: str = "", *, automatic: bool = False) -> None:
         """Send messages over the connection, which is open; the arguments are those of `send_nowait`."""
         # Calls that run at the same time were often made, and send, at the same time.
         more = self.dispatcher.serves_several
