@@ -68,7 +68,8 @@ def test_all_hosts_that_are_refused_are_named() -> None:
 
 
 def test_a_variable_needs_every_host() -> None:
-    grants = Grants(variables=[VariableGrant.parse("K@a.example")], environ={"K": "value", "OTHER": "x"})
+    granted = [VariableGrant.parse("K@a.example"), VariableGrant.parse("UNSET@a.example")]
+    grants = Grants(variables=granted, environ={"K": "value", "OTHER": "x"})
     a, b = parse_url("wss://a.example/"), parse_url("wss://b.example/")
     assert grants.may_send("K", [a])
     assert not grants.may_send("K", [a, b])
@@ -99,3 +100,35 @@ def test_a_public_name_does_not_lead_into_the_own_network(host: str, address: st
         Grants().check_addresses(host, [address])
     assert refused.value.code == "address-not-allowed"
     Grants(allow_private=True).check_addresses(host, [address])
+
+
+def test_only_variables_that_are_granted_and_set_are_known() -> None:
+    grants = Grants(
+        variables=[VariableGrant.parse("K@a.example"), VariableGrant.parse("U@*")], environ={"K": "v", "O": "x"}
+    )
+    assert (grants.names(), grants.secrets(), grants.values(["K", "O", "U"])) == ({"K"}, ["v"], {"K": "v", "O": "x"})
+    assert grants.may_send("K", [])
+    with pytest.raises(VariableNotAllowed) as refused:
+        grants.values_for(["U", "K", "O", "U"], parse_url("wss://a.example/"))
+    assert (refused.value.names, refused.value.hosts) == (("U", "O"), ("a.example:443",))
+
+
+def test_the_operator_may_allow_private_addresses_of_public_names() -> None:
+    Grants(allow_private=True).check_addresses("api.example.com", ["10.0.0.7"])
+    with pytest.raises(AuthoringRefused) as refused:
+        Grants().check_addresses("api.example.com", ["93.184.216.34", "10.0.0.7"])
+    assert "it resolves to the private address 10.0.0.7, and is no name of the own network" in refused.value.message
+    with pytest.raises(AuthoringRefused, match="it resolves to the special address"):
+        Grants().check_addresses("api.example.com", ["no address"])
+
+
+def test_a_pattern_of_a_url_is_its_host_and_port() -> None:
+    assert str(HostPattern.of(parse_url("ws://[::1]:9/x"))) == "[::1]:9"
+    assert HostPattern.of(parse_url("wss://a.example/")) == HostPattern("a.example", 443)
+
+
+@pytest.mark.parametrize(("text", "option"), [("a b", "--allow-host"), ("K@a b", "--allow-variable")])
+def test_the_option_with_a_wrong_grant_is_named(text: str, option: str) -> None:
+    with pytest.raises(AuthoringRefused) as refused:
+        HostPattern.parse(text) if option == "--allow-host" else VariableGrant.parse(text)
+    assert refused.value.message.startswith(f"{option} ")

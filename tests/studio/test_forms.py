@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from utcp_ws_mcp.studio.forms import FieldKind, enter, form_fields, read_form, read_json_arguments
+from utcp_ws_mcp.studio.forms import (
+    MAX_CHOICES,
+    MAX_FIELDS,
+    MAX_REFERENCES,
+    MAX_TEXT,
+    FieldKind,
+    enter,
+    form_fields,
+    read_form,
+    read_json_arguments,
+)
 
 EVERY_KIND = {
     "type": "object",
@@ -174,3 +184,128 @@ def test_all_arguments_can_be_entered_as_json(text, arguments, problem):
     assert filled.arguments == arguments
     assert (problem is None) == (filled.problems == {})
     assert problem is None or problem in filled.problems[""]
+
+
+def only(schema, **root):
+    return form_fields({"properties": {"x": schema}, **root})[0]
+
+
+def test_the_limits_of_a_form():
+    assert (MAX_FIELDS, MAX_CHOICES, MAX_REFERENCES, MAX_TEXT) == (100, 200, 8, 2_000)
+    assert only({"enum": list(range(MAX_CHOICES))}).kind is FieldKind.CHOICE
+    assert len(only({"enum": ["x" * (MAX_TEXT + 1)]}).choices[0][0]) == MAX_TEXT
+    assert len(only({"description": "x" * (MAX_TEXT + 1)}).description) == MAX_TEXT
+    assert len(only({"default": "x" * MAX_TEXT}).default) == MAX_TEXT
+
+
+@pytest.mark.parametrize(("length", "kind"), [(MAX_REFERENCES - 1, FieldKind.TEXT), (MAX_REFERENCES, FieldKind.JSON)])
+def test_some_references_are_followed_one_after_the_other(length, kind):
+    chain = {f"r{n}": {"$ref": f"#/$defs/r{n + 1}"} for n in range(1, length)}
+    field = only({"$ref": "#/$defs/r1"}, **{"$defs": {**chain, f"r{length}": {"type": "string"}}})
+    assert field.kind is kind
+
+
+def test_what_stands_beside_a_reference_comes_first():
+    target = {"type": "string", "description": "a", "default": "d"}
+    field = only({"$ref": "#/$defs/a", "description": "own"}, **{"$defs": {"a": target}})
+    assert (field.kind, field.description, field.default) == (FieldKind.TEXT, 'own (default: "d")', '"d"')
+
+
+def test_a_title_stands_for_a_description_that_is_missing_and_other_values_are_none():
+    assert only({"type": "string", "title": "T"}).description == "T"
+    assert only({"type": "string", "title": "T", "description": "D"}).description == "D"
+    assert only({"type": "string", "description": 3}).description == ""
+
+
+BOUNDS = {
+    "minimum": "at least 2",
+    "exclusiveMinimum": "more than 2",
+    "maximum": "at most 2",
+    "exclusiveMaximum": "less than 2",
+    "minLength": "characters: at least 2",
+    "maxLength": "characters: at most 2",
+    "pattern": "pattern 2",
+    "format": "format 2",
+}
+
+
+@pytest.mark.parametrize(("key", "words"), BOUNDS.items())
+def test_each_bound_is_said_in_words(key, words):
+    assert only({"type": "string", key: 2}).description == f"({words})"
+    assert only({"type": "string", key: [2]}).description == ""
+
+
+EXAMPLES = [
+    ({"type": "array"}, '["…"]'),
+    ({"type": ["null", "object"]}, '{"…": "…"}'),
+    ({"anyOf": [{"type": "array"}, {"type": "null"}]}, '["…"]'),
+    ({}, 'JSON, such as 1, true or "text"'),
+    ({"type": "string"}, ""),
+]
+
+
+@pytest.mark.parametrize(("schema", "example"), EXAMPLES)
+def test_a_field_for_json_has_an_example(schema, example):
+    assert only(schema).example == example
+
+
+ALTERNATIVES = [
+    ({"anyOf": [{"type": "integer"}, {"type": "null"}, {"type": "string"}]}, FieldKind.JSON),
+    ({"anyOf": [{"type": "null"}, {"type": "null"}]}, FieldKind.JSON),
+    ({"anyOf": [{"type": "null"}, True]}, FieldKind.JSON),
+    ({"anyOf": [{"type": "integer"}]}, FieldKind.JSON),
+    ({"anyOf": {"type": "integer"}}, FieldKind.JSON),
+    ({"type": "string", "anyOf": [{"type": "integer"}, {"type": "null"}]}, FieldKind.TEXT),
+    ({"oneOf": [{"type": "null"}, {"type": "boolean"}]}, FieldKind.BOOLEAN),
+    ({"type": ["number", "integer", "null"]}, FieldKind.NUMBER),
+    ({"const": None}, FieldKind.CHOICE),
+]
+
+
+@pytest.mark.parametrize(("schema", "kind"), ALTERNATIVES)
+def test_only_one_alternative_beside_null_is_unwrapped(schema, kind):
+    assert only(schema).kind is kind
+
+
+NUMBERS = [("3", 3), (" +3 ", 3), ("-3", -3), ("3.0", 3), ("1e3", 1000), ("3.5", None), ("--3", None), ("0x10", None)]
+
+
+@pytest.mark.parametrize(("text", "number"), NUMBERS)
+def test_whole_numbers_may_be_written_in_any_form(text, number):
+    filled = read_form([only({"type": "integer"})], {"x": text})
+    assert filled.arguments == ({} if number is None else {"x": number})
+    assert all(isinstance(value, int) for value in filled.arguments.values())
+    assert ("x" in filled.problems) is (number is None)
+
+
+def test_a_problem_of_json_has_its_place_and_is_bounded():
+    field = only({"type": "array"})
+    problem = read_form([field], {"x": '[\n "a" "b"]'}).problems["x"]
+    assert problem == "this is no JSON: Expecting ',' delimiter, line 2, column 6. Texts need quotes. Write [\"…\"]."
+    assert read_form([field], {"x": "[Infinity]"}).problems["x"] == 'this is no JSON: Infinity is no JSON. Write ["…"].'
+    assert len(read_form([field], {"x": "[" * 100_000}).problems["x"]) < 250
+
+
+def test_values_are_entered_as_their_fields_show_them():
+    properties = {
+        "side": {"enum": [True, 1, {"a": 1, "b": 2}, "ä"]},
+        "live": {"type": "boolean"},
+        "text": {"type": "string"},
+        "tags": {"type": "array"},
+    }
+    fields = form_fields({"properties": properties})
+    assert [shown for shown, _ in fields[0].choices] == ["true", "1", '{"a": 1, "b": 2}', "ä"]
+    assert enter(fields, {"side": 1, "live": "yes", "text": 5, "tags": ["ä"], "more": 1}) == {
+        "side": 1,
+        "live": None,
+        "text": "5",
+        "tags": '["ä"]',
+    }
+    assert enter(fields, {"side": {"b": 2, "a": 1}, "live": False, "text": "5"}) == {
+        "side": 2,
+        "live": False,
+        "text": "5",
+    }
+    assert enter(fields, {"side": "other"}) == {"side": None}
+    assert enter(fields, {"side": True}) == {"side": 0}
+    assert read_form(fields, {"side": 0, "live": True}).arguments == {"side": True, "live": True}

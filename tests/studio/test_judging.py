@@ -10,7 +10,10 @@ import pytest
 
 from utcp_ws_mcp.client.manifest_files import load_text
 from utcp_ws_mcp.core.network_policy import parse_url
-from utcp_ws_mcp.studio.judging import MAX_JUDGED_CHARACTERS, judge
+from utcp_ws_mcp.recorder.messages import RecordedMessage
+from utcp_ws_mcp.studio import session as session_module
+from utcp_ws_mcp.studio.judging import MAX_JUDGED_CHARACTERS, Judgement, judge
+from utcp_ws_mcp.studio.session import StudioOptions, StudioSession
 from utcp_ws_mcp.studio.unrendering import unrender
 
 URL = "wss://api.example.com/ws"
@@ -173,3 +176,49 @@ def test_the_last_message_that_opens_a_feed_subscribes_and_one_that_never_sends_
 def test_a_message_says_which_values_its_template_had(template: Any, value: Any, names: Any) -> None:
     found = unrender(template, value)
     assert (found.names if found else None) == names
+
+
+async def test_messages_are_judged_again_only_if_something_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def count(*given: Any) -> dict[int, Judgement]:
+        asked.append(given)
+        return {0: Judgement("request")}
+
+    monkeypatch.setattr(session_module, "judge", count)
+    session = StudioSession(StudioOptions())
+    session.set_text(json.dumps(RPC))
+    assert (await session.judgement(0), asked) == (None, [])
+    conversation = session.conversation
+    conversation.load({"url": URL}, parse_url(URL), [RecordedMessage(sent=True, value=[1])], [])
+    for _ in range(2):
+        assert await session.judgement(0) == Judgement("request")
+        assert await session.judgement(1) is None
+    assert len(asked) == 1
+    loaded, url, messages, _ = asked[0]
+    assert ([each.name for each in loaded.manifest.entries], url, messages) == (
+        ["m"],
+        parse_url(URL),
+        [(0, True, "[1]")],
+    )
+    for times, change in enumerate(
+        (
+            lambda: session.set_text(json.dumps({**RPC, "name": "n"})),
+            lambda: session.set_variable("KEY", "x"),
+            lambda: conversation.load({"url": URL}, parse_url(URL), [RecordedMessage(sent=True, value=[2])], []),
+            lambda: setattr(conversation, "url", parse_url("wss://b.example/")),
+        ),
+        2,
+    ):
+        change()
+        await session.judgement(0)
+        assert len(asked) == times
+    session.set_text("{")
+    assert await session.judgement(0) is None
+    session.set_text(json.dumps(RPC))
+
+    def fail(*_: Any) -> Any:
+        raise RecursionError
+
+    monkeypatch.setattr(session_module, "judge", fail)
+    assert await session.judgement(0) is None

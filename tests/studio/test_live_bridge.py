@@ -9,10 +9,11 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.peer import Peer, entry, peer, silent
+from tests.peer import Peer, echo, entry, peer, silent
 from utcp_ws_mcp.client.pin_store import PinStore
 from utcp_ws_mcp.client.state_files import STATE_DIR_VARIABLE
 from utcp_ws_mcp.demo.endpoint import demo_endpoint, draw_square
+from utcp_ws_mcp.studio import live_bridge
 from utcp_ws_mcp.studio.calls import MAX_TRACE_CHARACTERS, CallReport, RunningCall, TraceText
 from utcp_ws_mcp.studio.followed_feed import MAX_EVENTS, FollowedFeed
 from utcp_ws_mcp.studio.live_bridge import LiveBridge
@@ -202,3 +203,61 @@ def test_a_long_trace_keeps_its_beginning_and_its_end() -> None:
     assert "\n 399 " in f"\n{text}".replace("x 399", "x\n 399")
     assert "left out" in text
     assert len(text) < 2 * MAX_TRACE_CHARACTERS + 5_000
+
+
+async def test_the_numbers_are_sampled_while_the_bridge_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_bridge, "SAMPLE_SECONDS", 0.001)
+    async with peer(echo) as seen, serving(tmp_path, entry(seen, "ask")) as live:
+        await live.bridge.call_tool("m.ask", {})
+        with anyio.fail_after(10):
+            while sum(live.numbers.rates("m", "sent")) < 1:
+                await anyio.lowlevel.checkpoint()
+        assert live.numbers.total("m", "sent") == 1
+
+
+async def test_others_learn_when_the_tools_change_and_when_the_bridge_is_closed(tmp_path: Path) -> None:
+    changes: list[bool] = []
+    live = LiveBridge(lambda: changes.append(live.is_open))
+    async with peer(silent) as seen, anyio.create_task_group() as tasks:
+        start = lambda coroutine: tasks.start_soon(lambda: coroutine)  # noqa: E731
+        await live.serve(load(tmp_path, entry(seen, "a")), "a", start)
+        assert (live.served, changes) == ("a", [])
+        await live.serve(load(tmp_path, entry(seen, "b")), "b", start)
+        assert (live.served, changes) == ("b", [True])
+        live.close()
+    assert (live.served, live.is_open, changes) == (None, False, [True, False])
+
+
+async def test_an_observer_sees_events_until_it_leaves(tmp_path: Path) -> None:
+    first, second = list[Any](), list[Any]()
+    async with peer(echo) as seen, serving(tmp_path, entry(seen, "ask")) as live:
+        leave = live.observe(first.append)
+        live.observe(second.append)
+        await live.bridge.call_tool("m.ask", {})
+        count = len(first)
+        leave()
+        await live.bridge.call_tool("m.ask", {})
+    assert (len(first), len(second) > count > 0) == (count, True)
+
+
+async def test_a_bridge_that_cannot_be_opened_does_not_keep_others_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise OSError("no bridge")
+
+    monkeypatch.setattr(live_bridge, "Bridge", fail)
+    live, failed = LiveBridge(), list[BaseException]()
+
+    async def run(coroutine: Any) -> None:
+        try:
+            await coroutine
+        except OSError as error:
+            failed.append(error)
+
+    async with peer(silent) as seen, anyio.create_task_group() as tasks:
+        with anyio.fail_after(10):
+            await live.serve(load(tmp_path, entry(seen, "a")), "a", lambda coroutine: tasks.start_soon(run, coroutine))
+    assert (len(failed), live.is_open, live.served) == (1, False, None)  # so that the next panel tries again

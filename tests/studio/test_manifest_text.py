@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from utcp_ws_mcp.errors import AuthoringRefused, InvalidManifest
+from utcp_ws_mcp.studio import manifest_text as module
 from utcp_ws_mcp.studio.manifest_text import EMPTY, ManifestText, OnDisk
-from utcp_ws_mcp.studio.session import Sessions, StudioOptions, Topic, open_session
+from utcp_ws_mcp.studio.session import MAX_SESSIONS, Sessions, StudioOptions, Topic, open_session
 
 
 def test_a_file_is_opened_as_it_is(tmp_path: Path) -> None:
@@ -128,3 +129,69 @@ def test_listeners_hear_of_changes_until_they_leave() -> None:
     session.set_text("b")
 
     assert heard == ["a"]
+
+
+def test_what_a_file_becomes_that_cannot_be_read_is_gone_and_stays_what_is_typed(tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    file.write_text("1")
+    manifest = ManifestText.open(file)
+    file.write_bytes(b"\xff")
+    assert manifest.on_disk() is OnDisk.GONE
+    with pytest.raises(InvalidManifest):
+        manifest.reload()
+    assert (manifest.text, manifest.known) == ("1", "1")
+    assert ManifestText().on_disk() is OnDisk.SAME
+
+
+def test_a_manifest_of_the_largest_size_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_MANIFEST_BYTES", 3)
+    manifest = ManifestText("é1", tmp_path / "m.json")
+    manifest.save()
+    assert stat.S_IMODE((tmp_path / "m.json").stat().st_mode) == 0o644
+    manifest.text = "é12"
+    with pytest.raises(AuthoringRefused, match="m.json is not saved: it has more than 3 bytes. Make it shorter."):
+        manifest.save()
+    assert (manifest.is_changed, (tmp_path / "m.json").read_text(encoding="utf-8")) == (True, "é1")
+
+
+def test_a_manifest_is_new_until_something_is_written_here_or_there(tmp_path: Path) -> None:
+    manifest = ManifestText()
+    assert (manifest.is_new, manifest.is_changed, manifest.name) == (True, False, "new manifest")
+    manifest.text = "x"
+    assert (manifest.is_new, manifest.is_changed) == (False, True)
+    (tmp_path / "m.json").write_text(EMPTY)
+    opened = ManifestText.open(tmp_path / "m.json")
+    assert (opened.is_new, opened.is_changed, opened.name) == (False, False, "m.json")
+    assert repr(manifest) == "ManifestText(path=None)"
+
+
+def test_changes_of_a_session_are_announced_by_their_topics(tmp_path: Path) -> None:
+    session = open_session(StudioOptions())
+    heard: list[Topic] = []
+    for topic in Topic:
+        session.listen(topic, lambda topic=topic: heard.append(topic))
+    session.open_panel("tools")
+    session.set_variable("A", "x")
+    session.set_variable("A", "")
+    session.set_variable("B", "")
+    session.set_text("x")
+    session.save(tmp_path / "m.json")
+    assert heard == [Topic.PANEL, *[Topic.VARIABLES] * 3, Topic.MANIFEST, Topic.MANIFEST]
+    assert (session.panel, session.typed_variables, session.manifest.path) == ("tools", {}, tmp_path / "m.json")
+
+
+def test_a_manifest_without_a_file_is_loaded_with_more_variables() -> None:
+    session = open_session(StudioOptions(environ={"A": "a.example"}))
+    session.set_text('{"name": "m", "url": "wss://${A}/${B}", "tools": []}')
+    assert [each.missing for each in session.load().manifest.disabled] == [("B",)]
+    assert session.load({"B": "x"}).manifest.disabled == ()
+    assert session.load({"B": "x"}).manifest.source == "manifest.json"
+
+
+def test_thirty_tabs_are_remembered_and_the_one_that_was_left_first_is_forgotten() -> None:
+    sessions = Sessions(StudioOptions())
+    first = sessions.enter("0")
+    for number in range(1, 31):
+        sessions.enter(str(number))
+    assert sessions.enter("0") is first  # no tab was left
+    assert MAX_SESSIONS == 30

@@ -86,3 +86,35 @@ def test_what_cannot_be_merged_is_refused(text: str, reason: str) -> None:
     with pytest.raises(StudioRefused, match="nothing is added: ") as refused:
         merge_draft(text, json.dumps(DRAFT))
     assert reason in str(refused.value)
+
+
+FORMS: list[tuple[Any, int]] = [
+    (lambda own: own, 0),
+    (lambda own: [OTHER, own], 1),
+    (lambda own: {"manual_call_templates": [OTHER, own]}, 2),
+]
+
+
+@pytest.mark.parametrize(("form", "depth"), FORMS)
+def test_what_is_added_is_indented_as_what_is_around_it(form: Any, depth: int) -> None:
+    text = json.dumps(form(OWN), indent=2)
+    result = merge_draft(text, json.dumps(DRAFT))
+    item, member = "\n" + "  " * (depth + 2), "\n" + "  " * (depth + 1)
+    assert f",{item}{format_json(PUT, depth + 2)}{member}]" in result.text
+    assert f',{member}"feeds": {format_json([EVENTS], depth + 1, 9)}\n{"  " * depth}' + "}" in result.text
+    assert json.loads(result.text) == form({**OWN, "tools": [*OWN["tools"], PUT], "feeds": [EVENTS]})
+
+
+def test_an_empty_list_and_an_empty_template_get_their_first_item() -> None:
+    text = '{"url": "' + URL + '", "tools": []}'
+    assert merge_draft(text, json.dumps({"url": URL, "tools": [PUT]})).text == (
+        '{"url": "' + URL + '", "tools": [\n    ' + format_json(PUT, 2) + "\n  ]}"
+    )
+
+
+def test_tools_of_another_form_have_no_names() -> None:
+    own = {"name": "mine", "url": URL, "tools": [{"name": "get"}, "text", {}]}
+    assert merged(own)[0].added == ("events", "put")
+    assert merged({**own, "tools": [{"name": "get"}]}, {"url": URL, "tools": [GET, PUT]})[0].summary == (
+        "Added: put. Left as they are: get."
+    )

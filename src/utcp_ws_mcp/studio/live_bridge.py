@@ -81,7 +81,7 @@ class LiveBridge:
                 await self._ready.wait()
             else:
                 self._bridge.reload([loaded])
-            self.served = version
+            self.served = version if self.is_open else None
 
     def close(self) -> None:
         """Close the bridge, if it is open: calls that run fail."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from nicegui import ui
@@ -59,3 +60,34 @@ async def test_a_bug_is_said_with_its_class_and_without_its_message(site: Site) 
     await until(lambda: site.notified.kinds)
     text = "This did not work because of a bug (KeyError); the terminal has the details. [internal-error]"
     assert site.notified.kinds == [(text, "negative")]
+
+
+async def test_all_controls_of_the_page_look_alike_and_fit_a_narrow_window(site: Site) -> None:
+    user = await site.open(lambda: module.build_page(StudioSession(StudioOptions())))
+    assert user.client is not None
+    elements = list(user.client.elements.values())
+    fields = [each for each in elements if isinstance(each, ui.input | ui.textarea | ui.select)]
+    assert [each.props["label"] for each in fields if not {"outlined", "dense"} <= set(each.props)] == []
+    widths = {"studio-grow", "w-full", "max-w-full"}
+    assert [each.props["label"] for each in fields if not widths & set(each.classes)] == []
+    texts = [each.props["label"] for each in fields if each.props.get("spellcheck") != "false"]
+    assert set(texts) == {"Filter", "Tool", "Endpoint of the plots", "Feed", "Host"}
+    buttons = [each for each in elements if isinstance(each, ui.button)]
+    assert [each.text for each in buttons if "no-caps" not in each.props] == []
+    (tabs,) = (each for each in elements if isinstance(each, ui.tabs))
+    assert {"dense", "no-caps", "inline-label"} <= set(tabs.props)
+    assert [each.text for each in elements if isinstance(each, ui.expansion)] == [
+        "Headers and subprotocol",
+        "From a file, such as a HAR of a browser, or from text",
+    ]
+
+
+async def test_screen_readers_find_what_changes_on_the_page(site: Site) -> None:
+    user = await site.open(lambda: module.build_page(StudioSession(StudioOptions())))
+    assert user.client is not None
+    roles = Counter(str(each.props["role"]) for each in user.client.elements.values() if "role" in each.props)
+    assert roles == {
+        "heading": 10, "status": 8, "alert": 6, "region": 3, "img": 3, "group": 1, "log": 1, "note": 1
+    }  # fmt: skip
+    politely = [each for each in user.client.elements.values() if each.props.get("aria-live") == "polite"]
+    assert len(politely) == 3  # the chosen message, in two panels, and the outcome of a call

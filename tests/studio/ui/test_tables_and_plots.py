@@ -84,3 +84,20 @@ async def test_a_table_can_be_read_and_scrolled_with_the_keyboard(site: Site) ->
     (heading,) = shown(user, ui.label, "Feeds")
     assert (heading.props["role"], heading.props["aria-level"]) == ("heading", "3")
     assert [each.tag for each in shown(user, ui.element) if each.props.get("scope") == "col"] == ["th"]
+
+
+async def test_the_title_and_the_names_of_the_lines_stand_above_the_axes(site: Site) -> None:
+    plot, chart = await open_plot(site)
+    plot.show({"a": [1.0]})
+    options = chart.options
+    assert [(options[part]["left"], options[part]["top"]) for part in ("title", "legend", "grid")] == [
+        (0, 0),
+        (0, 16),
+        (44, 46),
+    ]
+    assert (options["grid"]["right"], options["grid"]["bottom"], options["legend"]["padding"]) == (8, 22, 5)
+    assert (options["legend"]["textStyle"]["fontSize"], options["yAxis"]["splitNumber"]) == (11, 2)
+    assert options["xAxis"]["boundaryGap"] is False  # a line begins at the axis
+    assert options["yAxis"]["splitLine"]["lineStyle"]["opacity"] == 0.3
+    assert options["series"][0]["lineStyle"]["width"] == 1.5
+    assert (MAX_LINES, MIN_LINE) == (6, 30)
