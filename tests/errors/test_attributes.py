@@ -91,8 +91,9 @@ def test_an_error_has_the_data_that_it_was_made_of(kind: type[e.BridgeError], gi
     assert error.args == (error.message,)
 
 
-@pytest.mark.parametrize("error", [made(kind, given) for kind, given in GIVEN], ids=lambda error: type(error).__name__)
-def test_the_message_of_an_error_names_what_it_is_about(error: e.BridgeError) -> None:
+@pytest.mark.parametrize(("kind", "given"), GIVEN, ids=[kind.__name__ for kind, _ in GIVEN])
+def test_the_message_of_an_error_names_what_it_is_about(kind: type[e.BridgeError], given: dict[str, Any]) -> None:
+    error = made(kind, given)
     about = [getattr(error, name) for name in ("tool", "address", "manual", "host", "path") if hasattr(error, name)]
     if not isinstance(error, e.ToolError):
         assert not about or any(str(each) in error.message for each in about)

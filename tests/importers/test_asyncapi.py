@@ -681,8 +681,10 @@ def test_messages_are_no_replies_unless_their_name_and_an_id_say_so(extra: Any, 
         "replied": {"action": "send", "messages": of("replied")},
     }
     messages = {"ask": {**message("ask", value=TEXT), **extra}, "replied": message(answer, value=TEXT)}
-    reply = call_of(imported(api(operations, messages), viewpoint="server"))["reply"]
-    assert (reply != "none") is (answer == "ask_result" and bool(extra))
+    result = imported(api(operations, messages), viewpoint="server")
+    is_answered = answer == "ask_result" and bool(extra)
+    assert (call_of(result)["reply"] != "none") is is_answered
+    assert any("does not name were found" in line for line in result.report) is is_answered
 
 
 def test_what_the_correlation_is_found_in_is_noted_for_each_way() -> None:

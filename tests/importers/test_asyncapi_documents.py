@@ -131,6 +131,7 @@ def message_3(message: Any, **others: Any) -> Message:
             {"schemaFormat": "x", "payload": {"schemaFormat": "avro"}},
             Message("key", {"schemaFormat": "avro"}, texts=[None] * 3, schema_format="x", key="key", responses=[]),
         ),
+        ({"payload": {"schema": 1}}, Message("key", {"schema": 1}, texts=[None] * 3, key="key", responses=[])),
         ({"payload": True}, Message("key", True, texts=[None] * 3, key="key", responses=[])),
     ],
     ids=str,
@@ -365,6 +366,8 @@ BY_SERVER = "its text says that the server sends it"
         # 2 of a text against three times 0.5 of a name
         ([operation(True, text="Client sends."), *[operation(True, "event")] * 3],
          Viewpoint(True, f"op is received, and {BY_CLIENT}")),
+        ([operation(True, text="Server sends."), *[operation(True, "getThing")] * 3],
+         Viewpoint(False, f"op is received, and {BY_SERVER}")),
         # 2 of a text against 2 of another one
         ([operation(True, text="Client sends it; server messages are others.")],
          Viewpoint(True, f"as most documents are written; {NOTHING}")),

@@ -507,6 +507,7 @@ def message(**fields: Any) -> Message:
 )
 def test_formats_of_json_schemas_are_read(schema_format: str) -> None:
     check_expressible(message(schema_format=schema_format, content_type="application/json"))
+    check_expressible(message(schema_format=schema_format, payload=True))
 
 
 @pytest.mark.parametrize(

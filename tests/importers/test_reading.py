@@ -291,6 +291,13 @@ def test_keys_of_yaml_are_what_json_would_have() -> None:
     assert read_yaml("{200: a, true: b, null: c, 1.5: d, x: e}", 9) == {
         "200": "a", "true": "b", "null": "c", "1.5": "d", "x": "e"
     }  # fmt: skip
+    assert read_yaml("? [a, b]\n: c", 9) == {"['a', 'b']": "c"}
+
+
+@pytest.mark.parametrize("text", ["a: \x00", "a: b\x07"])
+def test_characters_that_yaml_does_not_have_are_refused(text: str) -> None:
+    with pytest.raises(ImportFailed, match=r"neither JSON, YAML nor a GraphQL schema \(.+\)\. Correct it\."):
+        parse_text(text, "api.yaml")
 
 
 @pytest.mark.parametrize(

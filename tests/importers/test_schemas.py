@@ -41,6 +41,7 @@ LARGE = {"type": "object", "properties": {f"p{number}": {"type": "string"} for n
         ({"type": ["string"], "nullable": True}, {"type": ["string"]}),
         ({"nullable": True}, {}),
         ({"minimum": 1, "exclusiveMinimum": True}, {"exclusiveMinimum": 1}),
+        ({"items": [TEXT], "if": TEXT, "x-a": 1}, {"prefixItems": [TEXT], "if": TEXT}),
         ({"maximum": 1, "exclusiveMaximum": True}, {"exclusiveMaximum": 1}),
         ({"maximum": 1, "exclusiveMaximum": 2}, {"maximum": 1, "exclusiveMaximum": 2}),
         (
@@ -188,6 +189,8 @@ def test_of_many_schemas_one_that_contains_itself_is_a_definition_of_one_level()
     completed = complete({"properties": {name: ref(name) for name in ("A", *MANY)}}, A={"items": ref("A")}, **MANY)
     assert completed["properties"]["A"] == {"$ref": "#/$defs/A"}
     assert completed["$defs"] == {"A": {"items": {"description": "A."}}}
+    later = complete({"properties": {name: ref(name) for name in (*MANY, "A")}}, A={"items": ref("A")}, **MANY)
+    assert later["properties"]["A"] == {"items": {"description": "A."}}  # behind the first 40
 
 
 @pytest.mark.parametrize("key", ["properties", "dependentSchemas"])

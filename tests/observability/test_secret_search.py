@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.manifest.secret_names import MIN_SECRET_LENGTH, REDACTED
 from utcp_ws_mcp.observability import secret_search as module
+from utcp_ws_mcp.observability.secret_forms import Form, secret_forms
 from utcp_ws_mcp.observability.secret_search import SecretGroup, find_first
 
 
@@ -226,7 +227,13 @@ def test_many_different_secrets_that_come_twice_are_all_replaced(kinds: int) -> 
 
 
 def test_the_candidates_do_not_show_the_secret() -> None:
-    from utcp_ws_mcp.observability.secret_forms import Form
-
     assert repr(module.Candidate(LAMP, Form(tuple(LAMP)))) == "Candidate()"
     assert LAMP not in repr(SecretGroup([LAMP]))
+
+
+@pytest.mark.parametrize("secret", ["Kx7?aB3>d~", "kitchen-lamp", "pässwörd-1", "plainSecret12345", 'a"b/c-d1'])
+def test_each_form_of_a_secret_is_found_by_itself(secret: str) -> None:
+    for form in secret_forms(secret):
+        for text in form.texts:
+            assert hidden(f"<{text}>", secret) == "<***>"
+            assert hidden(f"<{text}>", "another-Secret-1", secret, "one-more-Secret-2") == "<***>"

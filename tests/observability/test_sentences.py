@@ -316,6 +316,7 @@ def test_json_of_more_than_a_hundred_characters_is_indented(length: int, lines: 
     others = shown.splitlines()[1:]
     assert len(others) + 1 == lines
     assert all(line.startswith(" " * 11) for line in others)
+    assert [len(line) - len(line.lstrip()) for line in others] in ([], [13, 11])
     assert json.loads(shown[11:]) == {"a": "é" * length}
     assert ("é" * length) in shown
 
@@ -361,3 +362,21 @@ def test_a_selective_observer_gets_all_but_the_ignored_types() -> None:
     assert seen == [kept]
     assert events.ignored_by(observe) == {events.MessageSent}
     assert events.ignored_by(seen.append) == frozenset()
+
+
+@pytest.mark.parametrize(("length", "is_cut"), [(1000, False), (1001, True)])
+def test_a_message_is_cut_at_the_length_of_the_log(
+    capsys: pytest.CaptureFixture[str], length: int, is_cut: bool
+) -> None:
+    configure_logging("debug")
+    log_event(events.MessageSent("m", "x" * length))
+    shown = capsys.readouterr().err.partition(" > ")[2].rstrip("\n")
+    assert (shown != "x" * length) is is_cut
+    assert shown.startswith("x" * 1000)
+    assert "x" * 1001 not in shown
+
+
+@pytest.mark.parametrize(("level", "ignored"), [("debug", 0), ("info", 3), ("warning", 4)])
+def test_the_observer_of_the_log_ignores_what_the_level_leaves_out(level: str, ignored: int) -> None:
+    configure_logging(level)
+    assert len(events.ignored_by(log_observer(str))) == ignored

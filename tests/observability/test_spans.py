@@ -247,8 +247,12 @@ def test_the_end_does_not_wait_for_an_exporter_longer_than_its_bound(monkeypatch
     monkeypatch.setattr(module, "_providers", lambda: (TracerProvider(), MeterProvider()))
     monkeypatch.setattr(TracerProvider, "shutdown", Stuck.shutdown)
     monkeypatch.setattr(MeterProvider, "shutdown", Stuck.shutdown)
+    before = set(threading.enumerate())
     with telemetry(str, GaugeSource()):
         pass
+    stuck = set(threading.enumerate()) - before
+    assert len(stuck) == 2
+    assert all(thread.daemon for thread in stuck)  # they do not keep the process alive
     release.set()
 
 

@@ -92,3 +92,10 @@ def test_an_object_is_promised_as_it_is_in_both_eras() -> None:
         promised = promised_schema(tool, modern=modern)
         assert promised == OBJECT
         assert promised is not tool.outputs
+
+
+def test_the_tools_of_a_feed_have_structured_content() -> None:
+    document = [{"name": "m", "url": "wss://own.example/ws", "feeds": [{"name": "f", "match": "true"}]}]
+    compiled, _ = compile_entry(load_document(document, VariableResolver([]), "m.json", PurePath()).entries[0])
+    (tool,) = (tool for tool in compiled if tool.feed is not None)
+    assert has_structured_output(tool)

@@ -142,7 +142,7 @@ async def test_a_file_that_was_changed_back_in_time_is_not_loaded_again(
     [
         (
             {"timeout": "soon", "x": 1},
-            r"manifest\.json:\d+:\d+: .* \(and 1 more\); the tools are not changed$",
+            r"manifest\.json:\d+:\d+: x: unknown key.* \(and 1 more\); the tools are not changed$",
         ),
         ({"timeout": "soon"}, r"manifest\.json:\d+:\d+: .*\]; the tools are not changed$"),
         (

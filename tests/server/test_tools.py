@@ -219,3 +219,24 @@ async def test_a_list_waits_for_discoveries_until_its_time_after_the_start(
 
 def test_a_list_waits_for_the_second_that_the_documentation_says() -> None:
     assert ListOptions().timeout == 1
+
+
+async def test_a_call_of_a_known_tool_waits_for_no_discovery_and_one_of_another_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    async def wait(self: Bridge, seconds: float) -> bool:
+        waits.append(seconds)
+        return False
+
+    monkeypatch.setattr(Bridge, "wait_discovered", wait)
+    async with peer(replies) as seen, bridge_to(tmp_path, entry(seen, *TOOLS, **RPC)) as bridge:
+        service = ToolService(bridge)
+        for name in ("m_t", "m.t"):
+            found = await service.find(name)
+            assert found is not None
+            assert found.full_name == "m.t"
+        assert waits == []
+        assert await service.find("zzz") is None
+    assert waits == [module.FIND_TIMEOUT]

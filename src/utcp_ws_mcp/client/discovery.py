@@ -121,7 +121,7 @@ class DiscoveryTask:
 
     async def refresh(self) -> None:
         """If the last attempt failed, start another one now; wait for its end, DISCOVERY_TIMEOUT at most."""
-        if self.error is not None and not self._stopped:
+        if self.error is not None:
             self._requested = self._started + 1
             self._notify()
         with anyio.move_on_after(self._timeout + TIMEOUT_SLACK):
@@ -157,7 +157,7 @@ class DiscoveryTask:
             self._ended = self._started
             self._notify()
             if self.error is not None:
-                with anyio.move_on_after(self._retry_delay(failures)):
+                with anyio.move_on_after(_retry_delay(self.error, failures)):
                     await self._wait_until(lambda: self._requested > self._ended)
             else:
                 announced_at = anyio.current_time()
@@ -182,12 +182,6 @@ class DiscoveryTask:
         self._changed.set()
         self._changed = anyio.Event()
 
-    def _retry_delay(self, failures: int) -> float:
-        """Return the seconds until the next attempt after a number of failures in a row."""
-        if self.error is not None and self.error.retry_after is not None:
-            return with_pause(self.error.retry_after.seconds, random.random)
-        return FATAL_RETRY_INTERVAL if _is_fatal(self.error) else backoff_delay(max(failures, 1), random.random)
-
     async def _attempt(self, failures: int) -> bool:
         try:
             manual = await self._fetch()
@@ -197,7 +191,7 @@ class DiscoveryTask:
             previous, self.error = str(self.error), error
             # An endpoint that stays away is reported once, not with every attempt.
             if str(error) != previous:
-                delay, unreachable = self._retry_delay(failures + 1), isinstance(error, NetworkError)
+                delay, unreachable = _retry_delay(error, failures + 1), isinstance(error, NetworkError)
                 self._observe(events.DiscoveryFailed(self.entry.name, str(error), delay, unreachable))
             return False
         try:
@@ -336,7 +330,14 @@ class DiscoveryManager:
                 self._deadline_scopes.remove(scope)
 
 
-def _is_fatal(error: BridgeError | None) -> bool:
+def _retry_delay(error: BridgeError, failures: int) -> float:
+    """Return the seconds until the next attempt after a number of failures in a row, of which this is the last."""
+    if error.retry_after is not None:
+        return with_pause(error.retry_after.seconds, random.random)
+    return FATAL_RETRY_INTERVAL if _is_fatal(error) else backoff_delay(failures, random.random)
+
+
+def _is_fatal(error: BridgeError) -> bool:
     """Whether every further attempt will fail in the same way until the user changes something."""
     if isinstance(error, HandshakeRejected):
         return error.status in (401, 403)

@@ -65,7 +65,7 @@ def read_yaml(text: str, max_values: int) -> Any:
             loader.dispose()
     except yaml.YAMLError as invalid:
         mark = getattr(invalid, "problem_mark", None)
-        reason = str(getattr(invalid, "problem", None) or "not YAML").splitlines()[0]
+        reason = str(getattr(invalid, "problem", None) or "not YAML")
         raise NotYaml(f"{reason} in line {mark.line + 1}" if mark else reason) from None
     except (ValueError, TypeError) as invalid:
         raise NotYaml(str(invalid)) from None

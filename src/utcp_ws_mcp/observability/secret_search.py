@@ -292,8 +292,8 @@ class _Replacement:
                 value = each.value
                 break
         for each in candidates:
-            # Only a longer secret around the one whose text was found can take its place.
-            if literal is None or (len(each.value) > len(value) and value in each.value):
+            # Only a longer secret around the one whose text was found may take its place. Without one, value is empty.
+            if len(each.value) > len(value) and value in each.value:
                 found = each.find_pattern(self._text, self._copied, place)
                 if found is not None:
                     return found

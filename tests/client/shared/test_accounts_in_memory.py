@@ -201,6 +201,17 @@ async def test_a_replica_whose_hold_the_store_has_lost_takes_it_again_before_oth
 
 
 @in_virtual_time
+async def test_a_hold_is_renewed_at_once_after_a_loss() -> None:
+    async with replicas() as (store, a, _):
+        await a.open()
+        await anyio.sleep(1.5)
+        store.values.clear()
+        await a.fleet.members.beat()
+        await anyio.sleep(0.2)
+        assert len(held(store)) == 1
+
+
+@in_virtual_time
 async def test_after_a_loss_an_account_without_a_holder_is_taken_when_holds_would_have_been_renewed() -> None:
     async with replicas() as (store, a, b):
         store.values.clear()

@@ -87,6 +87,31 @@ async def test_the_state_of_a_fleet_says_whether_its_store_is_used() -> None:
     assert a.key("x", "y:z") == "utcp-ws:{f}:x:y%3Az"
 
 
+def test_what_belongs_to_a_caller_has_names_and_texts_that_only_the_fleet_can_make() -> None:
+    a, b = fleet(MemoryStore()), fleet(MemoryStore(), "b")
+    one, same, other = a.for_caller("s3cret", "x"), b.for_caller("s3cret", "x"), a.for_caller("s3cretx")
+    assert one is not None
+    assert same is not None
+    assert other is not None
+    assert one.key("k") == same.key("k")
+    assert len({each.key("k") for each in (a, one, other)}) == 3
+    assert one.key("k") != one.key("l")
+    assert one.key("k").startswith("utcp-ws:{f}:caller:")
+    assert "s3cret" not in one.key("k")
+
+    sealed = one.seal("text", "place")
+    assert isinstance(sealed, bytes)
+    assert b"text" not in sealed
+    assert same.unseal(sealed, "place") == b"text"
+    with pytest.raises(ValueError, match="not encrypted"):
+        same.unseal(sealed, "elsewhere")
+    assert (a.seal("text", "place"), a.unseal(b"text", "place")) == ("text", b"text")
+
+
+def test_without_a_key_nothing_is_shared_for_a_caller() -> None:
+    assert make_fleet(MemoryStore()).for_caller("x") is None
+
+
 def account() -> Any:
     limits = Limits(max_connections=1)
     template = SimpleNamespace(limits=limits, url="ws://h/", headers={}, auth=None)

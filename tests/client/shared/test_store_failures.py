@@ -107,9 +107,11 @@ def test_the_connections_of_a_store_have_its_address_and_login(tls: bool) -> Non
         assert [options[name] for name in names] == ["h", 7, 3, "u", "p", timeout, 0.25, 2]
         assert client.connection_pool.max_connections == 256
         connection = client.connection_pool.make_connection()
+        assert options["retry"].get_retries() == 0
         assert isinstance(connection, store_module.redis.SSLConnection) is tls
         if tls:
             context = connection.ssl_context
+            assert context is client.connection_pool.make_connection().ssl_context  # making one takes long
             assert (context.cert_reqs, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 

@@ -187,6 +187,14 @@ def test_an_error_reply_and_an_ignored_message_need_no_other_rule():
     assert (exchange.finished, exchange.failed_rule) == (True, "")
 
 
+def test_a_rule_that_failed_on_one_message_does_not_fail_the_next_one():
+    wire = Wire()
+    exchange = wire.open({"ignore": [FAILING, "message.noise"]})
+    assert wire.receive({**BROKEN, "noise": 1}) is Role.IGNORED
+    assert wire.receive({"text": "0"}) is Role.REPLY
+    assert exchange.error is None
+
+
 # --- states ---
 
 CLOSED_WELL = CloseInfo(1000, "bye")

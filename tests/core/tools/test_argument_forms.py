@@ -381,12 +381,37 @@ def test_only_attempts_count_for_the_bound_of_steps(schema: Any, monkeypatch: py
     assert json.dumps(fitted) == json.dumps({"a": {"n": 1}, "many": [1] * 100, "z": {"n": 1}})
 
 
-@pytest.mark.parametrize("schema", TRIED.values(), ids=TRIED)
-def test_beyond_the_bound_of_steps_no_alternative_is_tried(schema: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(argument_forms, "MAX_STEPS", 7)
+@pytest.mark.parametrize(("most", "tried"), [(7, 4), (8, 4), (9, 5)])
+def test_beyond_the_bound_of_steps_no_condition_is_tried(
+    most: int, tried: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(argument_forms, "MAX_STEPS", most)
+    assert fitted_numbers(TRIED["a condition"]) == tried, "each attempt visits an object and its number"
+
+
+@pytest.mark.parametrize(("most", "tried"), [(7, 2), (8, 2), (10, 2), (11, 3)])
+def test_beyond_the_bound_of_steps_no_alternative_is_tried(
+    most: int, tried: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(argument_forms, "MAX_STEPS", most)
+    assert fitted_numbers(TRIED["alternatives"]) == tried, "the second of two alternatives fits"
+
+
+def fitted_numbers(schema: Any) -> int:
+    """Return how many of the first objects of an array got the form of the schema; no other one did."""
     forms = ArgumentForms({"properties": {"a": {"type": "array", "items": schema}}})
-    fitted = forms.fit({"a": [{"n": float(n)} for n in range(9)]})["a"]
-    assert (type(fitted[0]["n"]), type(fitted[-1]["n"])) == (int, float)
+    kinds = [type(each["n"]) for each in forms.fit({"a": [{"n": float(n)} for n in range(9)]})["a"]]
+    assert kinds == sorted(kinds, key=[int, float].index)
+    return kinds.count(int)
+
+
+def test_an_alternative_with_a_reference_to_the_root_cannot_be_checked_by_itself() -> None:
+    alternative = {"properties": {"n": INTEGER, "below": {"$ref": "#"}}, "type": "object"}
+    assert fit({"anyOf": [alternative, NULL]}, {"n": 1.0}) == ('{"n": 1.0}', False)
+    assert fit({"anyOf": [{**alternative, "properties": WITH_NUMBER["properties"]}, NULL]}, {"n": 1.0}) == (
+        '{"n": 1}',
+        False,
+    )
 
 
 FLOATS: dict[str, tuple[Any, bool]] = {
@@ -405,3 +430,9 @@ FLOATS: dict[str, tuple[Any, bool]] = {
 @pytest.mark.parametrize(("value", "found"), FLOATS.values(), ids=FLOATS)
 def test_a_fraction_is_found_at_every_level(value: Any, found: bool) -> None:
     assert has_float(value) is found
+
+
+def test_the_attempts_of_one_call_visit_twenty_thousand_parts() -> None:
+    forms = ArgumentForms({"properties": {"a": {"type": "array", "items": TRIED["a condition"]}}})
+    fitted = forms.fit({"a": [{"n": 1.0} for _ in range(10_001)]})["a"]
+    assert [type(fitted[at]["n"]) for at in (0, 9_999, 10_000)] == [int, int, float]

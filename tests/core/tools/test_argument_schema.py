@@ -92,16 +92,21 @@ REMOTE = [
 ]
 
 
+ELSEWHERE = r"^it refers to .*; only references within the schema are followed\.$"
+
+
 @pytest.mark.parametrize("reference", REMOTE)
 @pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef"])
 def test_a_reference_to_another_document_is_refused(reference, keyword):
-    with pytest.raises(InvalidSchema, match="and retrieving it failed"):
+    with pytest.raises(InvalidSchema, match=ELSEWHERE) as refused:
         SchemaValidator({"type": "object", "properties": {"a": {keyword: reference}}})
+    assert reference.partition("#")[0].strip("/") in str(refused.value)
+    assert refused.value.code == "schema-reference-not-allowed"
 
 
 @pytest.mark.parametrize("reference", [REMOTE[0], REMOTE[2], REMOTE[5]])
 def test_a_reference_to_another_document_is_refused_before_it_is_looked_for(reference):
-    with pytest.raises(InvalidSchema, match="ValueError: refers to"):
+    with pytest.raises(InvalidSchema, match="^it refers to"):
         SchemaValidator({"$ref": reference})
 
 
@@ -109,12 +114,12 @@ def test_a_file_is_not_read_although_it_holds_a_schema(tmp_path):
     file = tmp_path / "schema.json"
     file.write_text('{"type": "integer"}')
 
-    with pytest.raises(InvalidSchema, match="and retrieving it failed"):
+    with pytest.raises(InvalidSchema, match=ELSEWHERE):
         SchemaValidator({"$ref": file.as_uri()})
 
 
 def test_a_reference_is_not_followed_to_where_the_schema_says_that_it_stands():
-    with pytest.raises(InvalidSchema, match="and retrieving it failed"):
+    with pytest.raises(InvalidSchema, match=ELSEWHERE):
         SchemaValidator({"$id": "https://evil.example/a.json", "$ref": "b.json"})
 
 
@@ -343,6 +348,10 @@ def test_a_wrong_value_is_shown_up_to_80_characters(length, shown):
 
 def test_a_value_is_shown_with_its_own_letters():
     assert SchemaValidator({"enum": ["ä"]}).check("ü") == '"ü" is not one of "ä"'
+    wrong = SchemaValidator({"anyOf": [{"type": "integer"}, {"type": "null"}]}).check("ü")
+    assert wrong.startswith('"ü" fits none of the allowed forms')
+    with pytest.raises(InvalidSchema, match='^"ü" is no type'):
+        SchemaValidator({"type": "ü"})
 
 
 def fits_none(value, text):
@@ -433,7 +442,7 @@ def test_a_long_reference_to_another_document_is_shown_in_part():
     with pytest.raises(InvalidSchema) as invalid:
         SchemaValidator({"$ref": f"urn:{'x' * 500}"})
 
-    assert len(str(invalid.value)) <= 161
+    assert str(invalid.value) == f"it refers to urn:{'x' * 76}…; only references within the schema are followed."
 
 
 # --- when a schema is compiled ---

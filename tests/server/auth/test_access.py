@@ -20,6 +20,7 @@ from utcp_ws_mcp.server.auth.access import AccessControl, Caller
 from utcp_ws_mcp.server.auth.identity import Identity
 from utcp_ws_mcp.server.auth.issuer import IssuerKeys
 from utcp_ws_mcp.server.auth.keys import KeySet, parse_key_set
+from utcp_ws_mcp.server.auth.options import OAuthOptions, check_oauth_options, make_resource_server
 from utcp_ws_mcp.server.auth.resource_server import ResourceServer
 from utcp_ws_mcp.server.auth.scopes import ToolScopes, parse_tool_scopes
 from utcp_ws_mcp.server.auth.step_up import called_tools
@@ -348,3 +349,24 @@ async def test_only_so_many_verified_tokens_are_remembered(monkeypatch: pytest.M
     for token in (first, second, first, second, third, second, third, first):
         await clients.subject(token)
     assert verified == [first, second, third, first]
+
+
+def test_an_issuer_needs_an_audience() -> None:
+    with pytest.raises(ServeOptionsError) as refused:
+        check_oauth_options(OAuthOptions("https://issuer.example"))
+    assert refused.value.code == "invalid-audience"
+    assert refused.value.message == (
+        "--issuer needs --audience: the URL at which clients reach this server, such as "
+        "https://mcp.example.com/mcp. Tokens for another audience are refused."
+    )
+
+
+@pytest.mark.parametrize("rate", [None, 5.0])
+def test_the_checked_options_are_those_of_the_command_line(rate: float | None) -> None:
+    checked = check_oauth_options(OAuthOptions("https://i.example", AUDIENCE, ["r=m.*"], rate))
+    assert (checked.issuer, checked.audience, checked.requests_per_subject) == ("https://i.example", AUDIENCE, rate)
+    assert checked.scopes.patterns == {"r": ["m.*"]}
+    server = make_resource_server(checked, lambda _: None)
+    assert server.metadata()["resource"] == AUDIENCE
+    limits = server._access.limits
+    assert (None if limits is None else limits.per_second) == rate

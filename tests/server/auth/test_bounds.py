@@ -15,7 +15,6 @@ from utcp_ws_mcp.server.auth.tokens import (
     CLOCK_SKEW,
     MAX_CLAIM_LENGTH,
     MAX_SCOPES,
-    MAX_TIME,
     MAX_TOKEN_LENGTH,
     TokenRejected,
     TokenRules,
@@ -58,7 +57,7 @@ def test_a_token_needs_no_time_but_its_end() -> None:
 
 
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
-@pytest.mark.parametrize("value", [True, "1", [1], -1, MAX_TIME * 2, 10**400])
+@pytest.mark.parametrize("value", [True, "1", [1], -1, 10**12 + 1, 10**400])
 def test_a_time_is_a_number_in_its_bounds(claim: str, value: Any) -> None:
     assert refusal(**{claim: value}) in (
         "a time of the token is not a number",
@@ -67,7 +66,7 @@ def test_a_time_is_a_number_in_its_bounds(claim: str, value: Any) -> None:
 
 
 def test_the_bounds_of_a_time_are_times() -> None:
-    assert verify(exp=MAX_TIME).expires_at == MAX_TIME + CLOCK_SKEW
+    assert verify(exp=10**12).expires_at == 10**12 + CLOCK_SKEW
     assert verify(nbf=0).identity.subject == "ada"
     assert refusal(exp=0) == "the token has expired"
 

@@ -277,3 +277,15 @@ def test_an_issuer_url_without_a_query_is_returned_as_it_is() -> None:
         check_issuer("https://a.example/?x=1")
     with pytest.raises(ServeOptionsError, match=r"^--audience: "):
         check_audience("ftp://a.example/")
+
+
+async def test_the_age_of_keys_is_counted_from_their_last_fetch(no_pauses: None) -> None:
+    server = Server()
+    server.now = 5 * MAX_KEY_AGE
+    async with running(server) as keys:
+        assert await keys.get("k1") is not None
+        server.now += MAX_KEY_AGE - 1
+        assert await keys.get("k1") is not None
+        await keys.get("k2")  # fetched again
+        server.now += MAX_KEY_AGE - 1
+        assert await keys.get("k1") is not None

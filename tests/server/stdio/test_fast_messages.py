@@ -277,6 +277,35 @@ async def test_a_call_is_answered_and_an_unknown_tool_is_an_error(tmp_path: Path
         assert answer["error"]["message"].startswith("there is no tool 'zzz'")
 
 
+@ERAS
+async def test_the_result_of_a_call_waits_for_a_host_that_reads_slowly(tmp_path: Path, era: str) -> None:
+    async with fast_path(tmp_path, era) as fast:
+        assert fast.handles("tools/call", name="m_t", **envelope(era))
+        with anyio.fail_after(PATIENCE):
+            while len(fast.writer.lines) < 2:
+                await anyio.lowlevel.checkpoint()
+        assert fast.writer.lines[0] == b"drained"
+        assert b'"result"' in fast.writer.lines[1]
+
+
+async def test_nothing_precedes_the_acknowledgement_of_a_subscription(tmp_path: Path) -> None:
+    async with fast_path(tmp_path) as fast:
+        assert fast.handles("subscriptions/listen", "s", **wanted(resourceSubscriptions=["utcp-ws://feeds", FEED]))
+        first, *others = fast.take()
+        assert first["method"] == "notifications/subscriptions/acknowledged"
+        assert "utcp-ws://feeds" in [each["params"]["uri"] for each in others]  # watching a feed has opened it
+
+
+@pytest.mark.parametrize(("era", "decided"), [("", False), ("handshake", True), ("modern", True)])
+async def test_an_era_is_decided_by_the_first_request(tmp_path: Path, era: str, decided: bool) -> None:
+    async with fast_path(tmp_path, era) as fast:
+        if era == "modern":
+            assert fast.handles("resources/list", **META)
+        assert (fast.state.is_decided, fast.state.is_undecided) == (decided, not decided)
+        fast.state.delegate_if_undecided()
+        assert (fast.state.is_decided, fast.state.is_delegated) == (decided, not decided)
+
+
 async def test_a_defect_is_an_error_whose_text_is_in_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -357,7 +386,7 @@ async def test_other_notifications_are_left_to_the_sdk(tmp_path: Path) -> None:
 CHANGED = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
 
 
-async def test_a_session_is_told_of_a_changed_list_that_it_has(tmp_path: Path) -> None:
+async def test_a_session_is_notified_of_a_changed_list_that_it_has(tmp_path: Path) -> None:
     async with fast_path(tmp_path) as fast:
         assert fast.handles("initialize", **INITIALIZE)
         assert fast.handles("tools/list", 2)
@@ -416,8 +445,8 @@ async def test_a_subscription_is_acknowledged_with_what_it_will_get(tmp_path: Pa
         assert fast.handles("tools/list", 2, **META)
         await fast.taken()
         fast.bridge.reload(fast.bridge.manifests)
-        told = [each for each in fast.take() if each["method"] == CHANGED["method"]]
-        assert told == [{**CHANGED, "params": {"_meta": {SUBSCRIPTION: "s"}}}]
+        notified = [each for each in fast.take() if each["method"] == CHANGED["method"]]
+        assert notified == [{**CHANGED, "params": {"_meta": {SUBSCRIPTION: "s"}}}]
         assert fast.notified("notifications/cancelled", requestId="s")
         fast.bridge.reload(fast.bridge.manifests)
         assert fast.take() == []

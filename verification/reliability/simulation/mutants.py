@@ -128,9 +128,9 @@ MUTANTS: Final = (
     Mutant(
         "discovery does not pause",
         DiscoveryTask,
-        "_retry_delay",
-        "backoff_delay(max(failures, 1), random.random)",
-        "0.01",
+        "_run_attempts",
+        "move_on_after(_retry_delay(self.error, failures))",
+        "move_on_after(0.01)",
     ),
     Mutant("a rejected token is used again", TokenCache, "invalidate", "del self._tokens[auth]", "pass"),
     Mutant("an HTTP request counts as not sent", CallRequests, "_note_sent", "self.sent = True", "pass"),

@@ -201,4 +201,4 @@ class _FeedBuilder:
         return None
 
 
-_BOUNDS: Final = Stream(on=True, max_items=UNLIMITED, max_bytes=UNLIMITED)
+_BOUNDS: Final = Stream(max_items=UNLIMITED, max_bytes=UNLIMITED)

@@ -197,7 +197,7 @@ class Bounded(Record):
     def render(self, scope: Mapping[str, Any]) -> Any:
         value = self.message.render(scope)
         if is_too_large(value):
-            check_message_length(MAX_VALUE_LENGTH + 1)
+            raise _message_too_large()
         return value
 
 
@@ -308,9 +308,13 @@ def check_message_length(length: int) -> None:
         RenderError: if it is too long.
     """
     if length > MAX_VALUE_LENGTH:
-        raise RenderError(
-            f"the message would have more than {MAX_VALUE_LENGTH:,} bytes. Send less at once.", code="value-too-large"
-        )
+        raise _message_too_large()
+
+
+def _message_too_large() -> RenderError:
+    return RenderError(
+        f"the message would have more than {MAX_VALUE_LENGTH:,} bytes. Send less at once.", code="value-too-large"
+    )
 
 
 def render_text(parts: Sequence[str | Placeholder], scope: Mapping[str, Any]) -> str | None:
@@ -360,8 +364,8 @@ def quote_json(value: Any) -> str:
     Raises:
         RenderError: if it cannot be JSON.
     """
-    if isinstance(value, dict | list | tuple) and is_too_large(value):
-        check_message_length(MAX_VALUE_LENGTH + 1)
+    if is_too_large(value):
+        raise _message_too_large()
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):

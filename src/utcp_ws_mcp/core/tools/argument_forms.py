@@ -137,11 +137,9 @@ class ArgumentForms:
         if any(not text.startswith(("#/$defs/", "#/definitions/")) for text in _references_in([branch, definitions])):
             return None
         try:
-            validator = SchemaValidator({**definitions, "allOf": [branch]})
-            validator.check(None)
+            return SchemaValidator({**definitions, "allOf": [branch]})
         except InvalidSchema:
             return None
-        return validator
 
 
 class _Fitted(MutableRecord):
@@ -162,7 +160,6 @@ class _Fit:
     def __init__(self, forms: ArgumentForms, reads_texts: bool) -> None:
         self.texts_read = 0
         self._forms = forms
-        self._reads_texts = reads_texts
         self._changing = (dict, list, float, str) if reads_texts else (dict, list, float)
         self._known: dict[tuple[int, int], _Fitted] = {}
         self._member_plans: dict[tuple[int, str | int], _Plan] = {}
@@ -192,7 +189,7 @@ class _Fit:
 
     def _fit_itself(self, plan: _Plan, value: Any) -> Any:
         """Return a value, not what is in it, in the form of its types."""
-        if isinstance(value, str) and self._reads_texts and "string" not in plan.types:
+        if isinstance(value, str) and "string" not in plan.types:
             read = _read_json(value, plan.types)
             if read is not _UNREADABLE:
                 self.texts_read += 1

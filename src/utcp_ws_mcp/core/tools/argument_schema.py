@@ -6,6 +6,7 @@ Nothing is ever fetched: a reference to another document is refused. Patterns ha
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -133,8 +134,10 @@ def _compile(schema: dict[str, Any]) -> Validator:
 def _unusable(error: Exception) -> InvalidSchema:
     """Return why a schema cannot be compiled, with the place of the mistake."""
     cause = str(error)
-    if _NOT_FOLLOWED in cause:
-        return InvalidSchema(end_sentence(_first_line(cause)), code="schema-reference-not-allowed")
+    if found := _ELSEWHERE.search(cause):
+        document = _truncate(found[1], MAX_VALUE_LENGTH)
+        message = f"it refers to {document}; only references within the schema are followed."
+        return InvalidSchema(message, code="schema-reference-not-allowed")
     path = list(getattr(error, "instance_path", ()))
     if path and path[-1] == "type":
         wrong = json.dumps(getattr(error, "instance", None), ensure_ascii=False, default=str)
@@ -180,11 +183,12 @@ _EAGER_KEYWORDS: Final = ("$", "pattern")
 
 _TYPES: Final = '"string", "number", "integer", "boolean", "object", "array" and "null"'
 
-_NOT_FOLLOWED: Final = "only references within the schema are followed"
+_ELSEWHERE: Final = re.compile(r"Resource '(?:json-schema:/+)?(.*)' is not present in a registry")
+"""How the library reports a reference to another document, with its name for this one in front of a relative one."""
 
 
 def _reject_reference(uri: str) -> NoReturn:
-    raise ValueError(f"refers to {uri[:80]}; {_NOT_FOLLOWED}")
+    raise ValueError(f"{uri} is not retrieved")
 
 
 def _first_line(text: str) -> str:

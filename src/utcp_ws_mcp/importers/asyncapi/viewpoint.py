@@ -43,11 +43,10 @@ def decide(api: Api, option: str) -> Viewpoint:
         return Viewpoint(option == "server", "as --viewpoint says")
     votes = list(_votes(api))
     score = sum(weight for weight, _ in votes)
-    side = [reason for weight, reason in votes if weight and (weight > 0) == (score > 0)]
     if score == 0:
         usual = "as the specification says for version 2" if api.is_version_2 else "as most documents are written"
         return Viewpoint(True, f"{usual}; nothing in the document decides it, and --viewpoint changes it")
-    reasons = list(dict.fromkeys(side))
+    reasons = list(dict.fromkeys(reason for weight, reason in votes if weight * score > 0))
     rest = len(reasons) - 2
     more = f"; and {rest} more reason{'s' * (rest > 1)}" if rest > 0 else ""
     return Viewpoint(score > 0, f"{'; '.join(reasons[:2])}{more}")
