@@ -267,3 +267,20 @@ async def test_a_call_of_a_caller_is_admitted_and_audited(tmp_path: Path) -> Non
     ]
     assert all(0 <= event.seconds < 60 for event in audited)
     assert len(seen.received) == 1
+
+
+async def test_only_a_call_that_reports_progress_is_kept_alive_by_it(tmp_path: Path) -> None:
+    running: list[int] = []
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        running.append(len(tools.running))
+        await connection.send(ROWS)
+
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, {"name": "t"})) as bridge:
+        tools = ToolService(bridge)
+        found = await tools.find("m_t")
+        assert found is not None
+        for report in (_ignore, None):
+            await tools.call(found, {}, report)
+        running.append(len(tools.running))
+    assert running == [1, 0, 0]
