@@ -1,3 +1,5 @@
+from datetime import UTC, datetime, timedelta, timezone
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,9 +9,11 @@ from utcp_ws_mcp.core.backoff import (
     INITIAL_BACKOFF,
     MAX_BACKOFF,
     backoff_delay,
+    parse_retry_after,
     with_jitter,
     with_pause,
 )
+from utcp_ws_mcp.errors import RetryAfter
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 
@@ -69,3 +73,41 @@ CLOSE_CODES = {
 @pytest.mark.parametrize(("fatal", "transient"), CLOSE_CODES.values(), ids=CLOSE_CODES)
 def test_only_close_codes_after_which_the_same_request_fails_again_are_fatal(fatal, transient):
     assert {*fatal, *transient} & FATAL_CLOSE_CODES == {*fatal}
+
+
+NOW = datetime(2026, 11, 30, 12, 0, 0, tzinfo=timezone(timedelta(hours=2)))
+RETRY_AFTER = {
+    "seconds": ("30", 30),
+    "white space": (" 5 ", 5),
+    "one second": ("1", 1),
+    "a quarter of an hour": ("900", 900),
+    "more": ("901", 900),
+    "very many": ("9" * 400, 900),
+    "a date": ("Mon, 30 Nov 2026 10:01:00 GMT", 60),
+    "a date of another zone": ("Mon, 30 Nov 2026 12:00:10 +0200", 10),
+    "a date without a zone": ("Mon, 30 Nov 2026 10:00:05", 5),
+    "zero": ("0", None),
+    "now": ("Mon, 30 Nov 2026 10:00:00 GMT", None),
+    "a date in the past": ("Mon, 30 Nov 2026 09:00:00 GMT", None),
+    "a fraction": ("1.5", None),
+    "less than nothing": ("-1", None),
+    "other digits": ("\u0663", None),
+    "no date": ("soon", None),
+    "a date that does not exist": ("Mon, 99 Nov 2026 10:00:00 GMT", None),
+    "an empty text": ("", None),
+    "nothing": (None, None),
+}
+
+
+@pytest.mark.parametrize(("value", "seconds"), RETRY_AFTER.values(), ids=RETRY_AFTER)
+def test_a_server_may_ask_for_a_pause_in_seconds_or_until_a_date(value, seconds):
+    found = parse_retry_after(value, NOW)
+    if seconds is None:
+        assert found is None
+    else:
+        assert found == RetryAfter(seconds, datetime(2026, 11, 30, 10, 0, tzinfo=UTC) + timedelta(seconds=seconds))
+
+
+def test_a_part_of_a_second_is_a_whole_one():
+    found = parse_retry_after("Mon, 30 Nov 2026 10:00:01 GMT", NOW + timedelta(milliseconds=1))
+    assert found.seconds == 1

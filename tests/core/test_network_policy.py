@@ -15,6 +15,7 @@ from utcp_ws_mcp.core.network_policy import (
     check_addresses,
     check_network,
     check_plain_http,
+    check_proxied,
     check_scheme,
     classify_address,
     parse_http_url,
@@ -598,3 +599,158 @@ def test_a_manifest_that_can_never_work_does_not_load(fields: dict[str, Any], se
         load_manifest(file)
     assert sentence in str(refused.value)
     assert refused.value.problems[0].position is not None
+
+
+REASONS = {
+    "a character": ("wss://a b/", "the URL contains ' '. Percent-encode it, and write hosts in ASCII."),
+    "a fragment": ("wss://a/#x", "the URL has a fragment (RFC 6455 §3). Remove '#' and what follows."),
+    "credentials": ("wss://u:p@a/", 'the URL contains a user name or password. Use "auth".'),
+    "no scheme": (
+        "a.example/x",
+        "expected a URL of the form ws://host[:port]/path or wss://host[:port]/path. Put ws:// before it.",
+    ),
+    "HTTP": (
+        "http://a/",
+        "expected a URL of the form ws://host[:port]/path or wss://host[:port]/path. Replace the scheme by ws://.",
+    ),
+    "HTTPS": (
+        "HTTPS://a/",
+        "expected a URL of the form ws://host[:port]/path or wss://host[:port]/path. Replace the scheme by wss://.",
+    ),
+    "another scheme": ("ftp://a/", "expected a URL of the form ws://host[:port]/path or wss://host[:port]/path."),
+    "an at sign in the query only": (
+        "x?u=a@b",
+        "expected a URL of the form ws://host[:port]/path or wss://host[:port]/path. Put ws:// before it.",
+    ),
+    "port 0": ("wss://a:0/", "the URL has the port 0. Write a port from 1 to 65535."),
+    "port 65536": ("wss://a:65536/", "the URL has the port 65536. Write a port from 1 to 65535."),
+    "no IPv6": ("wss://[1.2.3.4]/", "[1.2.3.4] is not an IPv6 address."),
+    "no host name": ("wss://a..b/", "a..b is not a host name."),
+    "no IPv4": ("wss://1.2.3/", "1.2.3 is not an IPv4 address. Write it as four decimal numbers."),
+    "too long": ("wss://a/" + "x" * 4089, "the URL has more than 4096 characters."),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), REASONS.values(), ids=REASONS)
+def test_what_is_wrong_with_a_url_is_said(text, reason):
+    with pytest.raises(ForbiddenURL) as forbidden:
+        parse_url(text)
+    assert forbidden.value.message == reason
+    assert forbidden.value.code == ("credentials-in-url" if "@a" in text else "invalid-url")
+
+
+def test_the_scheme_of_an_http_url_is_suggested_where_one_is_expected():
+    with pytest.raises(ForbiddenURL, match=r"path\. Replace the scheme by https://\. "):
+        parse_url("wss://a/", ("https", "http"))
+    with pytest.raises(ForbiddenURL, match=r"Put https:// before it\. "):
+        parse_url("a", ("https", "http"))
+    with pytest.raises(ForbiddenURL, match=r"path\. \["):
+        parse_url("ws://a/", ("https",))
+
+
+def test_a_url_may_be_as_long_as_its_bounds():
+    label = "a" * 63
+    host = ".".join([label, label, label, "a" * 61])
+    assert len(host) == 253
+    assert parse_url(f"wss://{host}/").host == host
+    assert parse_url("wss://a/" + "x" * 4088).path == "/" + "x" * 4088
+    assert parse_url("wss://a:65535/").port == 65535
+    assert parse_url("wss://a:1/").port == 1
+    for name in (f"{host}a", f"{label}a.example", f"{host[:-1]}..", "-a", "a-"):
+        with pytest.raises(ForbiddenURL):
+            parse_url(f"wss://{name}/")
+
+
+def test_a_url_of_http_is_for_tls_loopback_and_those_who_ask():
+    plain = Network(plaintext=True)
+    assert parse_http_url("https://a.example/x").secure
+    assert parse_http_url("http://localhost:8080/").port == 8080
+    assert parse_http_url("http://a.example/", plain).host == "a.example"
+    for network in (None, Network(), Network(allow=["private"])):
+        with pytest.raises(ForbiddenURL, match="http://a.example/: request blocked because") as forbidden:
+            parse_http_url("http://a.example/?key=s3cret", network)
+        assert forbidden.value.code == "plaintext-not-allowed"
+        assert "s3cret" not in str(forbidden.value)
+
+
+PROXIED = {
+    "a name": ("wss://a.example/", [], True, None),
+    "a public address": ("wss://8.8.8.8/", [], True, None),
+    "a private address": ("wss://10.0.0.1/", [], False, "10.0.0.1"),
+    "a private address, allowed": ("wss://10.0.0.1/", ["private"], True, None),
+    "localhost through a proxy here": ("ws://localhost/", [], False, None),
+    "localhost through a proxy elsewhere": ("wss://localhost/", [], True, "127.0.0.1"),
+    "loopback through a proxy elsewhere": ("wss://127.0.0.1/", [], True, "127.0.0.1"),
+    "loopback through a proxy elsewhere, allowed": ("wss://127.0.0.1/", ["loopback"], True, None),
+    "loopback of IPv6 through a proxy elsewhere": ("wss://[::1]/", ["private"], True, "::1"),
+    "metadata": ("wss://169.254.169.254/", ["private"], True, "169.254.169.254"),
+}
+
+
+@pytest.mark.parametrize(("text", "allow", "through_network", "refused"), PROXIED.values(), ids=PROXIED)
+def test_an_address_behind_a_proxy_is_checked_as_far_as_it_is_known(text, allow, through_network, refused):
+    network = Network(allow=allow)
+    if refused is None:
+        check_proxied(parse_url(text), network, through_network=through_network)
+        return
+    with pytest.raises(ForbiddenAddress) as forbidden:
+        check_proxied(parse_url(text), network, through_network=through_network)
+    assert refused in str(forbidden.value)
+
+
+def test_plain_text_to_loopback_does_not_go_through_a_proxy_elsewhere():
+    check_scheme(parse_url("ws://localhost/"), Network())
+    check_scheme(parse_url("ws://localhost/"), Network(plaintext=True), through_network=True)
+    check_scheme(parse_url("wss://localhost/"), Network(), through_network=True)
+    with pytest.raises(ForbiddenURL):
+        check_scheme(parse_url("ws://localhost/"), Network(), through_network=True)
+    with pytest.raises(ForbiddenURL):
+        check_proxied(parse_url("ws://localhost/"), Network(), through_network=True)
+
+
+def test_a_request_in_plain_text_stays_in_its_network():
+    url = parse_url("http://a.example/", ("http", "https"))
+    check_plain_http(url, ["10.0.0.1", "127.0.0.1"], None)
+    check_plain_http(url, ["8.8.8.8"], "a.example")
+    check_plain_http(parse_url("https://a.example/", ("https",)), ["8.8.8.8"], None)
+    for addresses in (["8.8.8.8"], ["10.0.0.1", "8.8.8.8"]):
+        with pytest.raises(ForbiddenURL) as forbidden:
+            check_plain_http(url, addresses, "b.example")
+        assert forbidden.value.code == "plaintext-not-allowed"
+
+
+def test_the_addresses_that_may_be_used_are_kept_in_their_order():
+    url, network = parse_url("wss://a.example"), Network(allow=["private"])
+    assert check_addresses(url, ["10.0.0.2", "8.8.8.8", "fe80::1", "10.0.0.1"], network) == [
+        "10.0.0.2",
+        "8.8.8.8",
+        "10.0.0.1",
+    ]
+    assert check_addresses(url, [], network) == []
+
+
+@pytest.mark.parametrize(
+    ("item", "is_known"),
+    [("private", True), ("10.0.0.1", True), ("fe80::/10", True), ("public", False), ("10.0.0.1/33", False)],
+)
+def test_what_may_be_allowed_is_a_kind_an_address_or_a_network(item, is_known):
+    problem = check_network(Network.model_construct(allow=["private", item]))
+    assert problem == (
+        None
+        if is_known
+        else f"{item!r} is not 'private', 'loopback', an address, or a network such as '192.168.0.0/24'."
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "is_loopback"),
+    [("localhost", True), ("127.1.2.3", True), ("[::1]", True), ("10.0.0.1", False), ("a.example", False)],
+)
+def test_a_loopback_host_is_known_by_how_it_is_written(host, is_loopback):
+    assert parse_url(f"ws://{host}/").is_loopback_literal is is_loopback
+
+
+def test_the_query_of_a_url_is_not_shown():
+    url = parse_url("wss://a.example/x?key=s3cret")
+    assert "s3cret" not in repr(url)
+    assert (url.target, parse_url("wss://a.example").target) == ("/x?key=s3cret", "/")

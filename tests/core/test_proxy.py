@@ -2,6 +2,7 @@
 
 import pytest
 
+from utcp_ws_mcp.core.network_policy import URL
 from utcp_ws_mcp.core.proxy import Proxy, parse_proxy
 from utcp_ws_mcp.errors import BridgeError
 
@@ -14,6 +15,8 @@ PROXIES = {
     "http://ann:a%23b%40c%3A%20%0d%0a@a:1": Proxy("http", "a", 1, "ann", "a#b@c: \r\n"),
     "http://ann:a:b@a:1": Proxy("http", "a", 1, "ann", "a:b"),
     "http://ann@a:1": Proxy("http", "a", 1, "ann"),
+    "socks4://a:65535": Proxy("socks4", "a", 65535),
+    "http://:pw@a:1": Proxy("http", "a", 1, "", "pw"),
 }
 
 
@@ -30,6 +33,7 @@ NO_PROXIES = {
     "TLS": "https://proxy:1",
     "port 0": "http://proxy:0",
     "a port that is too large": "http://p:99999",
+    "the first port that is too large": "http://p:65536",
     "what other readers take for the end of the host": "http://elsewhere:80#x@proxy:1",
     "a query in the user name": "http://elsewhere:80?x@proxy:1",
     "a path in the user name": "http://elsewhere:80/x@proxy:1",
@@ -51,3 +55,7 @@ def test_what_is_no_proxy_is_refused_without_being_repeated(text: str) -> None:
 
 def test_credentials_are_not_shown() -> None:
     assert "s3cret" not in repr(parse_proxy("http://s3cret:s3cret@a:1"))
+
+
+def test_the_address_of_a_proxy_has_no_credentials() -> None:
+    assert parse_proxy("socks5://u:p@[::1]:1080").url == URL("http", "::1", 1080, "/")

@@ -244,3 +244,48 @@ def test_a_method_that_splits_needs_a_text():
     for source in ("args.d.split()", "args.none.splitlines()"):
         with pytest.raises(EvaluationError):
             Expression(source, CALL_REPLY_NAMES).evaluate(scope(args={"d": {"k": 1}}))
+
+
+SIZES = {
+    "a text": ("x" * 10, 10),
+    "bytes": (b"x" * 10, 10),
+}
+
+
+@pytest.mark.parametrize(("value", "size"), SIZES.values(), ids=SIZES)
+def test_a_text_is_as_large_as_it_is_long(value, size):
+    assert not is_too_large(value, size)
+    assert is_too_large(value, size - 1)
+
+
+def test_a_small_limit_is_measured_at_once():
+    value = ["x" * 100] * 10
+    assert is_too_large(value, 1000)
+    assert not is_too_large(value, 1200)
+
+
+def test_a_shared_part_counts_each_time():
+    part = ["x" * 100_000]
+    limit = value_size.QUICK_LIMIT + 1
+    assert not is_too_large([part] * 10, limit)
+    assert is_too_large([part] * 11, limit)
+    assert is_too_large({"a" * 100_000: part, "b": [part] * 10}, limit)
+    assert is_too_large([tuple(part)] * 11, limit)
+    assert is_too_large([{"x" * 100_000: 1}] * 11, limit)
+    assert is_too_large([[10**300_000]] * 11, limit)
+
+
+@pytest.mark.parametrize(("name", "count"), [("MAX_CONTAINERS", 11), ("MAX_MEMBERS", 22)])
+def test_a_value_of_too_many_parts_is_measured_by_the_pickler(monkeypatch, name, count):
+    value = [["x" * 100_000] for _ in range(11)]
+    limits = []
+    measure = value_size._pickled_is_longer
+    monkeypatch.setattr(
+        value_size, "_pickled_is_longer", lambda value, limit: limits.append(limit) or measure(value, limit)
+    )
+    monkeypatch.setattr(value_size, name, count)
+    assert is_too_large(value, value_size.QUICK_LIMIT + 1)
+    assert limits == [value_size.QUICK_LIMIT]
+    monkeypatch.setattr(value_size, name, count - 1)
+    assert is_too_large(value, value_size.QUICK_LIMIT + 1)
+    assert limits[1:] == [value_size.QUICK_LIMIT, value_size.QUICK_LIMIT + 1]

@@ -88,7 +88,7 @@ TOOLS, RESOURCES = ToolsListChanged(), ResourcesListChanged()
 @pytest.mark.parametrize(
     ("lists", "sent"), [([TOOLS], ["tools"]), ([RESOURCES], []), ([], []), ([TOOLS, RESOURCES], ["tools"])]
 )
-async def test_a_client_is_told_of_a_changed_list_that_it_has(
+async def test_a_client_is_notified_of_a_changed_list_that_it_has(
     tmp_path: Path, lists: list[Any], sent: list[str]
 ) -> None:
     async with notifications(tmp_path) as server:
@@ -97,7 +97,7 @@ async def test_a_client_is_told_of_a_changed_list_that_it_has(
         assert client.sent == sent
 
 
-async def test_clients_of_handshake_revisions_are_told_only_where_this_server_does_it(tmp_path: Path) -> None:
+async def test_clients_of_handshake_revisions_are_notified_only_where_this_server_does_it(tmp_path: Path) -> None:
     async with notifications(tmp_path, sends_list_changed=False) as server:
         client = server.client(TOOLS)
         server.sdk.note_listed(None, TOOLS)
@@ -116,7 +116,7 @@ async def test_several_changes_that_were_not_sent_yet_are_one(tmp_path: Path) ->
         assert client.sent.count("tools") == 2
 
 
-async def test_a_client_that_subscribes_is_told_of_changes_until_it_unsubscribes(tmp_path: Path) -> None:
+async def test_a_client_that_subscribes_is_notified_of_changes_until_it_unsubscribes(tmp_path: Path) -> None:
     async with notifications(tmp_path) as server:
         one, other = server.client(), server.client()
         server.sdk.subscribe(one, FEEDS, everything)

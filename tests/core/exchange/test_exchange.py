@@ -322,3 +322,33 @@ IDS = {
 def test_a_correlation_id_is_a_whole_number_or_a_text(value, found):
     request_id = correlation_id_at(Message("", value), ("id",))
     assert (request_id, type(request_id)) == (found, type(found))
+
+
+# --- what match demands beside the id ---
+
+NO_METHOD = "message.id == request_id and message.method is not defined"
+SAME_ROOM = "message.room == args.room and message.id == request_id"
+
+BESIDE_ID = {
+    "of the message alone": (NO_METHOD, {}, {}, Role.REPLY),
+    "of the message alone, not": (NO_METHOD, {}, {"method": "m"}, Role.DROPPED),
+    "of an argument": (SAME_ROOM, {"room": "a"}, {"room": "a"}, Role.REPLY),
+    "of an argument, not": (SAME_ROOM, {"room": "a"}, {"room": "b"}, Role.DROPPED),
+}
+
+
+@pytest.mark.parametrize(("match", "args", "members", "role"), BESIDE_ID.values(), ids=BESIDE_ID)
+def test_a_message_with_the_id_must_fit_the_rest_of_match(match, args, members, role):
+    wire = Wire()
+    wire.open({"reply": {"match": match}}, **args)
+
+    assert wire.receive({"id": 1, **members}) is role
+
+
+def test_a_rest_of_match_that_cannot_be_evaluated_is_noted_as_match():
+    wire = Wire()
+    exchange = wire.open({"reply": {"match": "message.id == request_id and message.n + 1 > 0"}})
+
+    assert wire.receive({"id": 1, "n": "x"}) is Role.DROPPED
+    ((source, _),) = exchange.scope.failures.items()
+    assert exchange.rules.field_of(source) == "reply.match"

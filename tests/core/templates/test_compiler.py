@@ -520,3 +520,158 @@ def test_any_text_is_a_template_or_refused(template, args):
     except (InvalidTemplate, RenderError):
         return
     assert isinstance(message, str)
+
+
+# --- what a template is compiled to, and why it is refused ---
+
+
+def refusal(template, compiler=None):
+    with pytest.raises(InvalidTemplate) as refused:
+        (compiler or Compiler(VARIABLES)).message(template)
+    return refused.value.message, refused.value.code
+
+
+def deep(levels, inmost="x"):
+    value = inmost
+    for level in range(levels):
+        value = [value] if level % 2 else {"k": value}
+    return value
+
+
+def test_a_message_may_have_64_levels():
+    assert fill(deep(63)) == deep(63)
+    assert fill(deep(63, A), a="x") == deep(63)
+    for inmost in ("x", A, 5):
+        message = ("the message is nested more than 64 levels deep.", "template-too-deep")
+        assert refusal(deep(64, inmost)) == message
+        assert refusal({"$each": [deep(63, inmost)]}) == message
+        assert refusal([{"$each": [], "$template": deep(62, inmost)}, deep(64, inmost)]) == message
+
+
+HINT = "Placeholders are allowed only in values; write the whole object as an expression: {{ {args.key: args.value} }}."
+REASONS = {
+    "a key": ({"{{ args.a }}": 1}, f"the key '{{{{ args.a }}}}' contains a placeholder. {HINT}", "placeholder-in-key"),
+    "a key in JSON text": (
+        f'{{"{A}": 1}}',
+        f"a key of '{{\"{A}\": 1}}' contains a placeholder. {HINT}",
+        "placeholder-in-key",
+    ),
+    "a variable in an expression": (
+        "{{ '${TOKEN}' }}",
+        "{{ '${TOKEN}' }} contains ${NAME}. Write vars.NAME in an expression.",
+        "variable-in-expression",
+    ),
+    "raw inside": ({"a": {"$raw": 1}}, '"$raw" is inside a message. Write it as a whole message.', "invalid-message"),
+    "a file without a path": (
+        {"$file": ""},
+        '"$file" does not contain a path. Write the path of a file, relative to the manifest.',
+        "invalid-file-reference",
+    ),
+}
+
+
+@pytest.mark.parametrize(("template", "message", "code"), REASONS.values(), ids=REASONS)
+def test_a_template_is_refused_with_its_reason(template, message, code):
+    assert refusal(template) == (message, code)
+
+
+def test_a_long_text_is_shown_up_to_60_characters():
+    message, _ = refusal(f'{{"{A}": "{"x" * 60}"}}')
+    assert f"a key of {(chr(123) + chr(34) + A + chr(34) + ': ' + chr(34) + 'x' * 60)[:60]!r} contains" in message
+
+
+def test_a_file_is_read_when_the_template_is_compiled():
+    read = []
+    compiler = Compiler({"NAME": "v"}, read_file=lambda path: read.append(path) or b"\xff")
+    assert compiler.message({"a": {"$file": "dir/${NAME}.bin"}}).render({"args": {}}) == {"a": b"\xff"}
+    assert read == ["dir/v.bin"]
+    for source in ("{{ args.a }}", "UTCP_ARG_a_UTCP_ARG", 5, ["a"], ""):
+        assert refusal({"a": {"$file": source}}, compiler)[1] == "invalid-file-reference"
+    assert refusal({"a": {"$file": "x"}})[1] == "invalid-file-reference"
+
+
+@pytest.mark.parametrize("kind", ["$file", "$base64", "$each", "$raw"])
+def test_a_form_from_the_network_is_an_object(kind):
+    compiler = Compiler(None, read_file=lambda path: b"secret")
+    assert compiler.message({"a": {kind: "x"}}).render({"args": {}}) == {"a": {kind: "x"}}
+    assert compiler.message({kind: "x"}).render({"args": {}}) == {kind: "x"}
+
+
+def test_a_message_of_many_placeholders_is_bounded():
+    row = ["x" * (1 << 20)] * 15
+    few, many = {f"a{index}": "{{ args.r }}" for index in range(4)}, {f"a{index}": "{{ args.r }}" for index in range(5)}
+    assert fill(few, r=row) == dict.fromkeys(few, row)
+    for template in (many, list(many.values()), {"x": [many]}, dict.fromkeys(many, arg("r"))):
+        with pytest.raises(RenderError) as refused:
+            fill(template, typed=True, r=row)
+        assert refused.value.code == "value-too-large"
+
+
+def test_a_part_of_a_message_without_placeholders_is_constant():
+    shared = Compiler({}).message({"a": [1, "x"], "b": {}})
+    assert shared.render({"args": {}}) is shared.render({"args": {}})
+    mixed = Compiler({}).message({"a": [1, "x"], "b": A})
+    assert mixed.render({"args": {}})["a"] is mixed.render({"args": {}})["a"]
+
+
+def test_texts_are_merged_around_variables():
+    compiler = Compiler({"A": "1", "EMPTY": ""})
+    assert compiler.parts("a${A}b${EMPTY}c") == ["a1bc"]
+    assert compiler.parts("${EMPTY}") == []
+    assert compiler.parts("$A") == ["1"]
+    assert [type(part).__name__ for part in compiler.parts(f"x${{A}}{A}{{{{ args.b }}}}$${{")] == [
+        "str",
+        "Argument",
+        "ExpressionValue",
+        "str",
+    ]
+    assert Compiler(None).parts("$A ${A}") == ["$A ${A}"]
+
+
+def test_topics_are_those_of_mqtt_only():
+    for codec, key, is_topic in (
+        ("mqtt", "topic", True),
+        ("mqtt", "topics", True),
+        ("mqtt", "text", False),
+        ("", "topic", False),
+    ):
+        node = Compiler({}, codec=codec).message({key: f"a/{A}", "b": [{key: f"a/{A}"}]})
+        if is_topic:
+            with pytest.raises(RenderError):
+                node.render({"args": {"a": "/"}})
+        else:
+            assert node.render({"args": {"a": "/"}}) == {key: "a//", "b": [{key: "a//"}]}
+
+
+def test_a_topic_is_never_json():
+    node = Compiler({}, codec="mqtt").message({"topic": f'["{A}"]'})
+    assert node.render({"args": {"a": '"'}}) == {"topic": '["""]'}
+    assert Compiler({}).message({"topic": f'["{A}"]'}).render({"args": {"a": '"'}}) == {"topic": '["\\""]'}
+
+
+def test_a_separator_is_refused_in_messages_of_each_kind():
+    compiler = Compiler({}, separator="--")
+    for template in (
+        A,
+        f"x {A}",
+        f'{{"a": "{A}"}}',
+        "{{ args.a }}",
+        "{{ 'x' ~ args.a }}",
+        {"$each": ["1"], "$template": f"x {A}"},
+    ):
+        with pytest.raises(RenderError) as refused:
+            compiler.message(template).render({"args": {"a": "x--"}})
+        assert refused.value.code == "argument-breaks-message"
+    assert compiler.message({"a": A}).render({"args": {"a": "x--"}}) == {"a": "x--"}
+    assert compiler.message("a -- b").render({"args": {}}) == "a -- b"
+
+
+def test_operands_of_a_message_may_be_of_any_kind():
+    assert fill("{{ 'a' ~ 1 ~ args.a ~ 1.5 ~ 'b' }}", a=[1]) == "a1[1]1.5b"
+    assert fill("{{ args.a ~ 'x' ~ 'y' }}", a="1") == "1xy"
+    assert fill("{{ ('a' ~ args.a) ~ ('b' ~ args.a) }}", a="1") == "a1b1"
+    assert fill("{{ args.a | upper ~ 'x' }}", a="a") == "Ax"
+
+
+def test_variables_are_not_shown():
+    assert "s3cret" not in repr(Compiler(VARIABLES))

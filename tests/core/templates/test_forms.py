@@ -3,7 +3,7 @@
 import pytest
 
 from utcp_ws_mcp.core.templates.compiler import Compiler
-from utcp_ws_mcp.core.templates.forms import own_keys
+from utcp_ws_mcp.core.templates.forms import check_keys, is_form, own_keys
 from utcp_ws_mcp.errors import InvalidTemplate
 
 WRONG = {
@@ -57,3 +57,58 @@ def test_a_manual_from_the_network_has_no_forms() -> None:
 def test_keys_without_a_meaning_are_found_at_any_depth() -> None:
     message = [{"$each": "{{ args.a }}", "$template": {"$set": 1}}, {"a": [{"$type": "x", "b": "$no"}]}]
     assert list(own_keys(message)) == ["$set", "$type"]
+
+
+REASONS = {
+    "a typing error": ({"$ecah": 1}, "unknown key '$ecah' in a message. Did you mean '$each'?", "$ecah"),
+    "other keys": (
+        {"$each": [], "a": 1, "$template": "x"},
+        '"$each" is beside \'a\', and may have only "$template" beside it. Remove the other keys.',
+        "$each",
+    ),
+    "a template alone": ({"$template": 1, "b": 2}, '"$template" is without "$each". Add the list.', "$template"),
+}
+
+
+@pytest.mark.parametrize(("value", "problem", "key"), REASONS.values(), ids=REASONS)
+def test_a_key_is_refused_with_what_to_write(value: dict[str, object], problem: str, key: str) -> None:
+    with pytest.raises(InvalidTemplate) as refused:
+        check_keys(value)
+    fix = f"To send the key itself, write the object as an expression: {{{{ {{'{key}': …}} }}}}."
+    assert (refused.value.message, refused.value.code) == (f"{problem} {fix}", "unknown-key")
+
+
+@pytest.mark.parametrize("key", ["$ea", "$eachhh", "$files2", "$x", "each", "$", "$templates1"])
+def test_a_key_that_is_not_similar_is_data(key: str) -> None:
+    check_keys({key: 1})
+
+
+@pytest.mark.parametrize("key", ["$eachh", "$fil", "$templates", "$base46"])
+def test_a_key_that_is_one_longer_or_shorter_is_a_typing_error(key: str) -> None:
+    with pytest.raises(InvalidTemplate):
+        check_keys({key: 1})
+
+
+def test_an_object_of_no_such_key_is_none() -> None:
+    check_keys({"a": 1, "b$": 2})
+    check_keys({"$eachh": 1, "a": 2})
+    check_keys({})
+
+
+FORMS_AND_OTHERS: list[tuple[object, str, bool]] = [
+    ({"$each": []}, "$each", True),
+    ({"$each": [], "$template": 1}, "$each", True),
+    ({"$each": [], "a": 1}, "$each", False),
+    ({"$template": 1}, "$each", False),
+    ({"$raw": 1}, "$raw", True),
+    ({"$raw": 1}, "$each", False),
+    ({"$raw": 1, "a": 1}, "$raw", False),
+    ({}, "$raw", False),
+    (["$raw"], "$raw", False),
+    ("$raw", "$raw", False),
+]
+
+
+@pytest.mark.parametrize(("value", "key", "is_one"), FORMS_AND_OTHERS)
+def test_an_object_is_a_form_by_all_of_its_keys(value: object, key: str, is_one: bool) -> None:
+    assert is_form(value, key) is is_one

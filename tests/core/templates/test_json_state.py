@@ -151,3 +151,91 @@ def test_it_agrees_with_the_parser_on_any_text_in_any_pieces(pieces):
 )
 def test_what_the_encoder_writes_is_json(value):
     assert state_of(json.dumps([value]).replace(GAP, "")).is_complete
+
+
+@pytest.mark.parametrize("text", [*IS_JSON.values(), *NO_JSON.values()])
+def test_json_is_recognized_in_any_pieces(text):
+    whole = state_of(text)
+    state = JsonState()
+    for char in text:
+        if char != GAP:
+            state.feed(char)
+        elif not state.in_string:
+            state.feed_value()
+    if not any(escape in text for escape in "\\"):
+        assert (state.is_complete, state.is_json and state.documents) == (
+            whole.is_complete,
+            whole.is_json and whole.documents,
+        )
+
+
+def test_each_document_is_counted():
+    state = JsonState()
+    counts = []
+    for piece in ("{}", "[", "{", "}", "]", ' {"a"', ": 1", "}"):
+        state.feed(piece)
+        counts.append((state.documents, state.is_complete))
+    assert counts == [
+        (1, True),
+        (1, False),
+        (1, False),
+        (1, False),
+        (2, True),
+        (2, False),
+        (2, False),
+        (3, True),
+    ]
+
+
+def test_what_is_no_json_stays_none():
+    state = JsonState()
+    for piece in ("]", "{}", "[1]"):
+        state.feed(piece)
+        assert not state.is_json
+        assert not state.is_complete
+
+
+PIECES_OF_SCALARS = {
+    "a number in pieces": (["[1", "2", "]"], True),
+    "a word in pieces": (["[tr", "ue]"], True),
+    "a number that ends wrong": (["[1", "-]"], False),
+    "two numbers": (["[1", " ", "2]"], False),
+    "a word in an object": (['{"a":nu', "ll}"], True),
+    "a number as a key": (["{1", ":2}"], False),
+    "a number behind a value": (['["a"', "1]"], False),
+    "a number before a text": (["[1", '"a"]'], False),
+    "a number before a list": (["[1", "[]]"], False),
+    "a number that is open": (["[1"], False),
+}
+
+
+@pytest.mark.parametrize(("pieces", "is_json"), PIECES_OF_SCALARS.values(), ids=PIECES_OF_SCALARS)
+def test_a_scalar_may_be_in_several_pieces(pieces, is_json):
+    state = JsonState()
+    for piece in pieces:
+        state.feed(piece)
+    assert state.is_complete is is_json
+
+
+@pytest.mark.parametrize(
+    ("before", "behind", "is_json"),
+    [
+        ("[", "]", True),
+        ('{"a":', "}", True),
+        ("[1,", "]", True),
+        ("[", ",1]", True),
+        ("[1", "]", False),
+        ("[", "1]", False),
+        ("{", ":1}", False),
+        ("", "", False),
+        ("{}", "", False),
+        ('["a"', "]", False),
+        ("[]", "", False),
+    ],
+)
+def test_a_gap_stands_for_one_value(before, behind, is_json):
+    state = JsonState()
+    state.feed(before)
+    state.feed_value()
+    state.feed(behind)
+    assert state.is_complete is is_json

@@ -21,6 +21,10 @@ SLICED: dict[str, tuple[list[Any], Any, int]] = {
     ),
     "lists": (["{{ args.a[0:1] }}", "{{ args.a[1:2] }}"], [1, 2], 2),
     "elements in different messages": ([{"a": "{{ args.a[0] }}"}, {"a": "{{ args.a[1].b }}"}], [1, {"b": 2}], 2),
+    "parts in any order": (["{{ args.a[2:6] }}", "{{ args.a[0:2] }}"], "x" * 6, 6),
+    "parts with blanks": (["{{ args.a [ 0 : 2 ] }}", "{{ args.a [ 2 : 6 ] }}"], "x" * 6, 6),
+    "parts by a filter": (["{{ args.a | part( 0 , 2 ) }}", "{{ args.a|part(2,6) }}"], "x" * 6, 6),
+    "an element in several messages": (["{{ args.a[0] }}", "{{ args.a[1] }}", "{{ args.a[0] }}"], [1, 2], 2),
     "a value of let": (["{{ let.a[0:1] }}", "{{ let.a[1:2] }}"], "ab", 2),
 }
 
@@ -51,6 +55,8 @@ NOT_SLICED = {
     "elements with a gap": ["{{ args.a[0] }}", "{{ args.a[2] }}"],
     "elements of a message": ["{{ reply.a[0] }}", "{{ reply.a[1] }}"],
     "none": [{"a": "{{ args.a }}"}, "text"],
+    "slices that do not begin at the beginning": ["{{ args.a[1:4] }}", "{{ args.a[4:8] }}"],
+    "elements of two values": ["{{ args.a[0] | upper }}", "{{ args.b[1] | upper }}"],
 }
 
 
@@ -65,3 +71,22 @@ def test_a_value_that_cannot_be_read_is_left_to_its_message() -> None:
     )
     assert CompleteSlices(Constant("x"), sliced).render({"args": {"a": "?"}}) == "x"
     assert CompleteSlices(Constant("x"), sliced).render({"args": {}}) == "x"
+
+
+def test_a_value_that_is_longer_is_named_with_its_length() -> None:
+    sliced = find_sliced_values(["{{ args.a[:1000] }}", "{{ args.a[1000:2000] }}"], CALL_REQUEST_NAMES, local=True)
+    message = CompleteSlices(Constant("x"), sliced)
+    assert message.render({"args": {"a": b"x" * 2000}}) == "x"
+    assert message.render({"args": {"a": 5}}) == "x"
+    with pytest.raises(RenderError) as refused:
+        message.render({"args": {"a": [0] * 2001}})
+    assert str(refused.value) == (
+        "args.a has the length 2,001, and the messages send only the first 2,000 of it. Pass less, or send it with "
+        '"$each" and the filter pieces.'
+    )
+
+
+def test_a_manual_from_the_network_may_slice_only_what_it_may_look_up() -> None:
+    elements = ["{{ args.a[0] }}", "{{ args.a[1] }}"]
+    (found,) = find_sliced_values(elements, CALL_REQUEST_NAMES, local=False)
+    assert (found.value.source, found.end) == ("args.a", 2)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.framing import make_framer
+from utcp_ws_mcp.core.expressions.paths import UNDEFINED
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.templates.compiler import Compiler
 from utcp_ws_mcp.core.templates.nodes import RenderError
@@ -218,3 +219,176 @@ REFUSED_BY_CODECS = {
 def test_a_codec_refuses_what_its_text_cannot_hold(codec, value, reason):
     with pytest.raises(ValueError, match=reason):
         make_framer(Framing(codec=codec)).encode(value)
+
+
+def is_refused(template, **args):
+    try:
+        render(template, **args)
+    except RenderError as error:
+        return error.code == "argument-breaks-message"
+    return False
+
+
+SIGNS_TO_TRY = " ,;:|/=&\"'`\\<>#.a\n\r\0\t\x1b\x7f\x85\u2028"
+BREAKS = "\n\r\0\t\x1b\x7f\x85\u2028"
+REFUSED_SIGNS = {
+    "{{ args.a }}": "",
+    "SAY {{ args.a }}": BREAKS,
+    "{{ args.a }} x": BREAKS + " ",
+    "{{ args.a }} ": BREAKS,
+    "{{ args.a }} \nx": BREAKS,
+    "{{ args.a }} {{ args.b }}": BREAKS + " ",
+    "{{ args.a }},x": BREAKS,
+    "{{ args.a }},{{ args.b }}": BREAKS + ",",
+    "{{ args.b }},{{ args.a }}": BREAKS,
+    "{{ args.a }},{{ request_id }}": BREAKS + ",",
+    "{{ args.a }}, {{ args.b }}": BREAKS + ",",
+    "{{ args.a }}\n,{{ args.b }}": BREAKS,
+    "{{ args.a }},\r{{ args.b }}": BREAKS,
+    "{{ args.a }},\0{{ args.b }}": BREAKS,
+    "{{ args.a }}{{ args.b }}": BREAKS,
+    "{{ args.a }}{{ args.b }},x": BREAKS,
+    "{{ args.a }}.{{ args.b }}": BREAKS,
+    **{f"x {{{{ args.a }}}}{sign}{{{{ args.b }}}}": BREAKS + sign for sign in ",;:|/=&"},
+    '"{{ args.a }}"': BREAKS + '"\\',
+    "'{{ args.a }}' x": BREAKS + "'\\",
+    "`{{ args.a }}`": BREAKS + "`\\",
+    "\"{{ args.a }}'": BREAKS,
+    '{{ args.a }}"': BREAKS,
+    '"x{{ args.a }}"': BREAKS,
+    '{{ args.b }}"{{ args.a }}"': BREAKS + '"\\',
+    ",{{ args.a }},{{ args.b }}": BREAKS + ",",
+    "<a>{{ args.a }}</a>": "\0\x1b\x7f<>&\"'",
+    "<a>{{ args.a | escape }}</a>": "\0\x1b\x7f",
+    " \n<a b='{{ args.a }}'/>": "\0\x1b\x7f<>&\"'",
+    "<?xml?>{{ args.a }}": "\0\x1b\x7f<>&\"'",
+    "< {{ args.a }}": BREAKS,
+    "x <a>{{ args.a }}": BREAKS,
+    "{{ args.b }}<a>{{ args.a }}</a>": BREAKS,
+    "<a>{{ args.a | upper }}</a>": "\0\x1b\x7f<>&\"'",
+    "<a>{{ args.a | base64 }}</a>": "",
+    "SAY {{ args.a | verbatim }} x": "",
+    "SAY {{ (args.a | verbatim) ~ '' }} x": BREAKS + " ",
+    "SAY UTCP_ARG_a_UTCP_ARG x": BREAKS + " ",
+    "SAY {{ let.a }} x": BREAKS + " ",
+    "{{ 'SAY ' ~ args.a }}": BREAKS,
+    "{{ 'SAY ' ~ args.a ~ ' x' }}": BREAKS + " ",
+    "{{ ('SAY ' ~ args.a) ~ (' x') }}": BREAKS + " ",
+    "{{ 'SAY' + args.a }}": "",
+}
+
+
+@pytest.mark.parametrize(("template", "refused"), REFUSED_SIGNS.items(), ids=REFUSED_SIGNS)
+def test_exactly_the_signs_that_would_end_a_value_are_refused(template, refused):
+    found = [sign for sign in SIGNS_TO_TRY if is_refused(template, a=f"x{sign}y", b="b")]
+    assert sorted(found) == sorted(refused)
+
+
+MESSAGES = {
+    "a blank": ("{{ args.a }} x", "a b", "argument 'a' contains a blank", "args.a | verbatim"),
+    "a tab": ("x {{ args.a }}", "\t", "argument 'a' contains a tab", "args.a | verbatim"),
+    "the first of several": ("x {{ args.a }} y", " \n", "argument 'a' contains a line feed", "args.a | verbatim"),
+    "a sign": ("UTCP_ARG_a_UTCP_ARG,{{ args.b }}", "x,y", "argument 'a' contains ','", "args.a | verbatim"),
+    "a number": ("x {{ args.a }}", "\x07", "argument 'a' contains the control character U+0007", "args.a | verbatim"),
+    "a computed value": (
+        "x {{ args.a ~ '!' }}",
+        "\r",
+        "{{ args.a ~ '!' }} contains a carriage return",
+        "args.a ~ '!' | verbatim",
+    ),
+    "a part": ("x {{ args.a.b[0] }}", {"b": ["\0"]}, "argument 'a.b.0' contains NUL", "args.a.b[0] | verbatim"),
+    "a sign of XML": ("<a>{{ args.a }}</a>", "<", "argument 'a' contains '<'", "args.a | escape"),
+    "a control character in XML": (
+        "<a>{{ args.a | e }}</a>",
+        "\x01",
+        "{{ args.a | e }} contains the control character U+0001",
+        "args.a | e | verbatim",
+    ),
+}
+
+
+@pytest.mark.parametrize(("template", "value", "reason", "allowed"), MESSAGES.values(), ids=MESSAGES)
+def test_the_reason_names_the_value_the_sign_and_what_to_write(template, value, reason, allowed):
+    fix = f"Remove it; to allow it here, the manifest writes {{{{ {allowed} }}}}."
+    assert refusal(template, a=value, b="b") == f"{reason}, which would end it in this message. {fix}"
+
+
+def test_the_separator_is_refused_in_the_name_of_its_sign():
+    assert "argument 'a' contains 'END', which would end it" in refusal("x {{ args.a }}", "END", a="xENDy")
+    assert "argument 'a' contains the control character U+001E" in refusal("{{ args.a }}", "\x1e", a="\x1e")
+    assert "contains a line feed" in refusal("x {{ args.a }}", "END", a="END\n")
+
+
+@pytest.mark.parametrize("value", [5, 1.5, True, -2])
+def test_a_number_holds_nothing_that_ends_it(value):
+    assert render("{{ args.a }}.{{ args.b }}{{ request_id }}", separator="-", a=value, b="") is not None
+    assert render("{{ 'x' ~ args.a }}", separator="-", a=value) is not None
+
+
+def test_what_is_no_text_is_checked_as_it_is_written():
+    with pytest.raises(RenderError):
+        render("x {{ args.a }},{{ args.b }}", a=[1, 2], b="x")
+    assert render("x {{ args.a }}|{{ args.b }}", a=[1, 2], b="x") == "x [1, 2]|x"
+    assert render("{{ args.a }}", a=["\n"]) == ["\n"]
+
+
+def test_operands_of_a_message_that_is_joined_need_their_values():
+    for template in ("{{ 'a' ~ args.gone }}", "{{ 'a' ~ session.gone }}"):
+        with pytest.raises(RenderError, match=r"missing|has no value"):
+            render(template)
+    assert render("{{ 'a' ~ args.x ~ (args.gone | default('-')) ~ 1 ~ true }}", x=1.5) == "a1.5-1True"
+    with pytest.raises(RenderError) as refused:
+        render("{{ 'a' ~ (args.x | unhex) }}", x="ff")
+    assert refused.value.code == "binary-in-text"
+
+
+def test_omit_cannot_leave_out_a_whole_message():
+    names = frozenset({"args", "omit"})
+    node = Compiler({}, names=names).message("x {{ args.a | default(omit) }}")
+    assert node.render({"args": {"a": 1}, "omit": UNDEFINED}) == "x 1"
+    with pytest.raises(RenderError) as refused:
+        node.render({"args": {}, "omit": UNDEFINED})
+    assert (str(refused.value), refused.value.code) == (
+        "omit cannot leave out a whole message. Write a default.",
+        "value-missing",
+    )
+
+
+def test_a_long_text_is_refused_while_it_is_written(monkeypatch):
+    monkeypatch.setattr("utcp_ws_mcp.core.templates.nodes.MAX_VALUE_LENGTH", 10)
+    assert render("SAY {{ args.a }}{{ args.b }}", a="x" * 5, b="y" * 5) == "SAY xxxxxyyyyy"
+    with pytest.raises(RenderError) as refused:
+        render("SAY {{ args.a }}{{ args.b }}", a="x" * 5, b="y" * 6)
+    assert refused.value.code == "value-too-large"
+
+
+def test_a_value_of_the_manifest_may_hold_any_sign():
+    node = Compiler({}, names=frozenset({"args", "vars"})).message("x {{ vars.V }} {{ args.a }}")
+    assert node.render({"args": {"a": "b"}, "vars": {"V": "1 2\n"}}) == "x 1 2\n b"
+
+
+def test_a_member_that_is_named_like_a_filter_escapes_nothing():
+    assert "{{ [args.a][0].e }} contains '<'" in refusal("<a>{{ [args.a][0].e }}</a>", a={"e": "<"})
+
+
+def test_all_arguments_are_named_as_they_are_written():
+    assert "{{ args }} contains the control character U+007F" in refusal("x {{ args }}", a="\x7f")
+
+
+def test_a_missing_value_is_said_with_the_whole_message():
+    for template in ("x {{ args.gone }}", "{{ 'x' ~ args.gone }}"):
+        with pytest.raises(RenderError, match="^argument 'gone' is missing"):
+            render(template)
+    with pytest.raises(RenderError, match=r"^\{\{ 'x' ~ session\.gone \}\} has no value\.$"):
+        render("{{ 'x' ~ session.gone }}")
+
+
+def test_the_first_character_of_a_separator_names_it():
+    assert "the control character U+001E" in refusal("{{ args.a }}", "\x1e\x1f", a="\x1e\x1f")
+
+
+def test_a_message_that_is_one_value_keeps_its_type():
+    assert render("{{ args.a }}", separator="-", a=5) == 5
+    assert render("{{ [args.a] }}", a=1) == [1]
+    assert render("{{ (args.a + args.b) ~ 'x' }}", a=1, b=2) == "3x"
+    assert render("{{ args.a - 1 }}", a=1) == 0

@@ -429,7 +429,7 @@ FLOATS: dict[str, tuple[Any, bool]] = {
 
 @pytest.mark.parametrize(("value", "found"), FLOATS.values(), ids=FLOATS)
 def test_a_fraction_is_found_at_every_level(value: Any, found: bool) -> None:
-    assert has_float(value) is found
+    assert has_float([value]) is found
 
 
 @pytest.mark.parametrize("before", [{}, {"first": 1.5}], ids=["even", "odd"])

@@ -386,7 +386,7 @@ async def test_other_notifications_are_left_to_the_sdk(tmp_path: Path) -> None:
 CHANGED = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
 
 
-async def test_a_session_is_told_of_a_changed_list_that_it_has(tmp_path: Path) -> None:
+async def test_a_session_is_notified_of_a_changed_list_that_it_has(tmp_path: Path) -> None:
     async with fast_path(tmp_path) as fast:
         assert fast.handles("initialize", **INITIALIZE)
         assert fast.handles("tools/list", 2)
@@ -445,8 +445,8 @@ async def test_a_subscription_is_acknowledged_with_what_it_will_get(tmp_path: Pa
         assert fast.handles("tools/list", 2, **META)
         await fast.taken()
         fast.bridge.reload(fast.bridge.manifests)
-        told = [each for each in fast.take() if each["method"] == CHANGED["method"]]
-        assert told == [{**CHANGED, "params": {"_meta": {SUBSCRIPTION: "s"}}}]
+        notified = [each for each in fast.take() if each["method"] == CHANGED["method"]]
+        assert notified == [{**CHANGED, "params": {"_meta": {SUBSCRIPTION: "s"}}}]
         assert fast.notified("notifications/cancelled", requestId="s")
         fast.bridge.reload(fast.bridge.manifests)
         assert fast.take() == []

@@ -49,7 +49,11 @@ def reject(reason: str) -> RejectedValue:
 def check_length(length: int) -> None:
     """Raise where a text, bytes or a list would be too long."""
     if length > MAX_VALUE_LENGTH:
-        raise RejectedValue(f"the result would have more than {MAX_VALUE_LENGTH:,} characters.", code="value-too-large")
+        raise _too_large()
+
+
+def _too_large() -> RejectedValue:
+    return RejectedValue(f"the result would have more than {MAX_VALUE_LENGTH:,} characters.", code="value-too-large")
 
 
 def bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -166,7 +170,7 @@ def _at_most(value: Any, length: int) -> Any:
 def _measured(value: Any) -> Any:
     """Return a value that is not larger than may be written."""
     if is_too_large(value):
-        check_length(MAX_VALUE_LENGTH + 1)
+        raise _too_large()
     return value
 
 
@@ -312,7 +316,7 @@ def tojson(value: Any, indent: Any = None) -> str:
         raise reject(f"tojson takes an indent from 0 to {MAX_JSON_INDENT}.")
     encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=width)
     if is_too_large(value):
-        check_length(MAX_VALUE_LENGTH + 1)
+        raise _too_large()
     parts, length = list[str](), 0
     for part in encoder.iterencode(value) if width else [encoder.encode(value)]:
         length += len(part)

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Final, Protocol
 from ...records import Record
 from ..codecs.message import MessageList, RejectedValue, UnframedMessage, encode
 from ..expressions.expression import EvaluationError, Expression
-from ..expressions.paths import UNDEFINED, look_up
-from ..expressions.scope import OMIT_NAME, Scope
+from ..expressions.paths import UNDEFINED, value_at
+from ..expressions.scope import OMIT_NAME, TIME_NAMES, Scope
 from ..limits import MAX_REPETITIONS, MAX_VALUE_LENGTH
 from ..value_size import is_too_large
 
@@ -108,7 +108,7 @@ class ExpressionValue(Record):
 
     def render(self, scope: Mapping[str, Any]) -> Any:
         path = self.expression.path
-        if path is not None and (found := look_up(scope, path)) is not UNDEFINED:
+        if path is not None and (found := value_at(scope, path)) is not UNDEFINED:
             return found  # nothing is required of a path, and nothing can fail
         if self.expression.has_missing_inputs(scope):
             return OMIT
@@ -197,7 +197,7 @@ class Bounded(Record):
     def render(self, scope: Mapping[str, Any]) -> Any:
         value = self.message.render(scope)
         if is_too_large(value):
-            check_message_length(MAX_VALUE_LENGTH + 1)
+            raise _message_too_large()
         return value
 
 
@@ -301,6 +301,15 @@ class AllArguments(Record):
         return {name: value for name, value in scope["args"].items() if name not in self.excluded}
 
 
+def reads_time(part: Any) -> bool:
+    """Return whether an expression in a compiled template, or in a list of them, reads the time."""
+    if isinstance(part, Expression):
+        return not TIME_NAMES.isdisjoint(part.names)
+    if isinstance(part, Record):
+        return any(reads_time(getattr(part, name)) for name in part.__struct_fields__)
+    return isinstance(part, tuple | list) and any(map(reads_time, part))
+
+
 def check_message_length(length: int) -> None:
     """Check how long a message is so far.
 
@@ -308,9 +317,13 @@ def check_message_length(length: int) -> None:
         RenderError: if it is too long.
     """
     if length > MAX_VALUE_LENGTH:
-        raise RenderError(
-            f"the message would have more than {MAX_VALUE_LENGTH:,} bytes. Send less at once.", code="value-too-large"
-        )
+        raise _message_too_large()
+
+
+def _message_too_large() -> RenderError:
+    return RenderError(
+        f"the message would have more than {MAX_VALUE_LENGTH:,} bytes. Send less at once.", code="value-too-large"
+    )
 
 
 def render_text(parts: Sequence[str | Placeholder], scope: Mapping[str, Any]) -> str | None:
@@ -360,8 +373,8 @@ def quote_json(value: Any) -> str:
     Raises:
         RenderError: if it cannot be JSON.
     """
-    if isinstance(value, dict | list | tuple) and is_too_large(value):
-        check_message_length(MAX_VALUE_LENGTH + 1)
+    if is_too_large(value):
+        raise _message_too_large()
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):

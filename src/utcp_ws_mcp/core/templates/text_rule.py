@@ -277,7 +277,7 @@ def joined_nodes(tree: SyntaxNode | None) -> list[SyntaxNode]:
         return []
     operands: list[SyntaxNode] = []
     node = tree
-    while node.kind == "operator" and node.name == "~":
+    while node.name == "~":
         left, right = node.parts
         operands.append(right)
         node = left
