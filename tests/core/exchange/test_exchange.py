@@ -187,6 +187,25 @@ def test_an_error_reply_and_an_ignored_message_need_no_other_rule():
     assert (exchange.finished, exchange.failed_rule) == (True, "")
 
 
+UNREADABLE = {
+    "a reply that opens a stream": (
+        {"reply": {**SUBSCRIBING["reply"], "ack": FAILING}, "stream": SUBSCRIBING["stream"]},
+        {},
+    ),
+    "the end of a stream": ({"stream": {"until": ["message.end", FAILING]}}, {"end": 1}),
+    "an acknowledgement": ({"reply": {"ack": "message.ack"}, "ignore": FAILING}, {"ack": 1}),
+}
+
+
+@pytest.mark.parametrize(("rules", "fields"), UNREADABLE.values(), ids=UNREADABLE)
+def test_the_caller_gets_the_message_that_cannot_be_classified_whatever_else_it_may_be(rules, fields):
+    wire = Wire()
+    exchange = wire.open(rules)
+    assert wire.receive({**BROKEN, "id": 1, **fields}) is Role.ERROR
+    assert exchange.received[-1] is exchange.error
+    assert len(wire.exchanges) == 0
+
+
 def test_a_rule_that_failed_on_one_message_does_not_fail_the_next_one():
     wire = Wire()
     exchange = wire.open({"ignore": [FAILING, "message.noise"]})
