@@ -257,7 +257,8 @@ class Bridge(BridgeStatus, FeedAccess):
             if timeout is not None:
                 tool = tool.with_timeout(timeout)
             pool = self._pool_manager.pool(tool.manual)
-            await self._feeds.open_for_call(tool, valid)
+            if self._feeds.opened_by_calls:
+                await self._feeds.open_for_call(tool, valid)
             return await self._call_runner.call(pool, tool, valid, on_item, started_at)
         except BridgeError as failed:
             error, error_type, error_code = str(failed), type(failed).__name__, failed.code

@@ -91,6 +91,8 @@ def test_install_sets_it_up_in_a_host(tmp_path: Path) -> None:
     [
         (["manifest.json", "--author", "made"], "contradict each other"),
         (["manifest.json", "--allow-host", "a.example"], "need --author FOLDER"),
+        (["manifest.json", "--allow-variable", "K@a.example"], "need --author FOLDER"),
+        (["manifest.json", "--allow-private"], "need --author FOLDER"),
         ([], "give MANIFESTS, or --author FOLDER"),
         (["--author", "made", "--allow-host", "a b"], "[invalid-grant]"),
     ],

@@ -1,4 +1,4 @@
-"""The tools that agents get: what they take, and what hosts are told of them."""
+"""The tools that agents get: what they take, and what hosts learn of them."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from utcp_ws_mcp.authoring import server as module
 from utcp_ws_mcp.authoring.definitions import PROMPTS, TOOLS, prompt_text
 from utcp_ws_mcp.authoring.folder import ManifestFolder
 from utcp_ws_mcp.authoring.grants import Grants
+from utcp_ws_mcp.authoring.probing import Probed
 from utcp_ws_mcp.authoring.server import AuthorServer, AuthorTools, serve_author
 from utcp_ws_mcp.authoring.workspace import Workspace
 from utcp_ws_mcp.server.tools import INTERNAL_ERROR_MESSAGE
@@ -179,3 +180,23 @@ async def test_a_signal_closes_the_connections_and_ends_the_process(
     with pytest.raises(Ended) as ended:
         await module._exit_after(interrupted, Bridge())  # type: ignore[arg-type]
     assert (ended.value.args, closed) == ((0,), ["closed"])
+
+
+async def test_an_unknown_prompt_is_named_in_part_with_those_that_there_are(tmp_path: Path) -> None:
+    async with agent(tmp_path) as author:
+        with pytest.raises(MCPError) as refused:
+            await author.client.get_prompt("x" * 65, {})
+    assert str(refused.value) == f"there is no prompt {'x' * 64!r}: {', '.join(PROMPTS)}"
+
+
+async def test_a_probe_without_a_draft_keeps_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drafts = iter([{"name": "first"}, None])
+
+    async def probe(*_: Any) -> Probed:
+        return Probed("said", next(drafts))
+
+    monkeypatch.setattr(actions, "probe", probe)
+    async with agent(tmp_path, "a.example") as author:
+        for _ in range(2):
+            assert await author.call("probe", url="wss://a.example/") == "said"
+            assert author.workspace.draft == {"name": "first"}

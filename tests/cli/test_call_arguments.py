@@ -160,5 +160,9 @@ def test_binary_data_is_not_written_to_a_terminal(capsys: pytest.CaptureFixture[
     with mock.patch("sys.stdout", terminal):
         call._print_result(b"\x00\xff", None, is_binary=True)
         call._print_result(b"text\x1b\n", None, is_binary=False)
+    pipe = io.TextIOWrapper(io.BytesIO())
+    with mock.patch("sys.stdout", pipe):
+        call._print_result(b"\x00\xff", None, is_binary=True)
+    assert pipe.buffer.getvalue() == b"\x00\xff"  # type: ignore[attr-defined]
     assert terminal.buffer.getvalue() == "text␛\n".encode()  # type: ignore[attr-defined]
     assert capsys.readouterr().err == "2 bytes of binary data; use --output FILE to save them\n"

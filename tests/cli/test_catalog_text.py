@@ -11,6 +11,7 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 from utcp_ws_mcp.client import catalog
+from utcp_ws_mcp.manifest.presets import preset_names, preset_summary
 
 from .endpoint import served
 from .program import run
@@ -235,3 +236,56 @@ def test_a_file_of_variables_that_cannot_be_read_is_an_error() -> None:
     refused = run("catalog", "doctor", "plain", "--env-file", "none.env")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "cannot read none.env" in refused.stderr
+
+
+def test_a_copy_names_the_first_preset_of_its_entry(folder: Path) -> None:
+    templates = [
+        {**PLAIN, "name": name, "preset": preset} for name, preset in (("a", "wamp"), ("b", "jsonrpc2"), ("c", 5))
+    ]
+    for each in templates:
+        del each["catalog"]
+    (folder / "plain.json").write_text(json.dumps({"catalog": {"summary": "s"}, "manual_call_templates": templates}))
+    filled = "fill in your values, then run: utcp-ws-mcp check"
+    example = " (its preset is wamp: `init wamp` writes an example of it)"
+    for name, file, origin in [
+        ("plain", "p.json", f", a copy of the catalogue entry plain{example}"),
+        ("clock", "c.json", ", a copy of the catalogue entry clock"),
+        ("wamp", "w.json", ""),
+    ]:
+        assert run("init", name, file).stdout == f"{file} is written{origin}; {filled} {file}\n"
+
+
+NO_ENTRY = "and the catalogue has no such entry;"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("clok",), f"there is no preset 'clok', {NO_ENTRY} did you mean 'clock'?"),
+        (("non",), f"there is no preset 'non', {NO_ENTRY} did you mean 'none'?"),
+        (("xyzzy",), f"there is no preset 'xyzzy', {NO_ENTRY} `utcp-ws-mcp init` and `utcp-ws-mcp catalog` list them"),
+        (
+            ("clock", "catalog/clock.json"),
+            "catalog/clock.json already exists and is not changed; give another name: init clock FILE",
+        ),
+        (("clock", "no/c.json"), "no/c.json cannot be written: no such file or directory"),
+    ],
+)  # fmt: skip
+def test_what_init_cannot_write_is_said(words: tuple[str, ...], said: str) -> None:
+    refused = run("init", *words)
+    assert (refused.returncode, refused.stdout, refused.stderr) == (2, "", f"{said}\n")
+
+
+def test_the_presets_are_listed_with_their_purpose() -> None:
+    listed = run("init")
+    names = [*sorted(preset_names()), "none"]
+    width = max(map(len, names))
+    purposes = {
+        **{name: preset_summary(name) for name in names[:-1]},
+        "none": "No preset: an endpoint with messages of its own",
+    }
+    assert (listed.returncode, listed.stdout.splitlines()) == (0, [
+        *(f"{name.ljust(width)}  {purposes[name]}" for name in names), "",
+        "utcp-ws-mcp init PRESET writes a commented manifest.json",
+        "utcp-ws-mcp init NAME copies a manifest of the catalogue; utcp-ws-mcp catalog lists them",
+    ])  # fmt: skip

@@ -93,6 +93,20 @@ def test_a_call_prints_its_result(manifest: Path) -> None:
     assert json.loads(called.stdout) == {"n": 5, "text": "7", "more": {"a": [1]}}
 
 
+def test_a_result_is_json_as_people_read_it(manifest: Path) -> None:
+    called = run("call", str(manifest), "m.echo", "n=5", "text=é")
+    assert called.stdout == '{\n  "n": 5,\n  "text": "é"\n}\n'
+    assert run("call", str(manifest), "m.stop").stderr.endswith('what came before: ["first"]\n')
+
+
+def test_a_file_of_a_result_is_said_with_its_size(manifest: Path, tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    called = run("call", str(manifest), "m.echo", "n=5", "--output", str(target))
+    assert (called.returncode, called.stdout) == (0, "")
+    assert target.read_text() == '{\n  "n": 5\n}\n'
+    assert called.stderr == f"{target.stat().st_size} bytes written to {target}\n"
+
+
 def test_what_a_call_prints_is_json_also_for_a_number_that_no_program_holds(manifest: Path) -> None:
     assert json.loads(run("call", str(manifest), "m.endless").stdout, parse_constant=pytest.fail) == {"n": "Infinity"}
 

@@ -445,3 +445,13 @@ def test_an_import_that_cannot_connect_as_it_was_asked_to_fails(source: Path, tm
     assert imported.returncode == 2
     assert "CLOCK_KEY is not set" in imported.stderr
     assert "connected" not in imported.stdout
+
+
+def test_an_import_into_a_manifest_that_is_wrong_proposes_no_call(source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "m.json"
+    run("import", str(source), str(file), "--url", URL, "--include", "getTime")
+    file.write_text(json.dumps({**read(file), "timeout": "soon"}))
+    again = run("import", str(source), str(file), "--url", URL, "--yes")
+    assert again.returncode == 2
+    assert "timeout: expected a number." in again.stderr
+    assert "Next:" not in again.stderr

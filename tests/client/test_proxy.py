@@ -273,3 +273,38 @@ async def test_a_socks_proxy_needs_a_package(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ConnectError, match=r"pip install 'utcp-ws-mcp\[proxy\]'") as missing:
         await connect(9, scheme="socks5")
     assert missing.value.code == "extra-not-installed"
+
+
+@pytest.mark.parametrize(
+    ("url", "found", "chosen"),
+    [
+        ("wss://a.example/", {"https": "http://s.example:1", "http": "http://p.example:1"}, "s.example"),
+        ("ws://127.0.0.1/", {"https": "http://s.example:1", "http": "http://p.example:1"}, "p.example"),
+        ("wss://a.example/", {"http": "http://p.example:1", "socks": "http://k.example:1"}, "k.example"),
+        ("wss://a.example/", {"all": "http://a.example:1"}, "a.example"),
+        ("wss://a.example/", {"socks": "http://k.example:1", "all": "http://a.example:1"}, "k.example"),
+        ("wss://a.example/", {"http": "http://p.example:1"}, None),
+    ],
+)
+async def test_the_proxy_of_the_environment_is_that_of_the_scheme_or_of_all(
+    monkeypatch: pytest.MonkeyPatch, url: str, found: dict[str, str], chosen: str | None
+) -> None:
+    asked: list[str] = []
+
+    async def nothing(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return []
+
+    monkeypatch.setattr("urllib.request.getproxies", lambda: found)
+    monkeypatch.setattr("urllib.request.proxy_bypass", lambda host: False)
+    network = Network.model_validate({"allow": ["loopback"], "plaintext": True})
+    with pytest.raises(ConnectError):
+        await open_through_proxy(parse_url(url), "env", network, nothing)
+    assert asked == ([] if chosen is None else [chosen])
+
+
+async def test_a_host_that_the_environment_excepts_has_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("urllib.request.getproxies", lambda: {"all": "http://a.example:1"})
+    monkeypatch.setattr("urllib.request.proxy_bypass", lambda host: host == ENDPOINT.host)
+    with pytest.raises(ConnectError, match="the environment names no proxy for this host"):
+        await open_through_proxy(ENDPOINT, "env", Network(), no_names)

@@ -7,6 +7,7 @@ from weakref import ref
 
 import anyio
 
+from tests.client.virtual_time import in_virtual_time
 from utcp_ws_mcp.client.wakeup import Wakeup
 
 
@@ -87,3 +88,36 @@ def test_an_event_loop_that_has_ended_is_not_kept() -> None:
     loop = asyncio.run(wait_once())
     gc.collect()
     assert loop() is None
+
+
+@in_virtual_time
+async def test_waits_that_follow_each_other_end_at_their_deadlines() -> None:
+    wakeup, ended = Wakeup(), []
+    for deadline in (1.0, 2.0, 2.5, 2.5, 0.0):
+        assert not await wakeup.wait(deadline)
+        ended.append(anyio.current_time())
+    assert ended == [1.0, 2.0, 2.5, 2.5, 2.5]
+
+
+@in_virtual_time
+async def test_a_wait_with_an_earlier_deadline_ends_before_those_that_began_earlier() -> None:
+    waiters = Waiters()
+    async with anyio.create_task_group() as tasks:
+        for name, seconds in (("late", 9.0), ("early", 1.0), ("between", 5.0)):
+            tasks.start_soon(waiters.wait, name, seconds)
+    assert waiters.results == [("early", False), ("between", False), ("late", False)]
+    assert anyio.current_time() == 9.0
+
+
+@in_virtual_time
+async def test_a_deadline_just_behind_another_one_is_noticed_a_hundredth_of_a_second_later() -> None:
+    wakeups, ended = [Wakeup(), Wakeup(), Wakeup()], []
+
+    async def wait(wakeup: Wakeup, deadline: float) -> None:
+        await wakeup.wait(deadline)
+        ended.append(round(anyio.current_time(), 6))
+
+    async with anyio.create_task_group() as tasks:
+        for wakeup, deadline in zip(wakeups, (1.0, 1.001, 1.02), strict=True):
+            tasks.start_soon(wait, wakeup, deadline)
+    assert ended == [1.0, 1.01, 1.02]

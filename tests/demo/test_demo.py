@@ -79,3 +79,12 @@ def test_a_picture_is_a_square_of_one_colour() -> None:
     assert chunks[b"IHDR"] == struct.pack(">IIBBBBB", 2, 2, 8, 2, 0, 0, 0)
     assert zlib.decompress(chunks[b"IDAT"]) == 2 * (b"\0" + 2 * bytes([0x33, 0x66, 0xCC]))
     assert struct.unpack(">II", draw_square("#000000")[16:24]) == (48, 48)
+
+
+async def test_a_text_that_is_no_json_does_not_repeat_the_request_before_it() -> None:
+    async with demo_endpoint() as port, connect(f"ws://127.0.0.1:{port}/") as client:
+        for sent in ("{}", "nonsense", "SHOUT end"):
+            await client.send(sent)
+        received = [await client.recv() for _ in range(3)]
+    assert [json.loads(each) for each in received[:2]] == [error("unknown request"), error("not JSON")]
+    assert received[2] == "END!"

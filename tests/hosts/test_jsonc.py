@@ -157,3 +157,8 @@ ADDED = {
 @pytest.mark.parametrize(("text", "after"), ADDED.values(), ids=ADDED)
 def test_an_entry_is_written_as_its_neighbours_are(text: str, after: str) -> None:
     assert set_entry(text, "s", "new", {"x": 1}) == after
+
+
+def test_the_line_of_an_entry_goes_with_its_own_line_end_only() -> None:
+    assert remove_entry('{"s": {\r\n\r\n  "a": 1,\r\n  "b": 2\r\n}}', "s", "a") == '{"s": {\r\n\r\n  "b": 2\r\n}}'
+    assert remove_entry('{"s": {\n\n  "a": 1,\n  "b": 2\n}}', "s", "a") == '{"s": {\n\n  "b": 2\n}}'

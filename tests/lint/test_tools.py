@@ -214,6 +214,7 @@ SAYS_FIRST = '"on_connect" shows that the endpoint sends the first message'
         (entry(tool(message="{{ args.q }}", stream={"max_items": 2}), **GREETED), None),
         (entry(tool(listen=True, stream=ANSWERED), **GREETED), None),
         (entry(named("s", message="{{ args.q }}", reply="none"), TOOL, **GREETED), SAYS_FIRST),
+        (entry(TOOL, named("u", message="{{ args.q }}"), **GREETED), SAYS_FIRST),
         (entry(), None),
     ],
     ids=str,

@@ -45,6 +45,7 @@ CARRIED = {
     ),
     "a token": (OAUTH2, "tok", Credentials(headers=(("Authorization", "Bearer tok"),))),
     "no token yet": (OAUTH2, None, Credentials()),
+    "a token for no credentials": (None, "tok", Credentials()),
     "a token is for OAuth2 only": (KEY, "tok", Credentials(headers=(("X-Api-Key", "key-123"),))),
 }
 

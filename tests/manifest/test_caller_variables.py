@@ -5,7 +5,13 @@ from pathlib import PurePath
 import pytest
 
 from utcp_ws_mcp.errors import InvalidManifest
-from utcp_ws_mcp.manifest.caller_variables import ANY_CALLER, USABLE_VALUE
+from utcp_ws_mcp.manifest.caller_variables import (
+    ANY_CALLER,
+    USABLE_VALUE,
+    bind_caller_names,
+    caller_names,
+    without_header,
+)
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import NO_CALLERS, CallerValues, VariableResolver
 
@@ -170,3 +176,78 @@ def test_a_value_that_could_end_its_place_is_not_usable(text):
 )
 def test_tokens_of_all_usual_forms_are_usable(text):
     assert USABLE_VALUE.fullmatch(text)
+
+
+REASONS = {
+    "choose the server or the path": [
+        ({"url": "wss://${caller:K}/"}, "url"), ({"url": "wss://a/{{ vars.K }}?x=1"}, "url"),
+        ({"tools": [{"tool_call_template": {"url": "wss://${caller:K}/?a=b"}}]}, "tools[0].tool_call_template.url"),
+    ],
+    "choose a file or a topic": [
+        ({"message": {"$file": "${caller:K}"}}, "message.$file"), ({"message": {"topic": ["{{ vars.K }}"]}},
+            "message.topic[0]"),
+        ({"message": {"topics": "${caller:K}"}}, "message.topics"),
+    ],
+    "become a value of session, which can be a URL": [
+        ({"on_connect": [{"capture": {"a": "vars.K"}}]}, "on_connect[0].capture.a"),
+        ({"capture": [{"set": {"a": "vars.K"}}]}, "capture[0].set.a"),
+    ],
+    "choose the server": [({"headers": {"HOST": "${caller:K}"}}, "headers.HOST")],
+    "be a part of a setting or an expression": [
+        ({"timeout": "${caller:K}"}, "timeout"), ({"auth": {"var_name": "${caller:K}"}}, "auth.var_name"),
+        ({"x": {"api_key": "${caller:K}"}}, "x.api_key"), ({"api_key": "${caller:K}"}, "api_key"),
+        ({"reply": {"match": "a == '${caller:K}'"}}, "reply.match"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reason", "document", "path"), [(reason, *case) for reason, cases in REASONS.items() for case in cases]
+)
+def test_what_a_value_would_do_is_said_at_its_place(reason, document, path):
+    _, (problem,) = bind_caller_names(document, frozenset({"K"}))
+    assert (problem.path, problem.code) == (path, "caller-variable-not-allowed")
+    assert problem.message == (
+        f"a value of the caller would {reason}. It may stand in headers, auth, the query of a URL, messages."
+    )
+
+
+UNREFUSED = [
+    {"url": "wss://a/?k=${caller:K}&l={{ vars.K }}"}, {"url": "wss://a/$${caller:K}"}, {"timeout": "$${caller:K}"},
+    {"reply": {"match": "message.a == vars.K"}}, {"auth": {"api_key": "${caller:K}", "client_secret": "${caller:K}"}},
+    {"url": "wss://{{ vars.OTHER }}/"}, {"description": "${caller:K}", "inputs": {"url": "${caller:K}"}},
+    {"message": {"description": "${caller:K}"}}, {"headers": {"X-Host": "${caller:K}"}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("document", UNREFUSED, ids=str)
+def test_where_a_value_does_no_harm_it_may_stand(document):
+    _, problems = bind_caller_names(document, frozenset({"K"}))
+    assert problems == []
+
+
+def test_each_reference_of_a_caller_is_a_variable_afterwards():
+    document = {
+        "headers": {"A": "a ${caller:K} $${caller:K}"},
+        "description": "${caller:K}",
+        "message": {"inputs": ["${caller:K}", 5]},
+    }
+    assert bind_caller_names(document, frozenset({"K"}))[0] == {
+        "headers": {"A": "a ${K} $${caller:K}"}, "description": "${caller:K}", "message": {"inputs": ["${K}", 5]},
+    }  # fmt: skip
+    assert caller_names(document) == {"K"}
+    assert caller_names({"a": "$${caller:K} ${L} caller:M"}) == frozenset()
+
+
+def test_the_values_that_no_header_brings_are_named_in_order():
+    problems = without_header(frozenset("CAB"), CallerValues({"B": "b"}.get), "p")
+    assert [(problem.path, problem.message) for problem in problems] == [
+        ("p", "${caller:A} comes from no header. Start with --caller-variable A=HEADER."),
+        ("p", "${caller:C} comes from no header. Start with --caller-variable C=HEADER."),
+    ]
+
+
+def test_the_bounds_of_a_value_are_those_of_the_documentation():
+    assert [bool(USABLE_VALUE.fullmatch("a" * length)) for length in (5, 6, 4096, 4097)] == [False, True, True, False]
+    assert (NO_CALLERS.get("A"), NO_CALLERS.are_stand_ins) == (None, True)
+    assert (ANY_CALLER.get("A"), ANY_CALLER.are_stand_ins, ADA.are_stand_ins) == ("caller.A", True, False)

@@ -38,6 +38,31 @@ def test_what_stands_beside_invisible_characters_is_shown(code: int) -> None:
     assert not is_invisible(chr(code))
 
 
+RANGES = {
+    0x34F: 0x34F, 0x115F: 0x1160, 0x17B4: 0x17B5, 0x180B: 0x180F, 0x2800: 0x2800, 0x3164: 0x3164, 0xFE00: 0xFE0F,
+    0xFFA0: 0xFFA0, 0x13430: 0x1343F, 0xE0000: 0xE0FFF,
+}  # fmt: skip
+"""The first and the last of characters that are invisible, between others that are not."""
+
+
+@pytest.mark.parametrize(("first", "last"), RANGES.items())
+def test_a_range_of_invisible_characters_is_invisible_from_its_first_to_its_last(first: int, last: int) -> None:
+    assert all(is_invisible(chr(code)) for code in range(first, last + 1))
+    assert not is_invisible(chr(first - 1))
+    assert not is_invisible(chr(last + 1))
+
+
+@pytest.mark.parametrize("code", [0x2065, *range(0xFFF0, 0xFFF9)])
+def test_a_character_that_is_not_assigned_and_would_be_ignored_is_invisible(code: int) -> None:
+    assert is_invisible(chr(code))
+    assert not is_invisible(chr(0xFFEF))
+
+
+def test_a_control_character_of_ascii_has_a_symbol_and_others_an_escape() -> None:
+    assert escape_invisible("\x00\x1b\x1f\x7f\x80\u2028\t\n") == "␀␛␟\\u007f\\u0080\\u2028\t\n"
+    assert escape_in_json("\x00\x7f\U000e0041") == "\\u0000\\u007f\\udb40\\udc41"
+
+
 def test_every_character_of_these_categories_is_invisible_and_no_letter_is() -> None:
     for code in range(0x110000):
         char, category = chr(code), unicodedata.category(chr(code))

@@ -155,6 +155,11 @@ def test_a_value_that_cannot_be_is_a_problem_of_its_field(
     assert (path, found) == (field, code)
 
 
+def test_an_empty_name_is_said_to_be_empty() -> None:
+    for model in (Tool, Feed):
+        assert problems(model, name="") == [("name", "invalid-value", "cannot be empty.")]
+
+
 def test_a_media_type_has_up_to_two_hundred_characters() -> None:
     assert problems(CallTemplate, media_type="a/" + "b" * 198) == []
 
@@ -286,6 +291,7 @@ def test_what_a_field_cannot_be_is_said(model: type[Model], fields: dict[str, An
 
 
 VALID: dict[str, tuple[type[Model], dict[str, Any]]] = {
+    "the shortest summary": (CatalogInfo, {"summary": "s"}),
     "messages": (CallTemplate, {"message": None, "then": ["a", {}, []], "let": {"_a1": "1", "B": "2"}}),
     "defaults of feeds": (CallTemplate, {"feed_defaults": {"match": "true", "size": 1}}),
     "protocols": (CallTemplate, {"allowed_communication_protocols": ["http", "websocket"]}),
@@ -347,3 +353,18 @@ def test_a_message_has_a_header_if_one_is_written_or_holds_the_length(
 )
 def test_only_texts_in_a_list_are_required_arguments(inputs: dict[str, Any], names: list[str]) -> None:
     assert required_arguments(inputs) == names
+
+
+KEPT: list[tuple[type[Model], str, Any]] = [
+    (CallTemplate, "message", {"a": [1]}), (CallTemplate, "let", {"a": "1"}), (CallTemplate, "feed_defaults",
+        {"size": 1}),
+    (CallTemplate, "then", ("a", {})), (CallTemplate, "allowed_communication_protocols", ("http", "websocket")),
+    (HttpRequestTemplate, "method", "post"), (Feed, "close", {"op": "x"}), (Feed, "name", "a.b-c_1"),
+    (Tls, "server_name", "a.example"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "field", "value"), KEPT)
+def test_a_value_that_is_checked_stays_as_it_is(model: type[Model], field: str, value: Any) -> None:
+    made: Any = model
+    assert getattr(made(**{**NEEDED.get(model, {}), field: value}), field) == value

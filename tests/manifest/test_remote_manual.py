@@ -8,10 +8,11 @@ from utcp_ws_mcp.manifest.inheritance import CALL_TEMPLATE_KEYS
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.manual_outline import outline_manual
 from utcp_ws_mcp.manifest.models.manual import Annotations
-from utcp_ws_mcp.manifest.remote_manual import read_manual, read_manual_in_steps
+from utcp_ws_mcp.manifest.remote_manual import RemoteTool, read_manual, read_manual_in_steps
 from utcp_ws_mcp.manifest.sanitize import MAX_TEXT_LENGTH
 from utcp_ws_mcp.manifest.steps import complete
 from utcp_ws_mcp.manifest.variables import VariableResolver
+from utcp_ws_mcp.records import replace
 
 FUZZ = settings(max_examples=200, deadline=None, database=None)
 URL = "wss://own.example/ws"
@@ -452,3 +453,42 @@ def test_reading_a_manual_stops_after_each_tool_so_that_others_are_served():
 
     outline = complete(outline_manual(document, entry_of()))
     assert len(list(read_manual_in_steps(outline, entry_of()))) == 3
+
+
+ORIGINS = {
+    "the same": ("wss://own.example/ws", "wss://own.example/other?x=1", True),
+    "another case": ("wss://own.example/ws", "WSS://OWN.example/", True),
+    "the port of TLS": ("wss://own.example/ws", "wss://own.example:443/", True),
+    "its own port of TLS": ("wss://own.example:443/ws", "wss://own.example/", True),
+    "another port": ("wss://own.example/ws", "wss://own.example:80/", False),
+    "the port of plain text": ("ws://own.example/ws", "ws://own.example:80/", True),
+    "the port of TLS in plain text": ("ws://own.example/ws", "ws://own.example:443/", False),
+    "plain text": ("wss://own.example/ws", "ws://own.example/", False),
+    "another host": ("wss://own.example/ws", "wss://own.example.evil/", False),
+    "user info": ("wss://own.example/ws", "wss://own.example@evil.example/", False),
+}
+
+
+@pytest.mark.parametrize(("manual", "url", "is_same"), ORIGINS.values(), ids=ORIGINS)
+def test_a_tool_is_at_another_origin_if_scheme_host_or_port_differ(manual, url, is_same):
+    entry = entry_of(url=manual, network={"plaintext": True})
+    tool = RemoteTool.parse({"name": "t", "tool_call_template": {"url": url}}, entry, str)
+    assert tool.is_cross_origin is not is_same
+    assert not RemoteTool.parse({"name": "t"}, entry, str).is_cross_origin
+
+
+def test_urls_whose_beginnings_are_expressions_are_at_one_origin_only_if_they_are_equal():
+    entry = entry_of(url="wss://own.example/ws")
+    entry = replace(entry, raw={**entry.raw, "url": "{{ vars.A }}/ws"})
+    for url, is_same in (("{{ vars.A }}/ws", True), ("{{ vars.B }}/ws", False)):
+        tool = RemoteTool.parse({"name": "t", "tool_call_template": {"url": url}}, entry, str)
+        assert tool.is_cross_origin is not is_same
+
+
+def test_a_list_that_extends_that_of_the_manifest_is_not_used():
+    entry = {"ignore": ["message.mine"], "on_connect": [{"send": {"secret": "mine"}}]}
+    tool, notices = read_one({"ignore": ["...", "message.theirs"], "on_connect": ["..."]}, **entry)
+    assert tool.template.ignore == ("message.mine",)
+    assert len(notices) == 2
+    assert all("t" in notice for notice in notices)
+    assert tool.remote_fields == frozenset()

@@ -47,6 +47,10 @@ def nested(depth: int) -> Any:
     return {"a": nested(depth - 1)} if depth else {}
 
 
+def in_lists(depth: int) -> Any:
+    return [in_lists(depth - 1)] if depth else 1
+
+
 def as_long_as(characters: int) -> Any:
     return {"title": "x" * (characters - len(json.dumps({"title": ""})))}
 
@@ -54,6 +58,7 @@ def as_long_as(characters: int) -> Any:
 COUNTS = "the counts in all regular expressions of the schema add up to more than {}."
 AT_THE_LIMIT: dict[str, Any] = {
     "length": (as_long_as, 65_536, "the schema has more than 64 KiB."),
+    "depth of lists": (in_lists, 32, "the schema is nested more than 32 levels deep."),
     "depth": (nested, 32, "the schema is nested more than 32 levels deep."),
     "parts": (lambda count: {"enum": [0] * (count - 2)}, 2000, "the schema has more than 2000 parts."),
     "patterns": (

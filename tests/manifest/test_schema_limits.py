@@ -58,6 +58,9 @@ BOTH = {
     ),
     "dependent schemas": ({"dependentSchemas": {"a": {"$ref": "#"}, "b": {"$ref": "#"}}}, True),
     "what is no schema": ({"properties": {"a": True}, "items": [1], "allOf": "x", "enum": [{"$ref": "#"}] * 2}, False),
+    "a harmless definition twice": ({"$defs": {"a": {}}, "anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]},
+        False),
+    "lists in place of objects of schemas": ({"properties": ["a"], "dependentSchemas": 5, "items": "x"}, False),
     "a definition that is not there": ({"allOf": [{"$ref": "#/$defs/a"}] * 2}, False),
     "a definition that is no object": ({"$defs": {"a": 1}, "allOf": [{"$ref": "#/$defs/a"}] * 2}, False),
     "an escaped name": (

@@ -21,7 +21,7 @@ from utcp.utcp_client import UtcpClient
 from tests.client.test_discovery import announces, manual
 from tests.client.test_oauth import token, token_endpoint
 from tests.peer import Peer, echo, jsonrpc, peer, silent
-from utcp_ws_mcp import CallTimeout, InvalidArguments, PolicyError, ToolError
+from utcp_ws_mcp import Bridge, CallTimeout, InvalidArguments, PolicyError, ToolError
 from utcp_ws_mcp.plugins.utcp.manual import build_manual
 from utcp_ws_mcp.plugins.utcp.protocol import WebSocketProtocol
 
@@ -479,3 +479,27 @@ async def test_a_tool_whose_schema_utcp_cannot_hold_is_called_all_the_same() -> 
     schema = {"type": "object", "properties": {"n": True}}
     async with peer(echo) as seen, client_of(template(seen, {"name": "t", "inputs": schema})) as client:
         assert await client.call_tool("m.t", {"n": 1}) == '{"n": 1}'
+
+
+async def test_a_tool_of_a_manual_of_another_kind_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reloads: list[int] = []
+    reload = Bridge.reload
+
+    def noted(self: Bridge, loaded: Any) -> None:
+        reloads.append(len(loaded))
+        reload(self, loaded)
+
+    monkeypatch.setattr(Bridge, "reload", noted)
+    async with peer(echo) as seen, stray_of(template(seen, message="one")) as client:
+        for _ in range(3):
+            assert await client.call_tool("m.a", {}) == "one"
+    assert reloads == [1]
+
+
+async def test_a_manual_that_cannot_be_loaded_is_not_kept() -> None:
+    async with peer(announces(manual("a"))) as seen, client_of() as client:
+        for _ in range(2):
+            with pytest.raises(ValueError, match="Did you mean 'reply'"):
+                await client.register_manual(CallTemplateSerializer().validate_dict(template(seen, "t", repli={})))
+        await client.register_manual(CallTemplateSerializer().validate_dict(template(seen)))
+        assert await names(client) == ["m.a"]

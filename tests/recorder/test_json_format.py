@@ -33,15 +33,15 @@ def test_what_fits_is_on_one_line() -> None:
 
 
 def test_a_line_of_110_characters_is_broken_and_one_of_109_is_not() -> None:
-    fits, long = ["x" * (LINE_WIDTH - 14)], ["x" * (LINE_WIDTH - 13)]
+    fits, long = ["x" * 96], ["x" * 97]
     line = f'  "key": ["{fits[0]}"]'
-    assert len(line) == LINE_WIDTH - 1
+    assert len(line) == 109
     assert format_json({"key": fits}) == f"{{\n{line}\n}}"
     assert format_json({"key": long}) == f'{{\n  "key": [\n    "{long[0]}"\n  ]\n}}'
 
 
 def test_the_level_of_nesting_and_the_key_count_for_the_length_of_a_line() -> None:
-    fits, long = ["x" * (LINE_WIDTH - 19)], ["x" * (LINE_WIDTH - 18)]
+    fits, long = ["x" * 91], ["x" * 92]
     assert format_json(fits, 2, 10) == f'["{fits[0]}"]'
     assert format_json(long, 2, 10) == f'[\n      "{long[0]}"\n    ]'
     assert format_json(fits, 2, 11) == f'[\n      "{fits[0]}"\n    ]'

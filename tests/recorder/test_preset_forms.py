@@ -337,6 +337,11 @@ def test_the_payload_that_opens_a_graphql_connection_stays_in_the_draft(payload:
     assert "t0k" not in json.dumps(document)
 
 
+def test_a_payload_that_was_received_opens_nothing() -> None:
+    received = '< {"type": "connection_init", "payload": {"locale": "no"}}'
+    assert "on_connect" not in drafted(received, INIT, SUBSCRIBE)
+
+
 def test_the_payload_of_another_protocol_is_no_login_step() -> None:
     document = drafted(HELLO, '> {"type": "connection_init", "payload": {"a": 1}}')
     assert document["preset"] == "wamp"

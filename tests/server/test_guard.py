@@ -240,3 +240,12 @@ async def test_a_length_is_that_of_the_body_without_the_credential() -> None:
 
 async def test_a_head_with_a_length_waits_for_the_body() -> None:
     assert await passed_on(with_length(5)) == []
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_credential_in_any_part_of_a_line_is_removed(place: int) -> None:
+    texts = ["small", LONG, "small", LONG, "small"]
+    texts[place] += " Kx7secret"
+    parts = ["[", *[f'"{text}",' for text in texts], "1]"]
+    line = b"".join(encode_line(parts, redactor(["Kx7secret"]))).decode()
+    assert json.loads(line) == [*[text.replace("Kx7secret", "***") for text in texts], 1]

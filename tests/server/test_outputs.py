@@ -11,7 +11,7 @@ from utcp_ws_mcp.core.tools.catalog import compile_entry
 from utcp_ws_mcp.core.tools.tool import CompiledTool
 from utcp_ws_mcp.manifest.loader import load_document
 from utcp_ws_mcp.manifest.variables import VariableResolver
-from utcp_ws_mcp.server.outputs import has_structured_output, promise_of, promised_schema
+from utcp_ws_mcp.server.outputs import promise_of, promised_schema
 from utcp_ws_mcp.server.result import Promise
 
 OBJECT = {"type": "object", "properties": {"a": {"type": "integer"}}}
@@ -61,7 +61,7 @@ def located(keyword: str, value: Any) -> dict[str, Any]:
 def test_a_promise_is_made_where_it_can_be_kept(outputs: Any, template: dict[str, Any], promise: Promise) -> None:
     tool = tool_of(outputs, **template)
     assert promise_of(tool) is promise
-    assert has_structured_output(tool) or promise is Promise.NOTHING
+    assert tool.has_structured_output or promise is Promise.NOTHING
     for modern in (True, False):
         assert (promised_schema(tool, modern=modern) is None) is (promise is Promise.NOTHING)
 
@@ -98,4 +98,4 @@ def test_the_tools_of_a_feed_have_structured_content() -> None:
     document = [{"name": "m", "url": "wss://own.example/ws", "feeds": [{"name": "f", "match": "true"}]}]
     compiled, _ = compile_entry(load_document(document, VariableResolver([]), "m.json", PurePath()).entries[0])
     (tool,) = (tool for tool in compiled if tool.feed is not None)
-    assert has_structured_output(tool)
+    assert tool.has_structured_output

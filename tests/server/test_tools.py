@@ -240,3 +240,20 @@ async def test_a_call_of_a_known_tool_waits_for_no_discovery_and_one_of_another_
         assert waits == []
         assert await service.find("zzz") is None
     assert waits == [module.FIND_TIMEOUT]
+
+
+async def test_only_a_call_that_reports_progress_is_kept_alive_by_it(tmp_path: Path) -> None:
+    running: list[int] = []
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        running.append(len(tools.running))
+        await connection.send(ROWS)
+
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, {"name": "t"})) as bridge:
+        tools = ToolService(bridge)
+        found = await tools.find("m_t")
+        assert found is not None
+        for report in (_ignore, None):
+            await tools.call(found, {}, report)
+        running.append(len(tools.running))
+    assert running == [1, 0, 0]

@@ -222,3 +222,28 @@ async def test_messages_are_judged_again_only_if_something_has_changed(monkeypat
 
     monkeypatch.setattr(session_module, "judge", fail)
     assert await session.judgement(0) is None
+
+
+def test_a_tool_that_expects_no_reply_or_asks_over_http_first_is_judged_by_its_rules() -> None:
+    silent = {"message": {"op": "say"}, "reply": "none"}
+    asking = {
+        "message": {"op": "say"},
+        "before_message": [{"http": {"url": "https://a.example/"}, "capture": {"x": "status"}}],
+    }
+    for template, role in ((silent, "dropped"), (asking, "reply")):
+        manifest = {"name": "m", "url": URL, "tools": [{"name": "say", "tool_call_template": template}]}
+        assert roles(manifest, '> {"op": "say"}', '< {"a": 1}') == ["request", role]
+
+
+def test_a_condition_of_the_login_that_fails_says_why() -> None:
+    steps = [{"send": {"op": "auth"}}, {"expect": "message.n // 0 == 1"}]
+    found = judged({**RPC, "on_connect": steps}, '> {"op": "auth"}', '< {"n": 1}')
+    assert (found[11].role, found[11].reasons[0][:44]) == ("login", "the expression 'message.n // 0 == 1' failed:")
+
+
+def test_a_message_that_the_framing_cannot_decode_is_named() -> None:
+    manifest = {**RPC, "framing": {"length": {"size": 4}, "spans_messages": True}}
+    loaded = load_text(json.dumps(manifest), Path("manifest.json"), {})
+    (found,) = judge(loaded, parse_url(URL), [(0, False, b"\xff" * 8)], str).values()
+    reason = "it is, or announces a message, larger than limits.max_message_bytes"
+    assert (found.role, found.reasons) == ("not decoded", (reason,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -348,3 +349,24 @@ async def test_approvals_of_the_studio_are_forgotten_with_it_and_those_of_the_us
     assert (await store.get("n", "ws://a")).approved == {}
     assert (file.exists(), (await TransientPinStore(file).get("m", "ws://a")).approved) == (False, {})
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_connection_that_is_being_opened_can_be_given_up() -> None:
+    arrived = anyio.Event()
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await reader.read()
+        writer.close()
+
+    conversation = Conversation()
+    async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as server, anyio.create_task_group() as tasks:
+        port = server.sockets[0].getsockname()[1]
+        tasks.start_soon(conversation.run, ConnectForm(url=f"ws://127.0.0.1:{port}/"), {})
+        with anyio.fail_after(PATIENCE):
+            await arrived.wait()
+            assert conversation.state is State.CONNECTING
+            await conversation.close()
+            while conversation.state is not State.CLOSED:
+                await anyio.lowlevel.checkpoint()
+    assert (conversation.problem, list(conversation.lines)) == ("", [])

@@ -167,3 +167,20 @@ def test_an_answer_at_the_moment_of_the_request_is_preferred_to_one_before_it():
         (10.2, MessageReceived("m", "{}", "reply")),
         (10.6, MessageReceived("m", "{}", "end")),
     )[2:4] == [("reply", 0.0), ("stream", 0.4)]
+
+
+def test_a_connection_that_is_opened_at_the_moment_of_the_request_is_its_own():
+    assert line((10.5, ConnectionOpened("m", ADDRESS, 0.5)), (10.5, RequestSent("m.t", ADDRESS, 0.5))) == [
+        ("queue", 0.0),
+        ("connect", 0.5),
+        ("send", 0.0),
+        ("end", 1.5),
+    ]
+
+
+def test_of_several_answers_before_the_request_was_reported_the_last_counts():
+    assert details(
+        (10.1, MessageReceived("m", "{}", "item")),
+        (10.2, MessageReceived("m", "{}", "error")),
+        (10.3, RequestSent("m.t", ADDRESS, 0.3)),
+    )[2:] == [("reply", "the first answer: error"), ("end", "the result is made")]

@@ -67,7 +67,7 @@ class AuthorTools(ToolService):
         return TOOLS[name]["inputSchema"] if name in TOOLS else super().input_schema(name)
 
     async def call(
-        self, tool: Any, arguments: dict[str, Any] | None, report: ProgressCallback, caller: Caller | None = None
+        self, tool: Any, arguments: dict[str, Any] | None, report: ProgressCallback | None, caller: Caller | None = None
     ) -> Result:
         """Call a tool; `tool` is what `find` returned.
 

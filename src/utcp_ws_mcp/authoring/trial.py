@@ -87,15 +87,12 @@ async def try_call(
 async def _call(bridge: Bridge, name: str, arguments: dict[str, Any]) -> str:
     from ..server.tools import ToolService  # here, because `call` of the command line has no server
 
-    async def ignore(number: float, message: str) -> None:
-        return
-
     service = ToolService(bridge)
     tool = await service.find(name) or _with_short_name(bridge, name)
     if tool is None:
         listed = ", ".join(list(bridge.tools)[:20])
         raise AuthoringRefused(f"there is no tool {name[:128]!r}. The manifest has: {listed or 'none'}.")
-    result = await service.call(tool, arguments, ignore)
+    result = await service.call(tool, arguments, None)
     texts = [_block_text(block) for block in result.content]
     return ("(isError) " if result.is_error else "") + "\n".join(texts)
 

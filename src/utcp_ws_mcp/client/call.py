@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cached_property
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -15,7 +15,7 @@ from ..core.exchange.exchange import Exchange, StreamEnd
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
-from ..core.templates.nodes import Node, RenderError
+from ..core.templates.nodes import RenderError
 from ..core.tools.tool import CompiledTool
 from ..errors import (
     CallTimeout,
@@ -68,8 +68,11 @@ class Call:
         self._lease: Lease | None = None
         self._exchange: Exchange | None = None
         self._wakeup = Wakeup()
-        self._requests = CallRequests(tool, self._deadline)
         self._stream_started_at: float | None = None
+
+    @cached_property
+    def _requests(self) -> CallRequests:
+        return CallRequests(self.tool, self._deadline)
 
     @property
     def exchange(self) -> Exchange:
@@ -84,8 +87,17 @@ class Call:
         return self._lease.connection.address
 
     async def __aenter__(self) -> Self:
+        """Send the request; a connection that ends before it could be sent is replaced."""
         try:
-            await self._start()
+            request = LeaseRequest(self._render_handshake(), self._lease_mode(), self._scope["args"])
+            # Most calls find an open connection with room: they never wait, and need no task or cancel scope.
+            self._lease = self._pool.try_lease(request)
+            if self._lease is None or not self._try_send(request):
+                await self._wait_and_send(request)
+            if self._rules.sends_http:
+                await self._send_http()
+            if self._rules.no_reply:
+                await self._drain()
         except BaseException:
             self._finish()
             raise
@@ -110,30 +122,23 @@ class Call:
             IncompleteStream: if a bound ends a stream that must end by itself.
             ConnectionLost, SessionLost, MessageTooBig: if the connection or its session ends before the exchange.
         """
-        exchange = self.exchange
+        exchange = self._exchange
+        assert exchange is not None
         while not exchange.received:
             if exchange.finished:
                 self._raise_if_lost()
                 self._raise_if_incomplete()
                 return None
-            if not await self._wait_for_message():
+            deadline, end = self._next_deadline(exchange)
+            if not await self._wakeup.wait(deadline):
+                if end is None:
+                    raise self._reply_timeout()
+                exchange.end = end
                 self._raise_if_incomplete()
                 return None
         return exchange.received.popleft()
 
     # Sending the request
-
-    async def _start(self) -> None:
-        """Send the request; a connection that ends before it could be sent is replaced."""
-        request = LeaseRequest(self._render_handshake(), self._lease_mode(), self._scope["args"])
-        # Most calls find an open connection with room: they never wait, and need no task or cancel scope.
-        self._lease = self._pool.try_lease(request)
-        if self._lease is None or not self._try_send(request):
-            await self._wait_and_send(request)
-        if self._rules.sends_http:
-            await self._send_http()
-        if self._rules.no_reply:
-            await self._drain()
 
     def _render_handshake(self) -> HandshakeRequest:
         template = self.tool.compiled_template.handshake
@@ -161,7 +166,9 @@ class Call:
             # a bound, and the call would not notice that it waits.
             if self._lease is None or not await self._wait_until_writable(self._lease.connection):
                 break
-            if self._try_send(request):
+            # A fresh connection is used even if it has ended: what the endpoint sent before may be all that is wanted.
+            is_usable = self._lease.start_reading is not None or self._lease.connection.is_available
+            if is_usable and self._try_send(request):
                 return
             self._check_connection_attempts(self._lease.connection, attempt)
         stage, detail = self._pool.wait_reason(request)
@@ -174,13 +181,11 @@ class Call:
             raise lost_connection(connection, info, Outcome.NOT_SENT, self.tool.template)
 
     def _try_send(self, request: LeaseRequest) -> bool:
-        """Send the request if the connection accepts it now; return whether it was sent."""
+        """Send the request if the connection, which is available, accepts it now; return whether it was sent."""
         assert self._lease is not None
         connection = self._lease.connection
-        # A fresh connection is used even if it has ended: what the endpoint sent before may be all that is wanted.
         if self._lease.start_reading is None:
-            writable = connection.can_write or self._rules.listen_only
-            if not (connection.is_available and writable):
+            if not connection.can_write and not self._rules.listen_only:
                 return False
             if self._rules.takes_first_message and not self._can_identify_reply(connection, request):
                 return False
@@ -230,19 +235,19 @@ class Call:
             raise self._requests.argument_error(error) from None
         exchange.wake = self._wakeup.set
         if not self._rules.sends_http:
-            self._send_messages(connection)
+            self._send_messages(connection, exchange)
 
-    def _send_messages(self, connection: Connection) -> None:
+    def _send_messages(self, connection: Connection, exchange: Exchange) -> None:
+        """Send the messages of the request over a connection that was just found to be open."""
         if self._rules.listen_only:
             return
-        exchange = self.exchange
         try:
-            messages = self._encode(connection, self.tool.compiled_template.request)
+            messages = self._encode(connection, exchange)
         except (RenderError, ValueError) as error:
             # Nothing was sent, so nothing can still arrive: without this the connection would count as unusable.
             connection.dispatcher.take_back(exchange)
             raise self._requests.argument_error(error) from None
-        connection.send_nowait(messages)
+        connection.transmit(messages)
         if self._rules.no_reply:
             connection.dispatcher.discard(exchange)
 
@@ -264,36 +269,30 @@ class Call:
         if not self._rules.listen_only and not connection.is_open:
             info = connection.close_info
             raise lost_connection(connection, info, self._requests.outcome, self.tool.template)
-        self._send_messages(connection)
+        self._send_messages(connection, self.exchange)
 
-    def _encode(self, connection: Connection, templates: Sequence[Node]) -> list[str | bytes]:
-        scope = self.exchange.scope.with_frozen_time()
-        values = [template.render(scope) for template in templates]
-        self.exchange.request = values[0]
-        messages = [message for value in values for message in connection.encode(value)]
+    def _encode(self, connection: Connection, exchange: Exchange) -> list[str | bytes]:
+        template = self.tool.compiled_template
+        scope = exchange.scope.with_frozen_time() if template.reads_time else exchange.scope
+        # All are rendered before the first is encoded: an encoder may have a state that what is sent must agree with.
+        values = [node.render(scope) for node in template.request]
+        exchange.request = values[0]
+        messages: list[str | bytes] = []
+        for value in values:
+            messages += connection.encode(value)
         if not messages:
             raise RenderError('there is nothing to send: the list of "$each" is empty.', code="nothing-to-send")
         return messages
 
     # Receiving
 
-    async def _wait_for_message(self) -> bool:
-        """Wait for a message; return False if a time limit of the stream ended it."""
-        deadline, end = self._next_deadline()
-        if await self._wakeup.wait(deadline):
-            return True
-        if end is None:
-            raise self._reply_timeout()
-        self.exchange.end = end
-        return False
-
-    def _next_deadline(self) -> tuple[float, StreamEnd | None]:
+    def _next_deadline(self, exchange: Exchange) -> tuple[float, StreamEnd | None]:
         """Return until when to wait, and how the stream ends then; None if the call times out instead.
 
         The timeout of the call is no bound of a stream that has an end of its own: without it, the stream is cut.
         """
-        limits = self.exchange.limits
-        if limits is None or not self.exchange.in_stream:
+        limits = exchange.limits
+        if limits is None or not exchange.in_stream:
             return self._deadline, None
         now = current_time()
         self._stream_started_at = now if self._stream_started_at is None else self._stream_started_at

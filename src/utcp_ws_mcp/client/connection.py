@@ -62,6 +62,9 @@ class Connection:
         http: Sends the HTTP requests of steps that belong to the connection.
         on_refused_pings: Called with how the connection ended where the peer does not accept pings.
         trace_rules: Whether events explain which rule decided.
+
+    Attributes:
+        encode: Returns the WebSocket messages for a value; raises ValueError if it cannot be encoded.
     """
 
     def __init__(
@@ -93,7 +96,7 @@ class Connection:
         self._unsolicited_at = -math.inf
         self.refuses_pings, self._answers_pings, self._unanswered_pings = False, False, 0
         self._websocket = websocket
-        self._framer = framer
+        self._framer, self.encode = framer, framer.encode
         self._observe = observe
         self._reports_messages = not {events.MessageSent, events.MessageReceived} <= events.ignored_by(observe)
         self._router = MessageRouter(state, dispatcher, on_draining, self._note_unsolicited, trace_rules=trace_rules)
@@ -238,7 +241,8 @@ class Connection:
                     self._observe(events.MessageReceived(self.manual, message.for_display, role.value))
                 if explanation:
                     self.emit_explanation(explanation)
-                self._flush_outbox()
+                if self.dispatcher.outbox:
+                    self._flush_outbox()
                 if self._login_step is not None and self._login_step.finished:
                     return False
         except MessageTooLarge:
@@ -257,14 +261,6 @@ class Connection:
         """Report why the last message was classified as it was."""
         self._observe(events.MatchExplained(self.manual, explanation))
 
-    def encode(self, value: Any) -> list[str | bytes]:
-        """Return the WebSocket messages for a value.
-
-        Raises:
-            ValueError: if the value cannot be encoded.
-        """
-        return self._framer.encode(value)
-
     def send_nowait(self, messages: Sequence[str | bytes], purpose: str = "", *, automatic: bool = False) -> bool:
         """Send messages without waiting for the peer; return False where the connection is ending, and none was sent.
 
@@ -272,13 +268,18 @@ class Connection:
         """
         if not self._websocket.is_open:
             return False
-        more = len(self.dispatcher) > 1  # calls that run at the same time were often made, and send, at the same time
+        self.transmit(messages, purpose, automatic=automatic)
+        return True
+
+    def transmit(self, messages: Sequence[str | bytes], purpose: str = "", *, automatic: bool = False) -> None:
+        """Send messages over the connection, which is open; the arguments are those of `send_nowait`."""
+        # Calls that run at the same time were often made, and send, at the same time.
+        more = self.dispatcher.serves_several
         for message in messages:
             if self._reports_messages:
                 shown = self._framer.for_display(message) if self.trace_rules else message
                 self._observe(events.MessageSent(self.manual, shown, purpose))
             self._websocket.send_nowait(message, automatic=automatic, more=more)
-        return True
 
     async def send(self, messages: Sequence[str | bytes], purpose: str = "") -> bool:
         """Send messages, and wait as long as the peer does not keep up; return False where none was sent."""
@@ -305,10 +306,9 @@ class Connection:
 
     def _flush_outbox(self) -> None:
         """Send what a message makes due, after it was reported: observers see them in this order."""
-        if self.dispatcher.outbox:
-            for purpose, value in self.dispatcher.outbox:
-                self.send_or_abort(value, purpose)
-            self.dispatcher.outbox.clear()
+        for purpose, value in self.dispatcher.outbox:
+            self.send_or_abort(value, purpose)
+        self.dispatcher.outbox.clear()
 
     def _template_values(self) -> dict[str, Any]:
         return {"request_id": self.dispatcher.next_id(), "counter": self.dispatcher.count}

@@ -123,7 +123,7 @@ class BridgeStatus:
 
     def _check_callable(self, tool: CompiledTool) -> None:
         """Raise CallerValueMissing for a tool with stand-ins for the values of a caller."""
-        if tool.manual in self.awaiting_callers:
+        if tool.manual in self._repository.awaiting_callers:
             raise CallerValueMissing(tool.full_name)
 
     def unknown_tool(self, name: str, server_name: str | None = None) -> BridgeError:

@@ -47,8 +47,8 @@ class Deadlines:
     def _wake_due(self, when: float) -> None:
         now = max(when, current_time())  # the event loop may fire a timer early, by the resolution of its clock
         for future, deadline in self._waiting.items():
-            if deadline <= now:
-                _wake(future)
+            if deadline <= now and not future.done():
+                future.set_result(None)
         later = [deadline for deadline in self._waiting.values() if deadline > now]
         self._timer_at = math.inf
         if later:
@@ -74,8 +74,8 @@ class Wakeup:
     def set(self) -> None:
         """Wake the waiting task, or the next `wait`."""
         self._is_set = True
-        if self._future is not None:
-            _wake(self._future)
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
 
     async def wait(self, deadline: float) -> bool:
         """Wait for `set`; return False if the deadline comes first. The next `wait` needs another `set`."""
@@ -91,8 +91,3 @@ class Wakeup:
                 self._future = None
         was_set, self._is_set = self._is_set, False
         return was_set
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

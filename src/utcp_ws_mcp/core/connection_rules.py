@@ -11,7 +11,7 @@ from ..manifest.models.call_template import CallTemplate
 from ..manifest.models.connection import AutoReply, Heartbeat, Step
 from ..manifest.models.framing import Framing, ProtobufSettings
 from ..manifest.variables import MESSAGE_KEYS, find_variables
-from ..records import Record, field, replace
+from ..records import Record, field, force_setattr, replace
 from .captures import Captures, compile_captures
 from .diagnostics import Diagnostics
 from .exchange.reply_rules import AutoReplies, compile_auto_replies
@@ -69,10 +69,11 @@ class ConnectionRules(Record, eq=False):
     """The compiled rules of a connection. Two are equal if they are written equally, with the same variables.
 
     `login` is what is written in `before_connect` and `on_connect`, `login_arguments` are the arguments in it, and
-    `unset_variables` the optional variables in it that have no value.
+    `unset_variables` the optional variables in it that have no value. `concerns_messages`: there are rules for the
+    messages that arrive, besides the heartbeat.
     """
 
-    not_in_repr: ClassVar = ("variables",)
+    not_in_repr: ClassVar = ("variables", "concerns_messages")
     fingerprint: str
     before_connect: tuple[CompiledHttpStep, ...] = ()
     on_connect: tuple[CompiledLoginStep | CompiledHttpStep, ...] = ()
@@ -92,6 +93,11 @@ class ConnectionRules(Record, eq=False):
     login_arguments: frozenset[str] = frozenset()
     unset_variables: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    concerns_messages: bool = False
+
+    def __post_init__(self) -> None:
+        concerns = self.captures or self.auto_replies or self.reconnect_when or self.fail_when
+        force_setattr(self, "concerns_messages", bool(concerns))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ConnectionRules):

@@ -94,7 +94,7 @@ class YamlFormat(ABC):
         lines = text.splitlines()
         next_keys = [line for key in document if (line := document.lc.key(key)[0]) > key_line]
         ends = [*firsts[1:], min(next_keys, default=len(lines))]
-        spans = ((first, _content_end(lines, first, end)) for first, end in zip(firsts, ends, strict=True))
+        spans = ((first, _content_end(lines, end)) for first, end in zip(firsts, ends, strict=True))
         return dict(zip((str(name) for name, _ in self._named(servers)), spans, strict=True))
 
     def _checked(self, before: str, after: str, servers_key: str, name: str, entry: Mapping[str, Any] | None) -> str:
@@ -169,9 +169,9 @@ def _fields(entry: Mapping[str, Any]) -> list[str]:
     return [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items()]
 
 
-def _content_end(lines: Sequence[str], first: int, end: int) -> int:
+def _content_end(lines: Sequence[str], end: int) -> int:
     """Return the end of an entry without the comments and empty lines after it, which belong to what follows."""
-    while end > first + 1 and re.match(r"\s*(?:#.*)?$", lines[end - 1]):
+    while re.match(r"\s*(?:#.*)?$", lines[end - 1]):  # not the first line of the entry, which has its key
         end -= 1
     return end
 

@@ -175,7 +175,7 @@ def _check_lifetime(place: _FeedPlace) -> Iterator[Problem]:
     feed, written = place.feed, place.feed.model_fields_set
     if feed.start == "start" and "linger" in written:
         yield _without_effect(join_path(place.path, "linger"), 'with "start": "start", which keeps the feed open')
-    elif feed.start != "start" and feed.linger < SHORT_LINGER:
+    elif feed.linger < SHORT_LINGER:
         message = (
             f'the feed {feed.name} is closed {feed.linger:g} s after each read ("linger"): what the endpoint sends '
             "until the next read is lost. Raise it."

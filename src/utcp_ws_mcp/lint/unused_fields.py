@@ -144,7 +144,7 @@ def check_unused_variables(document: Json, manifest: Manifest) -> Iterator[Probl
     # A variable that is named for a manual can be meant for the tools that its endpoint announces.
     remote = tuple(namespaced_variable(entry.name, "") for entry in manifest.entries if entry.uses_discovery)
     for name in inline_variables(document):
-        if name not in used and not (remote and name.startswith(remote)):
+        if name not in used and not name.startswith(remote):
             fix = suggestion(name, names) or "Remove it."
             path = join_path("variables", name)
             yield Problem(path, f"nothing refers to this variable. {fix}", code="variable-not-used")

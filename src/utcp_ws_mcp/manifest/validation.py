@@ -190,7 +190,7 @@ def _keys_at(model: type[BaseModel], loc: Iterable[Any]) -> list[str]:
     for part in loc:
         if part in _AUTH_MODELS and part not in model.model_fields:
             model = _AUTH_MODELS[part]
-        elif isinstance(part, str) and (field := _find_field((model,), part)):
+        elif field := _find_field((model,), part):
             model = next(_models_in(field.annotation), model)
     return [field.alias or name for name, field in model.model_fields.items()]
 

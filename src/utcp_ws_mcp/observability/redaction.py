@@ -75,15 +75,18 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """Return a text of an endpoint without secrets."""
-        return self._redact(text, self._secrets)
+        text = self._secrets.redact(text)
+        return self._without_tokens(text) if self._tokens else text
 
     def redact_result(self, text: str) -> str:
         """Return a result of an endpoint without credentials."""
-        return self._redact(text, self._credentials)
+        text = self._credentials.redact(text)
+        return self._without_tokens(text) if self._tokens else text
 
     def guard(self, text: str) -> str:
         """Return a text that leaves the process without credentials."""
-        return self._redact(text, self._guarded)
+        text = self._guarded.redact(text)
+        return self._without_tokens(text) if self._tokens else text
 
     def add_secrets(self, manifests: Iterable[Manifest]) -> None:
         """Redact the secrets of these manifests, too."""
@@ -104,8 +107,7 @@ class Redactor:
         """Redact tokens and tickets that a login of a manual fetched; it has so many connections at a time."""
         self._tokens.setdefault(manual, TokenGroup()).learn(tokens, max_connections)
 
-    def _redact(self, text: str, group: SecretGroup) -> str:
-        text = group.redact(text)
+    def _without_tokens(self, text: str) -> str:
         for tokens in self._tokens.values():
             text = tokens.redact(text)
         return text

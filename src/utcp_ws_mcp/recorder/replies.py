@@ -220,7 +220,7 @@ def _is_acknowledgement(first: RecordedMessage, last: RecordedMessage) -> bool:
         return isinstance(first.value, dict) and _acknowledges(first.value)
     differs = any(value_at(first.value, (key,)) != value_at(last.value, (key,)) for key in STATUS_KEYS)
     is_longer = len(list(leaves(last.value))) >= len(list(leaves(first.value)))
-    is_bare = all(path not in _paths(first.value) or path in _paths(last.value) for path in _paths(first.value))
+    is_bare = _paths(first.value) <= _paths(last.value)
     return _acknowledges(first.value) or (differs and is_longer and (is_bare or len(_paths(first.value)) <= 2))
 
 

@@ -110,7 +110,7 @@ def json_text(value: Any, *, is_parsed: bool = False) -> str:
     return json_bytes(value, is_parsed=is_parsed).decode()
 
 
-def json_bytes(value: Any, *, is_parsed: bool = False) -> bytes:
+def json_bytes(value: Any, *, is_parsed: bool) -> bytes:
     """Return the JSON of a value in UTF-8, such that its nesting does not exceed MAX_MESSAGE_DEPTH.
 
     A value that a parser of JSON returned (`is_parsed`) is written several times as fast.

@@ -13,20 +13,13 @@ _LOCATED: Final = ("$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiv
 """Keywords whose meaning depends on where a schema stands, besides `$ref`."""
 
 
-def has_structured_output(tool: CompiledTool) -> bool:
-    """Return whether results have the form of `outputs`: feeds and JSON replies do, text and streams do not."""
-    if tool.feed is not None:
-        return True
-    return bool(tool.outputs) and tool.template.response_format == "json" and tool.rules.stream is None
-
-
 def promise_of(tool: CompiledTool) -> Promise:
     """Return what the tool promises.
 
     In the handshake revisions structured content is an object, so other values are wrapped. Nothing is promised if
     `outputs` allow null, which structured content cannot be in 2026-07-28: clients would miss it.
     """
-    if not has_structured_output(tool) or (tool.result_schema is not None and not tool.result_schema.check(None)):
+    if not tool.has_structured_output or (tool.result_schema is not None and not tool.result_schema.check(None)):
         return Promise.NOTHING
     if tool.outputs.get("type") == "object":
         return Promise.VALUE

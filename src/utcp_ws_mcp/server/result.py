@@ -94,20 +94,21 @@ class Result(Record):
         """Return the result as JSON text."""
         return "".join(self.json_chunks(modern=modern))
 
-    def json_chunks(self, *, modern: bool) -> Iterator[str]:
-        """Yield the result as JSON text in parts, so that large parts are not copied."""
+    def json_chunks(self, *, modern: bool) -> list[str]:
+        """Return the result as JSON text in parts, so that large parts are not copied."""
         if len(self.content) == 1 and self.content[0].keys() == _TEXT_BLOCK:
-            yield '{"content":[{"type":"text","text":'
-            yield encode_json(self.content[0]["text"])
-            yield "}]"
+            chunks = ['{"content":[{"type":"text","text":', encode_json(self.content[0]["text"]), "}]"]
         else:
-            yield '{"content":'
-            yield from _json_chunks(self.content)
+            chunks = ['{"content":', *_json_chunks(self.content)]
         structured = self._structured_content(modern)
         if structured is not None:
-            yield ',"structuredContent":'
-            yield structured
-        yield f',"isError":{"true" if self.is_error else "false"}{self._json_suffix(modern)}'
+            chunks += (',"structuredContent":', structured)
+        if self.outcome is not None:
+            ending = self._outcome_suffix(self.outcome, modern)
+        else:
+            ending = _MODERN_RESULT_SUFFIX if modern else "}"
+        chunks.append(f',"isError":{"true" if self.is_error else "false"}{ending}')
+        return chunks
 
     def to_dict(self, *, modern: bool) -> dict[str, Any]:
         """Return the result as a JSON value."""
@@ -120,8 +121,8 @@ class Result(Record):
             return self
         return replace(self, content=without_audio_blocks(self.content))
 
-    def fitted_chunks(self, tool: str, max_line_bytes: int, *, modern: bool) -> Iterator[str]:
-        """Yield the result as JSON such that its message fits: in one form instead of two, or as an error.
+    def fitted_chunks(self, tool: str, max_line_bytes: int, *, modern: bool) -> Iterable[str]:
+        """Return the result as JSON such that its message fits: in one form instead of two, or as an error.
 
         `tool` is the name that the host knows. What is written to measure it is also sent, if it fits.
         """
@@ -132,7 +133,7 @@ class Result(Record):
         if byte_size(chunks) <= limit:
             return _released(chunks)
         chunks.clear()
-        return self._reduced(tool, max_line_bytes, modern=modern).json_chunks(modern=modern)
+        return _released(deque(self._reduced(tool, max_line_bytes, modern=modern).json_chunks(modern=modern)))
 
     def _reduced(self, tool: str, max_line_bytes: int, *, modern: bool) -> Result:
         """Return a result that does not fit in one form instead of two, or as an error that says so."""
@@ -176,10 +177,8 @@ class Result(Record):
             return False
         return self.promise is not Promise.NOTHING or self.form == "both" or len(self.structured) <= REPEATED_LENGTH
 
-    def _json_suffix(self, modern: bool) -> str:
-        if self.outcome is None:
-            return _MODERN_RESULT_SUFFIX if modern else "}"
-        meta: dict[str, Any] = {OUTCOME_KEY: self.outcome.name.lower(), CODE_KEY: self.code}
+    def _outcome_suffix(self, outcome: Outcome, modern: bool) -> str:
+        meta: dict[str, Any] = {OUTCOME_KEY: outcome.name.lower(), CODE_KEY: self.code}
         meta |= {TEXT_BY_KEY: "endpoint"} if self.by_endpoint else {}
         meta |= SERVER_INFO_META if modern else {}
         ending = f',"_meta":{encode_json(meta)}'

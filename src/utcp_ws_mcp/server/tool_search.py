@@ -90,7 +90,7 @@ class MetaTools(ToolService):
         self,
         tool: Any,
         arguments: dict[str, Any] | None,
-        report: ProgressCallback,
+        report: ProgressCallback | None,
         caller: Caller | None = None,
     ) -> Result:
         """Call one of the three; `tool` is what `find` returned."""
@@ -127,7 +127,7 @@ class MetaTools(ToolService):
         return [tool for page in self._listing(caller).modern for tool in json.loads(page)]
 
     async def _call(
-        self, name: str, arguments: dict[str, Any], report: ProgressCallback, caller: Caller | None
+        self, name: str, arguments: dict[str, Any], report: ProgressCallback | None, caller: Caller | None
     ) -> Result:
         tool = self._listing().find(name)
         if tool is None:

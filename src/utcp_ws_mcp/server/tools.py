@@ -17,7 +17,7 @@ from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, InvalidReply
 from ..records import Record
 from .content import ContentBlock, json_text, result_blocks, text_block
-from .outputs import has_structured_output, promise_of
+from .outputs import promise_of
 from .progress import Progress, ProgressCallback
 from .resources import EndpointResources
 from .result import DEFAULT_OPTIONS, MessageOptions, Result, error_result
@@ -148,10 +148,13 @@ class ToolService:
         self,
         tool: CompiledTool,
         arguments: dict[str, Any] | None,
-        report: ProgressCallback,
+        report: ProgressCallback | None,
         caller: Caller | None = None,
     ) -> Result:
-        """Call a tool. A failure is a result as well (MCP, Tools, "Error Handling"); only cancellation is raised."""
+        """Call a tool. A failure is a result as well (MCP, Tools, "Error Handling"); only cancellation is raised.
+
+        `report` sends the progress; None: the client has not requested it.
+        """
         arguments = self._listing().restore_arguments(tool, arguments)
         started, code = time.monotonic(), "cancelled"
         lease: CallerBridge | None = None
@@ -179,23 +182,29 @@ class ToolService:
                 caller.audit(tool.full_name, time.monotonic() - started, code)
 
     async def _call_over(
-        self, lease: CallerBridge | None, tool: CompiledTool, arguments: dict[str, Any] | None, report: ProgressCallback
+        self,
+        lease: CallerBridge | None,
+        tool: CompiledTool,
+        arguments: dict[str, Any] | None,
+        report: ProgressCallback | None,
     ) -> Result:
         """Call a tool over the bridge of its caller, or the one that all share."""
         bridge, redact = (self._bridge, self._redact_result) if lease is None else (lease.bridge, lease.redact_result)
         is_parsed = tool.returns_parsed_json
-        progress = Progress(report, redact, is_parsed=is_parsed)
-        self.running.add(progress)
+        progress = None if report is None else Progress(report, redact, is_parsed=is_parsed)
+        if progress is not None:
+            self.running.add(progress)
         try:
             # No variable holds the value, so that `result_blocks` can release it before its text is made.
             blocks, structured = result_blocks(
-                await bridge.call_tool(tool.full_name, arguments, progress.report_item),
+                await bridge.call_tool(tool.full_name, arguments, None if progress is None else progress.report_item),
                 tool.template.media_type,
                 is_parsed=is_parsed,
             )
             return self._build_result(tool, blocks, structured, redact)
         finally:
-            self.running.discard(progress)
+            if progress is not None:
+                self.running.discard(progress)
 
     def _error_result(self, tool: CompiledTool, failed: BridgeError, lease: CallerBridge | None) -> Result:
         redact = self._redact_result if lease is None else lease.redact_result
@@ -216,9 +225,11 @@ class ToolService:
         blocks = [_redact_block(block, redact) for block in blocks]
         if structured is not None:
             structured = _if_still_json(blocks[0]["text"], structured)  # the same JSON, without credentials
-        elif has_structured_output(tool) and is_text:
+        elif tool.has_structured_output and is_text:
             structured = encode_json(blocks[0]["text"])
-        if has_structured_output(tool) and (mismatch := _schema_mismatch(tool, structured)):
+        if not tool.has_structured_output:
+            return Result(blocks, structured, form=self.options.json_form)
+        if mismatch := _schema_mismatch(tool, structured):
             failed = InvalidReply(tool.full_name, f"the result does not fit the tool's outputs ({mismatch})")
             return error_result(failed, [*_error_blocks(self._with_host_name(tool, str(failed))), *blocks])
         return Result(blocks, structured, form=self.options.json_form, promise=promise_of(tool))

@@ -144,7 +144,9 @@ class _Judge:
                 judged.append(Judgement(role.value, reasons))
                 if self._awaited and self._awaited[0].finished:
                     self._awaited.pop(0)
-        except (MessageTooLarge, UndecodableStream) as error:
+        except MessageTooLarge:
+            return Judgement("not decoded", ("it is, or announces a message, larger than limits.max_message_bytes",))
+        except UndecodableStream as error:
             return Judgement("not decoded", (str(error),))
         self._dispatcher.outbox.clear()
         for exchange in self._dispatcher.pending():

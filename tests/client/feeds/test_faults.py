@@ -79,6 +79,15 @@ async def test_an_endpoint_that_never_confirms_is_named_and_asked_again(tmp_path
         await seen.until(lambda: len(seen.received) >= 2)
 
 
+async def test_what_an_endpoint_says_instead_of_a_confirmation_is_shown(tmp_path: Path) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"op": "come back later"}))
+
+    opening = [{"send": {"op": "subscribe"}}, {"expect": "message.op == 'subscribed'", "timeout": 0.05}]
+    async with peer(answer) as seen, bridge_to(tmp_path, manifest(seen, open=opening)) as bridge:
+        assert "come back later" in (await read(bridge))["state"]
+
+
 async def test_a_policy_code_is_named_and_the_endpoint_is_left_alone_for_longer(tmp_path: Path) -> None:
     async with exchange(tmp_path) as (_, seen, bridge):
         cursor = (await read(bridge))["cursor"]

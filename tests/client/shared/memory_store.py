@@ -22,6 +22,7 @@ class MemoryStore:
     """Stands for a `SharedStore`.
 
     Attributes:
+        since: Its time when the event loop began, in milliseconds since 1970.
         values: What is stored, by key: texts, tables, and streams as lists.
         away: Why no operation succeeds; None: they do.
         delay: Seconds that an operation takes.
@@ -30,6 +31,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
+        self.since = SINCE
         self.away: str | None = None
         self.delay = 0.0
         self.runs: dict[Script, int] = {}
@@ -99,9 +101,8 @@ class MemoryStore:
         """Return the milliseconds until the end of a value; -1 if it has none."""
         return self._ends[key] - self.now() if key in self._ends else -1
 
-    @staticmethod
-    def now() -> float:
-        return SINCE + round(anyio.current_time() * 1000)
+    def now(self) -> float:
+        return self.since + round(anyio.current_time() * 1000)
 
     def _expire(self, key: str, milliseconds: int) -> None:
         if self.get(key) is not None:

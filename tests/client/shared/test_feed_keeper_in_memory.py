@@ -24,6 +24,7 @@ from utcp_ws_mcp.errors import ConnectError
 from utcp_ws_mcp.observability.feed_events import FeedClosed, FeedInterrupted, FeedOpened, FeedOwned
 
 HELD_ELSEWHERE = ConnectError("ws://h/", "another replica has it.", code="account-held-elsewhere")
+RESUMES = {"position": "message.x", "resume": [{"send": {"after": "{{ position }}"}}]}
 FIELDS: dict[str, Any] = {"max_age": 60, "linger": 10}
 
 
@@ -36,6 +37,7 @@ class Replica:
         self.observed: list[Any] = []
         self.states: list[str] = []
         self.wanted = 0
+        self.ended = False
         compiled = compiled_feed(**{**FIELDS, **feed})
         definition = compiled.definition
         limits = BufferLimits(definition.size, definition.max_bytes, definition.max_age)
@@ -65,6 +67,7 @@ class Replica:
         async def run() -> None:
             with self.scope:
                 await self.keeper.run()
+            self.ended = True
 
         self._tasks.start_soon(run)
         return self
@@ -178,12 +181,13 @@ async def test_a_feed_whose_owner_is_lost_is_taken_over_when_its_lease_has_ended
         while not b.owns:
             await anyio.sleep(0.05)
         assert anyio.current_time() - began < 5
+        await anyio.sleep(0.1)
+        assert b.seen(FeedOwned)[0].taken_over
 
 
 @in_virtual_time
 async def test_the_next_owner_resumes_behind_the_last_position() -> None:
-    resume = {"position": "message.x", "resume": [{"send": {"after": "{{ position }}"}}]}
-    async with two(**resume) as (_, a, b):
+    async with two(**RESUMES) as (_, a, b):
         a.start(Line(event(1), event(2)))
         await anyio.sleep(1)
         b.start(Line(event(2), event(3), resumed=True))
@@ -209,6 +213,79 @@ async def test_a_replica_that_stops_and_starts_again_follows_from_the_beginning(
         assert a.owns
 
 
+@in_virtual_time
+async def test_a_replica_that_starts_later_resumes_behind_what_the_stream_has() -> None:
+    async with two(**RESUMES) as (_, a, b):
+        a.start(Line(event(1), event(2)))
+        await anyio.sleep(1)
+        await a.stop()
+        b.start()
+        await anyio.sleep(1)
+        assert b.opened[0][1] == 2
+
+
+@in_virtual_time
+async def test_an_owner_does_not_take_its_own_events_for_repeated_ones() -> None:
+    async with two(**RESUMES) as (_, a, _b):
+        a.start(Line(event(1), lost()), Line(event(4), 1.0, lost(), resumed=True))
+        await anyio.sleep(5)
+        assert [position for _, position in a.opened] == [None, 1, 1]
+
+
+@in_virtual_time
+async def test_an_event_that_was_too_large_is_asked_for_again_by_the_next_owner() -> None:
+    async with two(max_bytes=1024, **RESUMES) as (_, a, b):
+        a.start(Line(event(1), FeedEvent('"' + "x" * 2000 + '"', None, 2)))
+        await anyio.sleep(1)
+        b.start()
+        await anyio.sleep(1)
+        await a.stop()
+        assert b.opened[0][1] == 1
+
+
+@in_virtual_time
+async def test_a_feed_that_was_never_open_is_taken_over_without_a_gap() -> None:
+    async with two() as (_, a, b):
+        a.start(*(Line(opens=lost()) for _ in range(99)))
+        await anyio.sleep(10)
+        b.start()
+        await anyio.sleep(5)
+        await a.stop()
+        await anyio.sleep(1)
+        assert b.seen(FeedOwned) == [FeedOwned("m.f", "{}", taken_over=False)]
+        assert b.gaps == []
+
+
+@in_virtual_time
+async def test_what_an_owner_has_not_written_when_it_ends_is_written_then() -> None:
+    async with two() as (store, a, b):
+        a.start(Line(1.0, event(1)))
+        b.start()
+        await anyio.sleep(0.95)
+        store.delay = 0.2
+        await anyio.sleep(0.1)  # the event is on its way to the store
+        a.scope.cancel()
+        store.delay = 0.0
+        await anyio.sleep(3)
+        assert b.data == ["1"]
+
+
+@in_virtual_time
+async def test_an_owner_that_ends_waits_half_a_second_at_most_for_the_store() -> None:
+    async with two() as (store, a, _):
+        a.start(Line(1.0, event(1)))
+        await anyio.sleep(0.95)
+        store.delay = 60.0
+        await anyio.sleep(0.1)
+        began = anyio.current_time()
+        a.scope.cancel()
+        while a.owns or not a.seen(FeedClosed):
+            await anyio.sleep(0.01)
+        while not a.ended:
+            await anyio.sleep(0.01)
+        assert anyio.current_time() - began == pytest.approx(0.5, abs=0.02)
+
+
 # Leases
 
 
@@ -229,11 +306,13 @@ async def test_an_owner_that_lost_its_lease_closes_its_connection_and_follows() 
     async with two() as (store, a, _):
         a.start()
         await anyio.sleep(3)
+        token = store.values[key_of(store, "lease")]
         store.set(key_of(store, "lease"), "other", 5000)
         await anyio.sleep(2)
         assert not a.owns
         await anyio.sleep(10)
         assert (a.owns, len(a.opened)) == (True, 2)
+        assert store.values[key_of(store, "lease")] not in (token, "other")
 
 
 @in_virtual_time
@@ -295,10 +374,10 @@ async def test_a_feed_is_claimed_again_four_times_a_second_while_the_store_is_aw
     async with two() as (store, a, _):
         store.away = "it hangs"
         a.start()
-        await anyio.sleep(1.3)
+        await anyio.sleep(1.1)
         store.away = None
-        await anyio.sleep(0.21)
-        assert a.opened == [(1.5, None)]
+        await anyio.sleep(0.16)
+        assert a.opened == [(1.25, None)]
 
 
 # A store that has lost its data
@@ -339,6 +418,19 @@ async def test_a_feed_that_the_store_and_its_owner_have_lost_is_taken_after_the_
 
 
 @in_virtual_time
+async def test_a_store_whose_clock_is_behind_that_of_the_last_one_is_followed_from_its_beginning() -> None:
+    async with two() as (store, a, b):
+        a.start(Line(event(1)), Line(event(2), 3.0, event(3)))
+        await anyio.sleep(1)
+        b.start()
+        await anyio.sleep(2)
+        store.values.clear()
+        store.since -= 1_000_000
+        await anyio.sleep(10)
+        assert (a.data, b.data) == (["2", "3"], ["2", "3"])
+
+
+@in_virtual_time
 async def test_the_time_of_a_loss_begins_again_with_the_next_one() -> None:
     async with two() as (store, a, b):
         a.start()
@@ -374,6 +466,18 @@ async def test_an_owner_that_no_replica_relieves_tries_again_after_a_third_of_a_
         times = [at for at, _ in a.opened]
         assert times == pytest.approx([0.0, 1.67, 3.33], abs=0.02)
         assert a.states[-1] == "open"
+
+
+@pytest.mark.parametrize("yielded", [False, True])
+@in_virtual_time
+async def test_an_owner_whose_lease_is_free_takes_it_again_at_once_unless_it_yields(yielded: bool) -> None:
+    async with two() as (store, a, _):
+        a.start(*[Line(opens=HELD_ELSEWHERE)] * yielded)
+        await anyio.sleep(4)
+        store.delete(key_of(store, "lease"))
+        await anyio.sleep(1.1)
+        renewal = 5.0
+        assert a.opened[-1][0] == pytest.approx(renewal, abs=0.02)
 
 
 @in_virtual_time

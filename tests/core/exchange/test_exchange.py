@@ -187,6 +187,25 @@ def test_an_error_reply_and_an_ignored_message_need_no_other_rule():
     assert (exchange.finished, exchange.failed_rule) == (True, "")
 
 
+UNREADABLE = {
+    "a reply that opens a stream": (
+        {"reply": {**SUBSCRIBING["reply"], "ack": FAILING}, "stream": SUBSCRIBING["stream"]},
+        {},
+    ),
+    "the end of a stream": ({"stream": {"until": ["message.end", FAILING]}}, {"end": 1}),
+    "an acknowledgement": ({"reply": {"ack": "message.ack"}, "ignore": FAILING}, {"ack": 1}),
+}
+
+
+@pytest.mark.parametrize(("rules", "fields"), UNREADABLE.values(), ids=UNREADABLE)
+def test_the_caller_gets_the_message_that_cannot_be_classified_whatever_else_it_may_be(rules, fields):
+    wire = Wire()
+    exchange = wire.open(rules)
+    assert wire.receive({**BROKEN, "id": 1, **fields}) is Role.ERROR
+    assert exchange.received[-1] is exchange.error
+    assert len(wire.exchanges) == 0
+
+
 def test_a_rule_that_failed_on_one_message_does_not_fail_the_next_one():
     wire = Wire()
     exchange = wire.open({"ignore": [FAILING, "message.noise"]})
@@ -303,3 +322,33 @@ IDS = {
 def test_a_correlation_id_is_a_whole_number_or_a_text(value, found):
     request_id = correlation_id_at(Message("", value), ("id",))
     assert (request_id, type(request_id)) == (found, type(found))
+
+
+# --- what match demands beside the id ---
+
+NO_METHOD = "message.id == request_id and message.method is not defined"
+SAME_ROOM = "message.room == args.room and message.id == request_id"
+
+BESIDE_ID = {
+    "of the message alone": (NO_METHOD, {}, {}, Role.REPLY),
+    "of the message alone, not": (NO_METHOD, {}, {"method": "m"}, Role.DROPPED),
+    "of an argument": (SAME_ROOM, {"room": "a"}, {"room": "a"}, Role.REPLY),
+    "of an argument, not": (SAME_ROOM, {"room": "a"}, {"room": "b"}, Role.DROPPED),
+}
+
+
+@pytest.mark.parametrize(("match", "args", "members", "role"), BESIDE_ID.values(), ids=BESIDE_ID)
+def test_a_message_with_the_id_must_fit_the_rest_of_match(match, args, members, role):
+    wire = Wire()
+    wire.open({"reply": {"match": match}}, **args)
+
+    assert wire.receive({"id": 1, **members}) is role
+
+
+def test_a_rest_of_match_that_cannot_be_evaluated_is_noted_as_match():
+    wire = Wire()
+    exchange = wire.open({"reply": {"match": "message.id == request_id and message.n + 1 > 0"}})
+
+    assert wire.receive({"id": 1, "n": "x"}) is Role.DROPPED
+    ((source, _),) = exchange.scope.failures.items()
+    assert exchange.rules.field_of(source) == "reply.match"

@@ -227,3 +227,13 @@ def test_exchanges_that_are_found_in_different_ways_are_in_the_order_of_opening(
     for exchange in exchanges:
         index.add(exchange)
     assert index.find(decode('{"a": 1, "b": 2}')) == exchanges
+
+
+def test_a_value_of_the_session_is_compared_as_it_is_when_the_message_comes():
+    index = MatchIndex()
+    exchange = make_exchange(rules_of({"listen": True, "stream": {"match": "message.a == session.channel"}}))
+    exchange.scope["session"] = {"channel": "before"}
+    index.add(exchange)
+    message = decode('{"a": "after"}').with_session({"channel": "after"})
+    assert index.find(message) == [exchange]
+    assert index.find(decode('{"a": "before"}').with_session({"channel": "after"})) == []

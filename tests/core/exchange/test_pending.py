@@ -37,10 +37,10 @@ def message(value: Any) -> Message:
 
 def test_exchanges_are_kept_in_the_order_of_opening_until_they_are_removed() -> None:
     table, exchanges = pending(BY_ID, {}, WATCHING)
-    assert (len(table), list(table)) == (3, exchanges)
-    for exchange in table:
+    assert (len(table.all), list(table.all)) == (3, exchanges)
+    for exchange in list(table.all):
         table.remove(exchange)
-    assert (len(table), list(table)) == (0, [])
+    assert (len(table.all), list(table.all)) == (0, [])
     table.remove(exchanges[0])
 
 
@@ -50,7 +50,7 @@ def test_every_index_forgets_an_exchange_that_is_removed() -> None:
     for exchange in exchanges:
         exchange.finished = True
         table.update(exchange)
-    assert (len(table), len(table.with_auto_replies), len(table.awaiting_subscription)) == (0, 0, 0)
+    assert (len(table.all), len(table.with_auto_replies), len(table.awaiting_subscription)) == (0, 0, 0)
     assert table.find_by_correlation_id(message({"id": 1})) is None
     assert table.find_matching(message({"kind": "answer"})) == ([], False)
 

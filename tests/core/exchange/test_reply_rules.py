@@ -5,7 +5,8 @@ import pytest
 
 from utcp_ws_mcp.core.codecs.message import decode
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
-from utcp_ws_mcp.core.exchange.reply_rules import Concurrency, Role, StreamLimits, find_correlation_path
+from utcp_ws_mcp.core.exchange.reply_rules import Concurrency, Role, StreamLimits
+from utcp_ws_mcp.core.expressions.analysis import find_correlation_path
 from utcp_ws_mcp.core.expressions.expression import EvaluationError
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.templates.nodes import RenderError
@@ -44,41 +45,48 @@ def classified(rules, value):
 
 
 SHARING = {
-    "without match": (None, Concurrency.EXCLUSIVE, None, False),
-    "match without the id": ("message.type == 'answer'", Concurrency.EXCLUSIVE, None, False),
-    "the id": ("message.id == request_id", Concurrency.MULTIPLEXED, ("id",), True),
-    "the id, the other way round": ("request_id == message.id", Concurrency.MULTIPLEXED, ("id",), True),
-    "the id, close together": ("message.id==request_id", Concurrency.MULTIPLEXED, ("id",), True),
-    "the id deep inside": ("message.meta.ids[0] == request_id", Concurrency.MULTIPLEXED, ("meta", "ids", 0), True),
-    "the id and more": ("message.id == request_id and message.ok", Concurrency.MULTIPLEXED, ("id",), False),
+    "without match": (None, Concurrency.EXCLUSIVE, None, None),
+    "match without the id": ("message.type == 'answer'", Concurrency.EXCLUSIVE, None, None),
+    "the id": ("message.id == request_id", Concurrency.MULTIPLEXED, ("id",), None),
+    "the id, the other way round": ("request_id == message.id", Concurrency.MULTIPLEXED, ("id",), None),
+    "the id, close together": ("message.id==request_id", Concurrency.MULTIPLEXED, ("id",), None),
+    "the id deep inside": ("message.meta.ids[0] == request_id", Concurrency.MULTIPLEXED, ("meta", "ids", 0), None),
+    "the id and more": ("message.id == request_id and message.ok", Concurrency.MULTIPLEXED, ("id",), "message.ok"),
     "more and the id": (
         "message.type == 'a and b' and request_id == message.id",
         Concurrency.MULTIPLEXED,
         ("id",),
-        False,
+        "message.type == 'a and b'",
     ),
-    "the id or more": ("message.id == request_id or message.ok", Concurrency.MULTIPLEXED, None, False),
-    "not the id": ("not message.id == request_id", Concurrency.MULTIPLEXED, None, False),
-    "the id in brackets": ("(message.id == request_id)", Concurrency.MULTIPLEXED, None, False),
-    "the id, compared otherwise": ("message.id >= request_id", Concurrency.MULTIPLEXED, None, False),
-    "the id in a text": ("message.topic == 'r/' ~ request_id", Concurrency.MULTIPLEXED, None, False),
-    "the id as the message itself": ("message == request_id", Concurrency.MULTIPLEXED, None, False),
-    "the id and something of the call": ("args.id == request_id", Concurrency.MULTIPLEXED, None, False),
-    "the id in quotes only": ("message.id == 'request_id'", Concurrency.EXCLUSIVE, None, False),
+    "the id or more": ("message.id == request_id or message.ok", Concurrency.MULTIPLEXED, None, None),
+    "not the id": ("not message.id == request_id", Concurrency.MULTIPLEXED, None, None),
+    "the id in brackets": ("(message.id == request_id)", Concurrency.MULTIPLEXED, None, None),
+    "the id, compared otherwise": ("message.id >= request_id", Concurrency.MULTIPLEXED, None, None),
+    "the id in a text": ("message.topic == 'r/' ~ request_id", Concurrency.MULTIPLEXED, None, None),
+    "the id as the message itself": ("message == request_id", Concurrency.MULTIPLEXED, None, None),
+    "the id and something of the call": ("args.id == request_id", Concurrency.MULTIPLEXED, None, None),
+    "the id in quotes only": ("message.id == 'request_id'", Concurrency.EXCLUSIVE, None, None),
+    "the id between others": (
+        "message.a and message.id == request_id and message.b",
+        Concurrency.MULTIPLEXED,
+        ("id",),
+        "message.a and message.b",
+    ),
     "or in quotes": (
         "message.id == request_id and message.t == 'this or (that)'",
         Concurrency.MULTIPLEXED,
         ("id",),
-        False,
+        "message.t == 'this or (that)'",
     ),
 }
 
 
-@pytest.mark.parametrize(("match", "sharing", "path", "alone"), SHARING.values(), ids=SHARING)
-def test_match_says_whether_a_connection_is_shared_and_where_the_id_stands(match, sharing, path, alone):
+@pytest.mark.parametrize(("match", "sharing", "path", "beside"), SHARING.values(), ids=SHARING)
+def test_match_says_whether_a_connection_is_shared_and_where_the_id_stands(match, sharing, path, beside):
     rules = rules_of(reply={"match": match})
 
-    assert (rules.concurrency, rules.correlation_path, rules.match_is_id_only) == (sharing, path, alone)
+    assert (rules.concurrency, rules.correlation_path) == (sharing, path)
+    assert (rules.match_beside_id and rules.match_beside_id.source) == beside
 
 
 @pytest.mark.parametrize("match", ["message['x-id'] == request_id", 'request_id == message["x-id"] and message.ok'])
@@ -371,30 +379,30 @@ def test_requests_over_http_are_known_to_the_rules():
 # --- the path of an id ---
 
 ID_PATHS = {
-    "message.id == request_id": (("id",), True),
-    "  message.id==request_id ": (("id",), True),
-    "message.a.b[0].c == request_id": (("a", "b", 0, "c"), True),
-    "request_id == message.id and message.ok": (("id",), False),
-    "message.ok and message.kind == 'x' and message.id == request_id": (("id",), False),
-    "message.id == request_id and message.jd == request_id": (("id",), False),
-    "message.id != request_id": (None, False),
-    "message.id == request_id | int": (None, False),
-    "message == request_id": (None, False),
-    "args.id == request_id": (None, False),
-    "message.id == request_ids": (None, False),
-    "message.id == request_id if message.a else true": (None, False),
-    "message.id == request_id or message.a": (None, False),
-    "(message.id == request_id) and message.a": (None, False),
-    "message.t == ' or ' and message.id == request_id": (("id",), False),
-    "message.t == 'a and b == c' and message.id == request_id": (("id",), False),
-    "message.order == 1 and message.id == request_id": (("id",), False),
-    "message.id == request_id\nand message.a": (("id",), False),
-    "message.a": (None, False),
+    "message.id == request_id": (("id",), ""),
+    "  message.id==request_id ": (("id",), ""),
+    "message.a.b[0].c == request_id": (("a", "b", 0, "c"), ""),
+    "request_id == message.id and message.ok": (("id",), "message.ok"),
+    "message.ok and message.kind == 'x' and message.id == request_id": (("id",), "message.ok and message.kind == 'x'"),
+    "message.id == request_id and message.jd == request_id": (("id",), "message.jd == request_id"),
+    "message.id != request_id": (None, ""),
+    "message.id == request_id | int": (None, ""),
+    "message == request_id": (None, ""),
+    "args.id == request_id": (None, ""),
+    "message.id == request_ids": (None, ""),
+    "message.id == request_id if message.a else true": (None, ""),
+    "message.id == request_id or message.a": (None, ""),
+    "(message.id == request_id) and message.a": (None, ""),
+    "message.t == ' or ' and message.id == request_id": (("id",), "message.t == ' or '"),
+    "message.t == 'a and b == c' and message.id == request_id": (("id",), "message.t == 'a and b == c'"),
+    "message.order == 1 and message.id == request_id": (("id",), "message.order == 1"),
+    "message.id == request_id\nand message.a": (("id",), "message.a"),
+    "message.a": (None, ""),
 }
 
 
 @pytest.mark.parametrize(("match", "found"), ID_PATHS.items())
-def test_the_path_of_the_id_is_found_in_a_conjunction(match, found):
+def test_the_path_of_the_id_and_what_else_is_demanded_are_found_in_a_conjunction(match, found):
     assert find_correlation_path(match) == found
 
 

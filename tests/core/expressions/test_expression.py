@@ -11,7 +11,7 @@ from utcp_ws_mcp.core.expressions.expression import (
     Expression,
     compile_expression,
 )
-from utcp_ws_mcp.core.expressions.paths import UNDEFINED, look_up, parse_path
+from utcp_ws_mcp.core.expressions.paths import UNDEFINED, parse_path, value_at
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.errors import InvalidTemplate
 
@@ -96,7 +96,7 @@ def test_a_path_gives_the_very_same_value():
     value = {"deep": [1.0]}
 
     assert evaluate("message.result", message={"result": value}) is value
-    assert look_up({"message": {"result": value}}, ("message", "result")) is value
+    assert value_at({"message": {"result": value}}, ("message", "result")) is value
 
 
 EVALUATED = {

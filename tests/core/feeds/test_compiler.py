@@ -228,6 +228,7 @@ def test_steps_before_the_last_reply_are_requests_of_their_own() -> None:
     ]
     feed = feed_of({**TRADES, "open": steps})
     assert [(len(each.messages), each.timeout) for each in feed.opening] == [(2, 2), (0, 10)]
+    assert [each.rules.listen_only for each in feed.opening] == [False, False]
     assert (len(feed.subscription.messages), feed.subscription.timeout) == (1, 3)
     assert [ask(each)[2] for each in (*feed.opening, feed.subscription)] == [["hello", "who"], [], ["subscribe"]]
     exchanges, exchange, _ = ask(feed.opening[1])

@@ -155,3 +155,11 @@ def test_the_greatest_position_of_a_connection_says_nothing_about_the_next_one()
     positions.start_life(replaying=True)
     note(positions, 6)
     assert positions.resume_after == 5, "nothing says yet that the replay has reached 6"
+
+
+def test_without_a_replay_the_next_connection_resumes_behind_the_last_event() -> None:
+    positions = Positions(10)
+    note(positions, 1)
+    positions.start_life()
+    note(positions, 9)
+    assert positions.resume_after == 9

@@ -429,10 +429,19 @@ FLOATS: dict[str, tuple[Any, bool]] = {
 
 @pytest.mark.parametrize(("value", "found"), FLOATS.values(), ids=FLOATS)
 def test_a_fraction_is_found_at_every_level(value: Any, found: bool) -> None:
-    assert has_float(value) is found
+    assert has_float([value]) is found
 
 
-def test_the_attempts_of_one_call_visit_twenty_thousand_parts() -> None:
-    forms = ArgumentForms({"properties": {"a": {"type": "array", "items": TRIED["a condition"]}}})
-    fitted = forms.fit({"a": [{"n": 1.0} for _ in range(10_001)]})["a"]
+@pytest.mark.parametrize("before", [{}, {"first": 1.5}], ids=["even", "odd"])
+def test_the_attempts_of_one_call_visit_twenty_thousand_parts(before: dict[str, Any]) -> None:
+    items = {"type": "array", "items": TRIED["a condition"]}
+    forms = ArgumentForms({"properties": {"first": {"if": True, "then": INTEGER}, "a": items}})
+    fitted = forms.fit({**before, "a": [{"n": 1.0} for _ in range(10_001)]})["a"]
     assert [type(fitted[at]["n"]) for at in (0, 9_999, 10_000)] == [int, int, float]
+
+
+@pytest.mark.parametrize(("dialect", "form"), [("draft-07", "5"), ("2020-12", "5.0")])
+def test_a_type_beside_a_reference_counts_since_2019(dialect: str, form: str) -> None:
+    schema = {"$ref": "#/definitions/n", "type": "string"}
+    root = {"$schema": f"http://json-schema.org/{dialect}/schema#", "definitions": {"n": INTEGER}}
+    assert json.dumps(ArgumentForms({**root, "properties": {"a": schema}}).fit({"a": 5.0})["a"]) == form

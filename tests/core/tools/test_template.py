@@ -299,3 +299,26 @@ def test_a_part_that_is_no_unicode_is_compiled_each_time():
 
     assert [memo.get({"a": "\ud800"}, compile_part, diagnostics) for _ in range(2)] == [1, 2]
     assert [memo.get({"a": "b"}, compile_part, diagnostics) for _ in range(2)] == [3, 3]
+
+
+READS_TIME = {
+    "a text": ("at {{ now }}", True),
+    "a value": ({"at": "{{ now_ms }}"}, True),
+    "deep inside": ({"rows": [{"$each": "{{ args.rows }}", "$template": {"at": "{{ now_s }}"}}]}, True),
+    "an expression": ({"at": "{{ now_s + 60 }}"}, True),
+    "a member of that name": ({"at": "{{ args.now }}"}, False),
+    "no time": ({"id": "{{ request_id }}", "args": "{{ args }}"}, False),
+}
+
+
+@pytest.mark.parametrize(("message", "reads_time"), READS_TIME.values(), ids=READS_TIME)
+def test_a_request_knows_whether_it_has_the_time_in_it(message, reads_time):
+    ((tool,), problems) = compile_entry(entry_of({"name": "t"}, message=message))
+
+    assert (list(problems), tool.compiled_template.reads_time) == ([], reads_time)
+
+
+def test_a_further_message_of_a_request_may_have_the_time_in_it():
+    ((tool,), _) = compile_entry(entry_of({"name": "t"}, message="a", then=["{{ now }}"]))
+
+    assert tool.compiled_template.reads_time

@@ -30,7 +30,9 @@ def test_a_variable_has_one_header_and_their_number_is_bounded():
         parse_caller_variables(["A=X-A", "A=X-B"])
     options = [f"A{number}=X-A" for number in range(MAX_VARIABLES)]
     assert parse_caller_variables(options) is not None
-    with pytest.raises(ServeOptionsError, match=f"at most {MAX_VARIABLES}"):
+    with pytest.raises(
+        ServeOptionsError, match=f"--caller-variable B=X-B: at most {MAX_VARIABLES} variables are possible"
+    ):
         parse_caller_variables([*options, "B=X-B"])
 
 

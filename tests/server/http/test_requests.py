@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -11,7 +12,14 @@ from tests.server.stdio.test_batches import INVALID, NOTIFICATION, PING
 from utcp_ws_mcp.errors import ServeOptionsError
 from utcp_ws_mcp.server.http.batch import MAX_BATCH_MESSAGES, messages_of_batch, serve_batch
 from utcp_ws_mcp.server.http.body import MAX_BODY_SIZE, MAX_BODY_VALUES, has_too_many_values, read_body, replay
-from utcp_ws_mcp.server.http.config import HttpOptions, ListenAddress, bind_listener, make_access_policy, parse_address
+from utcp_ws_mcp.server.http.config import (
+    HttpOptions,
+    ListenAddress,
+    bind_listener,
+    listen,
+    make_access_policy,
+    parse_address,
+)
 from utcp_ws_mcp.server.http.security import (
     HttpAccessPolicy,
     Rejection,
@@ -362,3 +370,10 @@ def test_an_address_that_cannot_be_used_says_what_to_change() -> None:
         f"cannot listen on 127.0.0.1:{port}: Address already in use. "
         "Choose another port with --port, or an address of this machine with --host."
     )
+
+
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_an_ipv6_address_serves_ipv6_only(host: str) -> None:
+    with listen(ListenAddress(host, 0)) as listener:
+        assert listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from nicegui import ui
 
+from utcp_ws_mcp.studio import live_bridge
 from utcp_ws_mcp.studio.session import StudioOptions, StudioSession, Topic
+from utcp_ws_mcp.studio.ui import messages
 from utcp_ws_mcp.studio.ui import page as module
+from utcp_ws_mcp.studio.ui.panels import draft, endpoints, manifest
 
 from ..pages import Site, settle, shown, until
 
@@ -91,3 +94,11 @@ async def test_screen_readers_find_what_changes_on_the_page(site: Site) -> None:
     }  # fmt: skip
     politely = [each for each in user.client.elements.values() if each.props.get("aria-live") == "polite"]
     assert len(politely) == 3  # the chosen message, in two panels, and the outcome of a call
+
+
+def test_what_changes_is_shown_soon() -> None:
+    at_once, soon = 0.25, 0.5  # what a person takes for the same moment, and for a short wait
+    assert max(messages.REFRESH_SECONDS, endpoints.EVENTS_REFRESH_SECONDS) <= at_once
+    assert max(manifest.CHECK_SECONDS, draft.REDRAFT_SECONDS) <= soon
+    assert max(messages.CLASSIFY_SECONDS, endpoints.REFRESH_SECONDS, live_bridge.SAMPLE_SECONDS) <= 1
+    assert manifest.WATCH_SECONDS <= 2

@@ -172,3 +172,24 @@ async def test_a_manifest_that_cannot_be_served_leads_to_the_editor(site: Site) 
     assert (content.visible, session.live.is_open) == (False, False)
     click(user, "Open the manifest")
     assert site.opened == ["manifest"]
+
+
+async def test_tools_that_come_or_go_while_the_page_is_open_are_shown(site: Site) -> None:
+    async with opened(site, tool("a")) as (user, session, _):
+        await until(lambda: session.live.is_open)
+        choice = await field(user, "Tool")
+        await until(lambda: list(choice.options) == ["m.a"])
+        session.manifest.text = json.dumps({**json.loads(session.manifest.text), "tools": [tool("b")]})
+        await session.live.serve(session.load(), "other", lambda _: None)
+        assert (list(choice.options), choice.value, session.tool) == (["m.b"], "m.b", "m.b")
+
+
+async def test_a_problem_that_was_solved_is_shown_no_longer(site: Site) -> None:
+    async with opened(site, {"name": "broken", "wrong": 1}) as (user, session, _):
+        await until(lambda: shown(user, ui.label, "unknown key"))
+        assert button(user, "Open the manifest").visible
+        session.set_text(json.dumps({**json.loads(session.manifest.text), "tools": [tool("a")]}))
+        session.open_panel("tools")
+        await until(lambda: session.tool == "m.a")
+        await until(lambda: not shown(user, ui.label, "unknown key"))
+        assert not button(user, "Open the manifest").visible

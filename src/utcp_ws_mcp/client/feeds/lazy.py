@@ -13,26 +13,29 @@ if TYPE_CHECKING:
 
 
 class LazyFeeds:
-    """Opens and reads feeds. `make_manager` is called when the first feed is used."""
+    """Opens and reads feeds. `make_manager` is called when the first feed is used.
+
+    `opened_by_calls` are the tools of the feeds that calls open, by manual.
+    """
 
     def __init__(self, make_manager: Callable[[], FeedManager]) -> None:
         self._make_manager = make_manager
         self._manager: FeedManager | None = None
-        self._opened_by_calls: dict[str, list[CompiledTool]] = {}
+        self.opened_by_calls: dict[str, list[CompiledTool]] = {}
 
     def start(self, tools: Collection[CompiledTool]) -> None:
         """Open the feeds that are open from the start, and note those that calls open."""
         reading = [tool for tool in tools if tool.feed is not None and tool.feed.kind == "events"]
-        self._opened_by_calls = {}
+        self.opened_by_calls = {}
         for tool in reading:
             if _start_of(tool) == "first_call":
-                self._opened_by_calls.setdefault(tool.manual, []).append(tool)
+                self.opened_by_calls.setdefault(tool.manual, []).append(tool)
         if any(_start_of(tool) == "start" for tool in reading):
             self._get_manager().start(reading)
 
     async def open_for_call(self, tool: CompiledTool, arguments: dict[str, Any]) -> None:
         """Open the feeds that a call of a tool opens, so that they get what it causes."""
-        feeds = self._opened_by_calls.get(tool.manual)
+        feeds = self.opened_by_calls.get(tool.manual)
         if feeds:
             from .reading import open_feeds
 

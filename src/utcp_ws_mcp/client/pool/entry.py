@@ -100,6 +100,8 @@ class State(Enum):
     CLOSED = "closed"
     """No longer in the pool."""
 
+    __hash__ = object.__hash__  # that of an enum is a function in Python
+
 
 class Trigger(Enum):
     """What changes the state of a pooled connection."""
@@ -112,6 +114,8 @@ class Trigger(Enum):
     SYNCED = "synced"
     CLOSE_STARTED = "close started"
     REMOVED = "removed"
+
+    __hash__ = object.__hash__
 
 
 _UNUSED: Final = {

@@ -22,7 +22,7 @@ from .circuit_breaker import store_bounded
 from .entry import LeaseMode, LeaseRequest, PooledConnection, State, Trigger, Waiter
 from .lease import Lease, RateLimiter
 from .planner import Action, Assign, AwaitCapacity, Close, Open, Sync, find_ready, needs_planning, plan, plan_release
-from .state import PoolState
+from .state import ConnectionGroup, PoolState
 from .status import PoolStats, shutdown_error
 
 if TYPE_CHECKING:
@@ -62,14 +62,14 @@ class ConnectionPool:
         """Lease a connection without waiting; None if there is none, or calls wait that came earlier."""
         if self._closed or request.handshake.template.limits.requests_per_second:
             return None
-        group = self._state.groups.get(request.key)
-        if group is None or group.queue or (self._awaiting_capacity and self._is_reserved_for_other(request.key)):
+        group = self._state.groups.get(request.handshake.key)
+        if group is None or group.queue.lanes or (self._awaiting_capacity and self._is_reserved_for_other(request.key)):
             return None
         pooled = find_ready(group, request.mode)
         if pooled is None:
             return None
         pooled.acquire(request.mode)
-        return self._make_lease(pooled, request)
+        return self._make_lease(group, pooled, request)
 
     async def lease(self, request: LeaseRequest, deadline: float) -> Lease | None:
         """Lease a connection; wait until there is one, and until the rate limit allows a request.
@@ -82,18 +82,19 @@ class ConnectionPool:
         pooled = await self._acquire(request, deadline)
         if pooled is None:
             return None
+        group = self._state.groups[pooled.key]
         if request.handshake.template.limits.requests_per_second:
             try:
                 with anyio.CancelScope(deadline=deadline) as scope:
                     await self.rate_limiter.wait_turn(request.handshake)
                 self._raise_if_closed(request)
             except BaseException:
-                self._release(pooled, request)
+                self._release(group, pooled, request.mode)
                 raise
             if scope.cancelled_caught:
-                self._release(pooled, request)
+                self._release(group, pooled, request.mode)
                 return None
-        return self._make_lease(pooled, request)
+        return self._make_lease(group, pooled, request)
 
     def wait_reason(self, request: LeaseRequest) -> tuple[TimeoutStage, str]:
         """Return where a call that got no connection in time was held up, and why; empty if all were in use."""
@@ -142,7 +143,7 @@ class ConnectionPool:
 
     def _cancel_waiter(self, waiter: Waiter) -> None:
         if waiter.pooled is not None:  # it was assigned in the same turn of the event loop
-            self._release(waiter.pooled, waiter.request)
+            self._release(self._state.groups[waiter.pooled.key], waiter.pooled, waiter.request.mode)
             return
         waiter.cancelled = True
         if self._state.dequeue(waiter):
@@ -152,22 +153,22 @@ class ConnectionPool:
         if self._closed:
             raise shutdown_error(request.handshake.address)
 
-    def _make_lease(self, pooled: PooledConnection, request: LeaseRequest) -> Lease:
+    def _make_lease(self, group: ConnectionGroup, pooled: PooledConnection, request: LeaseRequest) -> Lease:
         assert pooled.connection is not None
         start_reading = partial(self._start_reading, pooled) if request.mode is LeaseMode.FRESH else None
-        return Lease(pooled.connection, partial(self._release, pooled, request), start_reading)
+        return Lease(pooled.connection, partial(self._release, group, pooled, request.mode), start_reading)
 
     def _start_reading(self, pooled: PooledConnection) -> None:
         self._tasks.start_soon(self._run_connection, pooled)
 
-    def _release(self, pooled: PooledConnection, request: LeaseRequest) -> None:
+    def _release(self, group: ConnectionGroup, pooled: PooledConnection, mode: LeaseMode) -> None:
+        """End a lease of a connection, which belongs to a group as long as it is leased."""
         connection = pooled.connection
         assert connection is not None
-        pooled.release(request.mode)
+        pooled.release(mode)
         if connection.received_count and connection.dispatcher.opened:
-            self._state.failures.record_success(pooled.key)
-        group = self._state.groups[pooled.key]
-        action = plan_release(group, pooled, request.mode)
+            self._state.failures.record_success(pooled.handshake.key)
+        action = plan_release(group, pooled, mode)
         if isinstance(action, Assign) and self._is_reserved_for_other(pooled.key):
             action = None
         if action is not None:
@@ -175,7 +176,7 @@ class ConnectionPool:
         # Most releases end here: the connection serves the next call, or it stays as it is and no call waits.
         if isinstance(action, Assign):
             return
-        if group.queue or self._awaiting_capacity or self._state.draining or not connection.is_available:
+        if group.queue.lanes or self._awaiting_capacity or self._state.draining or not connection.is_available:
             self._replan(pooled.key)
 
     # Planning

@@ -90,6 +90,8 @@ class Framer:
     def _encode(self, value: Any) -> list[Payload]:
         if isinstance(value, UnframedMessage):
             messages = [value.content]
+        elif self._is_plain:
+            messages = self._codec.encode(value)
         else:
             messages = [self._compress(message) for message in self._frame(value)]
         if self._send_as == "binary":

@@ -54,7 +54,7 @@ class Message(Record):
         value: The parsed JSON; `raw` where the message is not JSON; what a codec decoded.
         decoded: Whether a codec decoded the value, so that the value is the payload, not `raw`.
         session: The captured values of the connection once it had processed this message; expressions on a message
-            that waited see these, not the values of later messages. None: it came over no connection.
+            that waited see these, not the values of later messages. None: messages do not change these values.
     """
 
     raw: str | bytes
@@ -124,8 +124,8 @@ def decode(raw: str | bytes) -> Message:
     """Decode one incoming message; what is not JSON stays text or bytes, because many APIs send both."""
     if isinstance(raw, str) and (text := raw.strip(_AROUND_JSON))[:1] in _JSON_STARTS:
         try:
-            return Message(raw, parse_json(text))
-        except ValueError:
+            return Message(raw, json_text.parse(text))
+        except (ValueError, RecursionError):
             pass
     return Message(raw, raw)
 
@@ -137,7 +137,7 @@ def decode_values(raw: str) -> list[Message]:
     with more than MAX_VALUES of them, is one message.
     """
     message = decode(raw)
-    if message.is_json:
+    if message.value is not raw:  # it is JSON
         return [message]
     parts: list[Message] = []
     position = _skip(raw, 0)

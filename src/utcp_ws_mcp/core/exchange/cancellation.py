@@ -61,13 +61,13 @@ class Cancellations:
         """Return what to send because the caller of an exchange has left."""
         self._open.pop(exchange, None)
         messages: list[CancelMessage] = []
-        if exchange.close_info is None:
-            if not exchange.in_stream:
-                if not exchange.finished:
-                    messages += self._render("reply.cancel", exchange.rules.cancel_reply, exchange)
-            elif not exchange.finished or exchange.end in TRUNCATED:
+        is_over = exchange.finished and exchange.end not in TRUNCATED
+        if exchange.close_info is None and not is_over:
+            if exchange.in_stream:
                 messages += self._end_stream(exchange)
-        return [*messages, *self._release()]
+            else:
+                messages += self._render("reply.cancel", exchange.rules.cancel_reply, exchange)
+        return messages + self._release() if self._held_back else messages
 
     def forget(self, exchange: Exchange) -> None:
         """Forget an exchange for which nothing can come any more."""

@@ -120,18 +120,23 @@ class Dispatcher:
         return f"<Dispatcher pending={len(self)} dropped={self.dropped} reusable={self.reusable}>"
 
     def __len__(self) -> int:
-        return len(self._pending) + len(self._held)
+        return len(self._pending.all) + len(self._held)
+
+    @property
+    def serves_several(self) -> bool:
+        """Return whether several exchanges wait for messages."""
+        return len(self._pending.all) > 1
 
     def pending(self) -> Iterator[Exchange]:
         """Yield the exchanges that are not finished, in the order of opening."""
-        return iter(self._pending)
+        return iter(list(self._pending.all))
 
     def open(self, rules: ReplyRules, scope: Scope) -> Exchange:
         """Open an exchange for a request that is sent next, with a new correlation id.
 
         Args:
             rules: The rules of the tool.
-            scope: The names for its templates and expressions.
+            scope: The names for its templates and expressions. Those of the exchange are added to it.
 
         Raises:
             RenderError: where a value of `let`, or a bound of the stream, cannot be computed.
@@ -143,7 +148,7 @@ class Dispatcher:
             self.messages.explains_close = None
         self.opened += 1
         last_id, request_id = self._last_id, self.next_id()
-        scope = scope.with_values(request_id=request_id, next_id=self.next_id, counter=self.count)
+        scope.update(request_id=request_id, next_id=self.next_id, counter=self.count)
         try:
             if rules.let_bindings:
                 scope = with_let_bindings(scope, rules.let_bindings)
@@ -181,7 +186,8 @@ class Dispatcher:
         rules = exchange.rules
         exchange.limits = rules.stream.limits(exchange.scope) if rules.stream is not None else None
         self._pending.add(exchange)
-        self.cancellations.begin(exchange)
+        if rules.cancel_stream is not None:
+            self.cancellations.begin(exchange)
         if rules.concurrency is Concurrency.EXCLUSIVE:
             self.last_exclusive = exchange
 
@@ -195,9 +201,10 @@ class Dispatcher:
         return role
 
     def _receive(self, message: Message, may_answer_heartbeat: bool) -> Role:
-        if self._auto_reply(message):
+        if self._pending.with_auto_replies and self._auto_reply(message):
             return Role.AUTO_REPLIED
-        self._held.note(message)
+        if self._held.messages:
+            self._held.note(message)
         matched, is_unnamed_error = self._pending.find_matching(message)
         if may_answer_heartbeat and not is_selected_by_request(matched):
             for each in matched:
@@ -210,8 +217,10 @@ class Dispatcher:
             self._share_error(matched)
         if self._pending.awaiting_subscription and all(exchange.watches for exchange in matched):
             self._note_early(message)
-        roles = [self._deliver(exchange, message) for exchange in matched]
-        return roles[0]
+        role = self._deliver(matched[0], message)
+        for exchange in matched[1:]:
+            self._deliver(exchange, message)
+        return role
 
     def cancel(self, exchange: Exchange) -> None:
         """Finish an exchange whose caller no longer waits: what still comes for it is dropped."""
@@ -253,7 +262,7 @@ class Dispatcher:
         """Fail every exchange: a message says that none of them will be answered. No further one is allowed."""
         self.failure = reason
         self.failure_reported = False
-        for exchange in (*self._pending, *self._held):
+        for exchange in (*self._pending.all, *self._held):
             self.failure_reported |= not self.cancellations.is_abandoned(exchange)
             self.discard(exchange)
             exchange.fail(reason)
@@ -262,7 +271,7 @@ class Dispatcher:
     def connection_lost(self, close: CloseInfo) -> None:
         """Settle every exchange: the connection has ended."""
         self.reusable = False
-        for exchange in (*self._pending, *self._held):
+        for exchange in (*self._pending.all, *self._held):
             self.lost += not self.cancellations.is_abandoned(exchange)
             self._pending.remove(exchange)
             exchange.connection_lost(close)
@@ -375,5 +384,5 @@ class Dispatcher:
         """Allow no further exchange, or no exclusive one; the first reason is the one that is shown."""
         self.unusable_reason = self.unusable_reason or reason
         self.reusable = self.reusable and exclusive_only
-        for exchange in () if self.reusable else self._pending:
+        for exchange in () if self.reusable else tuple(self._pending.all):
             exchange.wake()  # a feed goes on with another connection

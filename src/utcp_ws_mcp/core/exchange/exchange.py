@@ -134,7 +134,7 @@ class Exchange(MutableRecord, eq=False):
     opened_after: int = 0
     early_messages: EarlyMessages | None = None
     request: Any = UNDEFINED
-    until_seen: set[int] = field(default_factory=set)
+    until_seen: frozenset[int] = frozenset()
     wake: Callable[[], None] = lambda: None
 
     @property
@@ -166,10 +166,11 @@ class Exchange(MutableRecord, eq=False):
 
         With `own_failures`, what cannot be evaluated is noted in this scope only.
         """
-        scope = self.scope.with_own_failures() if own_failures else self.scope.with_values()
-        scope["message"] = message.value
+        scope = self.scope.with_values(message=message.value)
         if message.session is not None:
             scope["session"] = message.session
+        if own_failures:
+            scope.failures = {}
         return scope
 
     def carries_id(self, message: Message) -> bool:
@@ -193,6 +194,16 @@ class Exchange(MutableRecord, eq=False):
         match = self.current_match
         return match is None or match.is_true(self.scope_for(message))
 
+    def holds_beside_id(self, message: Message) -> bool:
+        """Return whether `match` is true for a message that carries the correlation id."""
+        beside = self.rules.match_beside_id
+        if beside is None:
+            return True
+        # Most of it concerns nothing but the message, and needs no scope.
+        if beside.names == ("message",) and beside.is_true({"message": message.value}):
+            return True
+        return self.match_holds(message)
+
     def is_error_for_any_id(self, message: Message, other_id: str | None) -> bool:
         """Return whether a message is an error reply that `match` would accept for a request with another id, too."""
         match, scope = self.rules.match, self.scope_for(message)
@@ -206,7 +217,8 @@ class Exchange(MutableRecord, eq=False):
     def accept(self, message: Message) -> Role:
         """Classify a message that matches, and save what the caller needs of it."""
         scope = self.scope_for(message, own_failures=True)
-        role = Role.IGNORED if self.rules.is_ignored(scope) else self._accept(message, scope)
+        ignored = self.rules.ignore and self.rules.is_ignored(scope)
+        role = Role.IGNORED if ignored else self._accept(message, scope)
         if scope.failures and role not in (Role.ERROR, Role.IGNORED):
             role = self._fail(message, scope.failures)
         if role is Role.IGNORED or role is Role.ACK:
@@ -225,15 +237,16 @@ class Exchange(MutableRecord, eq=False):
         return Role.ERROR
 
     def _accept(self, message: Message, scope: Scope) -> Role:
-        if self.rules.is_error(scope):
+        rules = self.rules
+        if rules.is_error(scope):
             self.error = message
             self._settle(message)
             return Role.ERROR
-        if self.in_stream:
+        if rules.stream is not None and self.in_stream:
             return self._accept_item(message, scope)
-        if self.rules.is_ack(scope):
+        if rules.ack is not None and rules.is_ack(scope):
             return Role.ACK
-        if self.rules.stream is not None:
+        if rules.stream is not None:
             self._open_stream(message)
         else:
             self._settle(message)
@@ -295,7 +308,7 @@ class Exchange(MutableRecord, eq=False):
         ends = False
         for index, predicate in enumerate(stream.until):
             if predicate.is_true(scope):
-                self.until_seen.add(index)
+                self.until_seen |= {index}
                 ends = True
         if ends and len(self.until_seen) == len(stream.until):
             if stream.bounds.include_last:

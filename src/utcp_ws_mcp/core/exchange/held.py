@@ -16,26 +16,29 @@ MAX_HELD_BYTES: Final = 64 << 20
 
 
 class HeldExchanges:
-    """Exchanges that cannot be matched yet: what their HTTP requests bring may be a part of their rules."""
+    """Exchanges that cannot be matched yet: what their HTTP requests bring may be a part of their rules.
+
+    `messages` are those that wait for each of them.
+    """
 
     def __init__(self) -> None:
-        self._messages: dict[Exchange, list[Message]] = {}
+        self.messages: dict[Exchange, list[Message]] = {}
         self._bytes: dict[Exchange, int] = {}
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self.messages)
 
     def __iter__(self) -> Iterator[Exchange]:
-        return iter(list(self._messages))
+        return iter(list(self.messages))
 
     def add(self, exchange: Exchange) -> None:
         """Hold an exchange."""
-        self._messages[exchange] = []
+        self.messages[exchange] = []
         self._bytes[exchange] = 0
 
     def note(self, message: Message) -> None:
         """Keep a message for each exchange that is held. One for which there are too many fails: a part may be lost."""
-        for exchange, messages in self._messages.items():
+        for exchange, messages in self.messages.items():
             if exchange.finished:
                 continue
             messages.append(message)
@@ -47,4 +50,4 @@ class HeldExchanges:
     def remove(self, exchange: Exchange) -> list[Message]:
         """Hold an exchange no longer; return the messages that waited for it."""
         self._bytes.pop(exchange, None)
-        return self._messages.pop(exchange, [])
+        return self.messages.pop(exchange, [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from ..codecs.message import Message
@@ -28,30 +27,25 @@ class PendingExchanges:
     exchanges only that cannot be found by an id.
 
     Attributes:
+        all: Every exchange, in the order of opening.
         unkeyed: Exchanges that no correlation id finds.
         with_auto_replies: Exchanges that answer messages automatically.
         awaiting_subscription: Exchanges whose stream begins after a reply that has not come.
     """
 
     def __init__(self) -> None:
+        self.all: _Set = {}
         self.unkeyed = MatchIndex()
         self.with_auto_replies: _Set = {}
         self.awaiting_subscription: _Set = {}
-        self._all: _Set = {}
         self._by_correlation_id: dict[Path, dict[int | str, Exchange]] = {}
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    def __iter__(self) -> Iterator[Exchange]:
-        return iter(list(self._all))
 
     def add(self, exchange: Exchange) -> None:
         """Add an exchange that has just been opened."""
-        self._all[exchange] = None
+        self.all[exchange] = None
         if exchange.rules.auto_replies:
             self.with_auto_replies[exchange] = None
-        if exchange.awaits_subscription:
+        if exchange.rules.has_subscribe_reply:
             self.awaiting_subscription[exchange] = None
         path = exchange.rules.correlation_path
         if path is None:
@@ -70,17 +64,17 @@ class PendingExchanges:
 
     def remove(self, exchange: Exchange) -> None:
         """Remove an exchange, if it is still there."""
-        for index in (self._all, self.with_auto_replies, self.awaiting_subscription):
+        for index in (self.all, self.with_auto_replies, self.awaiting_subscription):
             index.pop(exchange, None)
-        self.unkeyed.discard(exchange)
-        self._remove_key(exchange)
+        if not self._remove_key(exchange):
+            self.unkeyed.discard(exchange)
 
     def find_by_correlation_id(self, message: Message) -> Exchange | None:
         """Return the exchange whose correlation id is in a message, if its `match` says no more, or is true."""
         for path, exchanges in self._by_correlation_id.items():
             request_id = correlation_id_at(message, path)
             found = exchanges.get(request_id) if request_id is not None else None
-            if found is not None and (found.rules.match_is_id_only or found.match_holds(message)):
+            if found is not None and found.holds_beside_id(message):
                 return found
         return None
 
@@ -134,11 +128,12 @@ class PendingExchanges:
         """Return whether a message carries an id where a reply to any exchange so far would carry its own."""
         return any(correlation_id_at(message, path) is not None for path in self._by_correlation_id)
 
-    def _remove_key(self, exchange: Exchange) -> None:
+    def _remove_key(self, exchange: Exchange) -> bool:
+        """Let no correlation id find an exchange; return whether one did."""
         path = exchange.rules.correlation_path
-        if path is not None:
-            # The dictionary of the path stays: `has_correlation_id` needs it for replies that come late.
-            self._by_correlation_id.get(path, {}).pop(exchange.request_id, None)
+        # The dictionary of the path stays: `has_correlation_id` needs it for replies that come late.
+        keyed = self._by_correlation_id.get(path) if path is not None else None
+        return keyed is not None and keyed.pop(exchange.request_id, None) is not None
 
 
 def is_selected_by_request(matched: list[Exchange]) -> bool:

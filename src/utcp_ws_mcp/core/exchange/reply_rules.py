@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from functools import lru_cache
 from typing import Any, ClassVar, Final
 
 from ...manifest.models.call_template import CallTemplate
@@ -14,9 +12,10 @@ from ...manifest.presets import read_bare_reply
 from ...records import Record, field, force_setattr, replace
 from ..codecs.message import Message
 from ..diagnostics import Diagnostics
+from ..expressions.analysis import find_correlation_path
 from ..expressions.expression import EvaluationError, Expression, compile_expression
 from ..expressions.let_bindings import LetBindings, compile_let_bindings
-from ..expressions.paths import STRING_LITERAL, UNDEFINED, Path, parse_path, value_at
+from ..expressions.paths import UNDEFINED, Path, value_at
 from ..expressions.scope import CALL_REPLY_NAMES
 from ..templates.compiler import Compiler
 from ..templates.nodes import Node, RenderError
@@ -120,7 +119,7 @@ class ReplyRules(Record):
         listen_only: Whether no message is sent: the messages are unsolicited, or an HTTP request causes them.
         sends_http: Whether HTTP requests are sent before the message.
         correlation_path: Where the correlation id is in a message, if `match` shows it.
-        match_is_id_only: Whether `match` compares the correlation id and nothing else.
+        match_beside_id: What `match` demands of a message besides that id; None: nothing.
         result_is_optional: Whether a message of which `result` selects nothing is itself the result.
         cancel_reply: The message that ends a call before its reply.
         cancel_stream: The message that ends an open stream.
@@ -130,15 +129,16 @@ class ReplyRules(Record):
         has_subscribe_reply: Whether a reply comes before the stream that it opens.
         takes_first_message: Whether the first message after the request is the reply, whatever it says.
         is_unproven_reply: Whether nothing in the manifest separates the first message from unsolicited ones.
+        result_expression: What selects the result or the stream's item of a message; None: it is the message itself.
     """
 
-    not_in_repr: ClassVar = ("has_subscribe_reply", "takes_first_message", "is_unproven_reply")
+    not_in_repr: ClassVar = ("has_subscribe_reply", "takes_first_message", "is_unproven_reply", "result_expression")
     no_reply: bool = False
     listen_only: bool = False
     sends_http: bool = False
     match: Expression | None = None
     correlation_path: Path | None = None
-    match_is_id_only: bool = False
+    match_beside_id: Expression | None = None
     concurrency: Concurrency = Concurrency.EXCLUSIVE
     error: Expression | None = None
     error_message: Expression | None = None
@@ -155,6 +155,7 @@ class ReplyRules(Record):
     has_subscribe_reply: bool = False
     takes_first_message: bool = False
     is_unproven_reply: bool = False
+    result_expression: Expression | None = None
 
     @property
     def late_replies_are_recognized(self) -> bool:
@@ -164,12 +165,15 @@ class ReplyRules(Record):
 
     def __post_init__(self) -> None:
         # Asked for each message, so they are computed once.
-        watches = self.stream is not None and self.stream.match is not None
+        stream = self.stream
+        watches = stream is not None and stream.match is not None
         first = self.match is None and not (self.listen_only or self.no_reply or watches)
         subscribes = watches and self.match is not None and not self.listen_only
         force_setattr(self, "has_subscribe_reply", subscribes)
         force_setattr(self, "takes_first_message", first)
         force_setattr(self, "is_unproven_reply", first and not self.ignore)
+        selected = stream.item if stream is not None and (stream.item or watches) else self.result
+        force_setattr(self, "result_expression", selected)
 
     @property
     def never_sends(self) -> bool:
@@ -179,7 +183,7 @@ class ReplyRules(Record):
 
     def is_ignored(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the message in `scope` never answers anything."""
-        return bool(self.ignore) and any(predicate.is_true(scope) for predicate in self.ignore)
+        return any(predicate.is_true(scope) for predicate in self.ignore)
 
     def is_error(self, scope: Mapping[str, Any]) -> bool:
         """Return whether the message in `scope` reports a failure."""
@@ -199,12 +203,6 @@ class ReplyRules(Record):
             fields |= {f"stream.until[{index}]": predicate for index, predicate in enumerate(self.stream.until)}
         found = (name for name, predicate in fields.items() if predicate is not None and predicate.source == source)
         return next(found, "a predicate of the connection")
-
-    @property
-    def result_expression(self) -> Expression | None:
-        """Return what selects the result or the stream's item of a message; None: it is the message itself."""
-        stream = self.stream
-        return stream.item if stream is not None and (stream.item or stream.match) else self.result
 
     def extract(self, scope_for: Callable[[Message], Mapping[str, Any]], message: Message) -> Any:
         """Return the result or the stream's item of a message; the message itself where no expression is written.
@@ -355,40 +353,6 @@ def with_correlation(rules: ReplyRules, *, concurrent: bool) -> ReplyRules:
         return replace(rules, concurrency=Concurrency.MULTIPLEXED)
     if rules.match is None or "request_id" not in rules.match.names:
         return replace(rules, concurrency=Concurrency.MULTIPLEXED) if concurrent and rules.match else rules
-    path, alone = find_correlation_path(rules.match.source)
-    return replace(rules, concurrency=Concurrency.MULTIPLEXED, correlation_path=path, match_is_id_only=alone)
-
-
-_TERM: Final = re.compile(r"\s*(\S+)\s*==\s*(\S+)\s*\Z")
-
-
-@lru_cache(maxsize=256)  # the tools of a preset have the same `match`
-def find_correlation_path(match: str) -> tuple[Path | None, bool]:
-    """Return where the correlation id is in a message that a predicate matches, and whether it checks nothing else.
-
-    Only `message.path == request_id`, alone or as a term of a conjunction, ties a message to one exchange for certain.
-    Of any other predicate the path is None, and it is evaluated for each pending exchange.
-    """
-    terms = _conjunction(match)
-    paths = [path for term in terms if (path := _id_path(term))]
-    return (paths[0], len(terms) == 1) if paths else (None, False)
-
-
-def _conjunction(source: str) -> list[str]:
-    """Return the terms of `a and b and c`; an expression that may be anything else is one term."""
-    masked = STRING_LITERAL.sub(lambda literal: "_" * len(literal[0]), source)
-    if re.search(r"\b(or|if|else)\b|[()]", masked):
-        return [source]
-    cuts = [0, *(place for word in re.finditer(r"\s+and\s+", masked) for place in word.span()), len(source)]
-    return [source[start:end] for start, end in zip(cuts[::2], cuts[1::2], strict=True)]
-
-
-def _id_path(term: str) -> Path | None:
-    """Return the path that a term `message.id == request_id` compares with the correlation id."""
-    match = _TERM.match(term)
-    sides = match.groups() if match else ()
-    for side, other in (sides, sides[::-1]) if sides else ():
-        path = parse_path(side)
-        if other == "request_id" and path and path[0] == "message" and len(path) > 1:
-            return path[1:]
-    return None
+    path, others = find_correlation_path(rules.match.source)
+    beside = compile_expression(others, frozenset(rules.match.names)) if others else None
+    return replace(rules, concurrency=Concurrency.MULTIPLEXED, correlation_path=path, match_beside_id=beside)

@@ -51,16 +51,37 @@ class MessageRouter:
 
     def route(self, message: Message, login: LoginStep | None = None) -> Routed:
         """Pass a message to the step of the login that runs, or to the dispatcher."""
+        state, dispatcher = self._state, self._dispatcher
+        explanation: tuple[str, ...] = ()
+        if state.rules.concerns_messages:  # those of most connections do not
+            role, explanation = self._apply_connection_rules(message, is_login=login is not None)
+            if role is not None:
+                return role, explanation
+            message = message.with_session(state.snapshot())
+        if login is not None:
+            return Role.LOGIN, explanation + login.accept(message)
+        if self._trace_rules:
+            from .trace import explain_for_exchanges  # only for --trace
+
+            explanation += explain_for_exchanges(state, dispatcher, message)
+        is_heartbeat_reply = state.heartbeat_pending and state.is_heartbeat_reply(message)
+        role = dispatcher.receive(message, may_answer_heartbeat=is_heartbeat_reply)
+        if dispatcher.unsolicited.last is message:
+            self._on_unsolicited()
+        return role, explanation
+
+    def _apply_connection_rules(self, message: Message, *, is_login: bool) -> tuple[Role | None, tuple[str, ...]]:
+        """Apply the rules of the connection to a message; the role is None for one that goes on to a call."""
         state, dispatcher, traced = self._state, self._dispatcher, None
         if self._trace_rules:
             from .trace import explain_for_connection  # only for --trace
 
-            traced = explain_for_connection(state, message, login=login is not None)
+            traced = explain_for_connection(state, message, login=is_login)
         # Before anything else: a call that this message answers must not release the connection to a further call.
-        if login is None and state.should_drain(message):
+        if not is_login and state.should_drain(message):
             dispatcher.drain()
             self._on_draining()
-        if login is None and (failure := state.failure(message)) is not None:
+        if not is_login and (failure := state.failure(message)) is not None:
             dispatcher.fail_all(failure)
             self._on_draining()
             return Role.SESSION_FAILED, traced.settled({}) if traced else ()
@@ -68,15 +89,4 @@ class MessageRouter:
         explanation = traced.settled(state.values) if traced else ()
         if is_consumed:
             dispatcher.messages.note(message, Role.AUTO_REPLIED)
-            return Role.AUTO_REPLIED, explanation
-        message = message.with_session(state.snapshot())
-        if login is not None:
-            return Role.LOGIN, explanation + login.accept(message)
-        if self._trace_rules:
-            from .trace import explain_for_exchanges  # only for --trace
-
-            explanation += explain_for_exchanges(state, dispatcher, message)
-        role = dispatcher.receive(message, may_answer_heartbeat=state.is_heartbeat_reply(message))
-        if dispatcher.unsolicited.last is message:
-            self._on_unsolicited()
-        return role, explanation
+        return Role.AUTO_REPLIED if is_consumed else None, explanation

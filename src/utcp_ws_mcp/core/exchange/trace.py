@@ -14,7 +14,7 @@ from ..codecs.message import Message, encode_json, mark_bytes, redact_beginning,
 from ..connection_rules import CompiledLoginStep
 from ..expressions.analysis import find_references
 from ..expressions.expression import EvaluationError, Expression
-from ..expressions.paths import UNDEFINED, look_up
+from ..expressions.paths import UNDEFINED, value_at
 from ..expressions.scope import Scope
 from ..http_steps import CompiledHttpStep
 from .connection_state import ConnectionState
@@ -233,7 +233,7 @@ class Explanation:
             for path in find_references(predicate.source)
             if path == ("request_id",) or (path[0] in _SHOWN_OWNERS and len(path) > 1)
         ]
-        shown = [self._describe(f"{_format_path(path)} is ", look_up(self._scope, path)) for path in paths]
+        shown = [self._describe(f"{_format_path(path)} is ", value_at(self._scope, path)) for path in paths]
         return f" ({', '.join(shown)})" if shown else ""
 
     def _describe(self, prefix: str, value: Any) -> str:

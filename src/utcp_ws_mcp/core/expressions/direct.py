@@ -35,9 +35,11 @@ def compile_predicate(tree: Node) -> Evaluate | None:
         case Node(kind="compare", name="==" | "!=", parts=(left, right)):
             return _compile_comparison(left, right, negated=tree.name == "!=")
         case Node(kind="test", name=name, parts=(operand,)) if name in _TESTS:
-            return _compile_test(operand, _TESTS[name])
+            return _compile_test(operand, name)
         case Node(kind="in", parts=(operand, Node(kind="list", parts=options))):
             return _compile_membership(operand, options)
+        case Node(kind="not", parts=(Node(kind="test", name=name, parts=(operand,)),)) if name in _OPPOSITES:
+            return _compile_test(operand, _OPPOSITES[name])
         case Node(kind="not", parts=(operand,)):
             inner = compile_predicate(operand)
             return None if inner is None else lambda scope: not inner(scope)
@@ -143,23 +145,28 @@ def _compile_membership(operand: Node, options: tuple[Node, ...]) -> Evaluate | 
     return is_in
 
 
-def _compile_test(operand: Node, test: Callable[[Any], bool]) -> Evaluate | None:
+def _compile_test(operand: Node, name: str) -> Evaluate | None:
     value = _compile_operand(operand)
-    return None if value is None else lambda scope: test(value(scope))
+    return None if value is None else _TESTS[name](value)
 
 
-def _is_text(value: Any) -> bool:
-    if type(value) in _HAS_TRUTH:
-        return type(value) is str
-    raise NotDirect
+def _compile_text_test(value: Evaluate) -> Evaluate:
+    def is_text(scope: Mapping[str, Any]) -> bool:
+        kind = type(value(scope))
+        if kind in _HAS_TRUTH:
+            return kind is str
+        raise NotDirect
+
+    return is_text
 
 
-_TESTS: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "defined": lambda value: value is not UNDEFINED,
-    "undefined": lambda value: value is UNDEFINED,
-    "none": lambda value: value is None,
-    "string": _is_text,
+_TESTS: Final[Mapping[str, Callable[[Evaluate], Evaluate]]] = {
+    "defined": lambda value: lambda scope: value(scope) is not UNDEFINED,
+    "undefined": lambda value: lambda scope: value(scope) is UNDEFINED,
+    "none": lambda value: lambda scope: value(scope) is None,
+    "string": _compile_text_test,
 }
+_OPPOSITES: Final = {"defined": "undefined", "undefined": "defined"}
 
 
 def _compile_junction(left: Evaluate | None, right: Evaluate | None, *, is_and: bool) -> Evaluate | None:

@@ -21,7 +21,7 @@ from .analysis import DEFINING, find_members, find_references
 from .bounded import MissingValue
 from .checks import check_foreign, check_words
 from .filters import FILTERS, Binary, check_text
-from .paths import UNDEFINED, NotDirect, Path, look_up, parse_path
+from .paths import UNDEFINED, NotDirect, Path, parse_path, value_at
 from .rewrite import may_grow, rewrite
 from .scope import OMIT_NAME, Scope
 from .syntax import Node, parse_expression
@@ -128,8 +128,9 @@ class Expression:
             EvaluationError: where an operation is impossible on these values, or the fuel is used up.
         """
         if self.path is not None:
-            return look_up(scope, self.path)
-        self._analyze()
+            return value_at(scope, self.path)
+        if not self._is_analyzed:
+            self._analyze()
         if self._direct_value is not None:
             try:
                 return self._direct_value(scope)
@@ -190,8 +191,9 @@ class Expression:
             EvaluationError: where it cannot be evaluated on these values.
         """
         if self.path is not None:
-            return bool(look_up(scope, self.path))
-        self._analyze()
+            return bool(value_at(scope, self.path))
+        if not self._is_analyzed:
+            self._analyze()
         if self._direct_predicate is not None:
             try:
                 return bool(self._direct_predicate(scope))
@@ -206,7 +208,7 @@ class Expression:
 
     def _analyze(self) -> None:
         """Find out, before the first evaluation, whether MiniJinja is needed for it."""
-        if not self._is_analyzed and self.tree is not None:
+        if self.tree is not None:
             from .direct import compile_predicate, compile_value  # no message has come before the first answer
 
             self._direct_predicate, self._direct_value = compile_predicate(self.tree), compile_value(self.tree)
@@ -229,7 +231,7 @@ class Expression:
     def _context(self, scope: Mapping[str, Any]) -> dict[str, Any]:
         """Return the names that have a value, with their values."""
         known = {name: scope[name] for name in self.names}
-        known |= {name: look_up(scope, path) for name, path in self._aliased_paths.items()}
+        known |= {name: value_at(scope, path) for name, path in self._aliased_paths.items()}
         return {
             name: Binary(value) if type(value) is bytes else value
             for name, value in known.items()

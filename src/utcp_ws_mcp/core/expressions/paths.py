@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 from .syntax import Node
@@ -43,11 +42,6 @@ def parse_path(source: str) -> Path | None:
     for name, index, single, double in _STEP.findall(source):
         steps.append(int(index) if index else int(name) if name.isdigit() else name or single or double)
     return tuple(steps)
-
-
-def look_up(scope: Mapping[str, Any], path: Path) -> Any:
-    """Return the value at a path, or UNDEFINED."""
-    return value_at(scope[str(path[0])], path[1:])
 
 
 def value_at(value: Any, path: Path) -> Any:

@@ -18,6 +18,9 @@ OMIT_NAME: Final = "omit"
 _COMMON_NAMES: Final = frozenset(
     {"args", "tool", "session", "vars", "now", "now_s", "now_ms", "uuid", "random_hex", OMIT_NAME}
 )
+TIME_NAMES: Final = frozenset({"now", "now_s", "now_ms"})
+"""Names whose values change while a message is made."""
+
 EACH_NAMES: Final = frozenset({"item", "index", "count"})
 """Names in the template of `$each`, beside those around it."""
 
@@ -96,24 +99,16 @@ class Scope(dict[str, Any]):
 
     def with_frozen_time(self) -> Scope:
         """Return the scope at one moment, so that all times in a message are the same."""
-        ambient = self.ambient
-        return self._copy(Ambient(_Moment(ambient.now), ambient.random, ambient.redact), self.failures)
+        ambient, scope = self.ambient, self.with_values()
+        scope.ambient = Ambient(_Moment(ambient.now), ambient.random, ambient.redact)
+        return scope
 
     def with_values(self, **values: Any) -> Scope:
         """Return the scope with more names."""
-        scope = self._copy(self.ambient, self.failures)
-        scope.update(values)
-        return scope
-
-    def with_own_failures(self) -> Scope:
-        """Return the scope with failures of its own, none so far."""
-        return self._copy(self.ambient, {})
-
-    def _copy(self, ambient: Ambient, failures: dict[str, str]) -> Scope:
         # Without `__init__`: several scopes are made for each message, and that would take half of the time.
         scope: Scope = Scope.__new__(Scope)
-        scope.update(self)
-        scope.ambient, scope.failures = ambient, failures
+        scope.update(self, **values)
+        scope.ambient, scope.failures = self.ambient, self.failures
         return scope
 
 

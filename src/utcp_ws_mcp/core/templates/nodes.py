@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Final, Protocol
 from ...records import Record
 from ..codecs.message import MessageList, RejectedValue, UnframedMessage, encode
 from ..expressions.expression import EvaluationError, Expression
-from ..expressions.paths import UNDEFINED, look_up
-from ..expressions.scope import OMIT_NAME, Scope
+from ..expressions.paths import UNDEFINED, value_at
+from ..expressions.scope import OMIT_NAME, TIME_NAMES, Scope
 from ..limits import MAX_REPETITIONS, MAX_VALUE_LENGTH
 from ..value_size import is_too_large
 
@@ -108,7 +108,7 @@ class ExpressionValue(Record):
 
     def render(self, scope: Mapping[str, Any]) -> Any:
         path = self.expression.path
-        if path is not None and (found := look_up(scope, path)) is not UNDEFINED:
+        if path is not None and (found := value_at(scope, path)) is not UNDEFINED:
             return found  # nothing is required of a path, and nothing can fail
         if self.expression.has_missing_inputs(scope):
             return OMIT
@@ -299,6 +299,15 @@ class AllArguments(Record):
 
     def render(self, scope: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in scope["args"].items() if name not in self.excluded}
+
+
+def reads_time(part: Any) -> bool:
+    """Return whether an expression in a compiled template, or in a list of them, reads the time."""
+    if isinstance(part, Expression):
+        return not TIME_NAMES.isdisjoint(part.names)
+    if isinstance(part, Record):
+        return any(reads_time(getattr(part, name)) for name in part.__struct_fields__)
+    return isinstance(part, tuple | list) and any(map(reads_time, part))
 
 
 def check_message_length(length: int) -> None:

@@ -66,7 +66,7 @@ class SchemaValidator:
 
     def check(self, value: Any) -> str | None:
         """Return what is wrong with a value, the first few errors, each with its path in the value; or None."""
-        validator = self._compiled()
+        validator = self._validator or self._compiled()
         if validator.is_valid(value):
             return None
         return "; ".join(_format_error(error) for error in islice(validator.iter_errors(value), MAX_ERRORS_SHOWN))

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from ...manifest.entries import ManifestEntry, ResolvedTool
 from ...manifest.models.base import Json
 from ...manifest.models.call_template import CONNECTION_FIELDS, CallTemplate
-from ...records import Record, replace
+from ...records import Record, force_setattr, replace
 from ..connection_rules import ConnectionRules, compile_connection_rules
 from ..diagnostics import Diagnostics
 from ..exchange.reply_rules import ReplyRules, compile_reply_rules
@@ -20,7 +20,7 @@ from ..handshake_compiler import Provenance, compile_handshake
 from ..handshake_request import HandshakeTemplate
 from ..http_steps import CompiledHttpStep, HttpStepCompiler
 from ..templates.compiler import Compiler
-from ..templates.nodes import AllArguments, Node
+from ..templates.nodes import AllArguments, Node, reads_time
 from ..templates.slices import CompleteSlices, find_sliced_values
 
 if TYPE_CHECKING:
@@ -40,12 +40,19 @@ class CompiledTemplate(Record):
         request: The messages of a request, in order.
         rules: What a message is to a call.
         handshake: The connection.
+
+    Attributes:
+        reads_time: Whether a message of the request has the time in it.
     """
 
     http_steps: tuple[CompiledHttpStep, ...]
     request: tuple[Node, ...]
     rules: ReplyRules
     handshake: HandshakeTemplate
+    reads_time: bool = False
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "reads_time", reads_time(self.request))
 
 
 class _Parts(Record):

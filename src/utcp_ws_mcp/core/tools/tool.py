@@ -12,7 +12,7 @@ from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.manual import Annotations, ToolOverride
 from ...manifest.stream_framing import as_utcp_stream
 from ...manifest.validation import join_path
-from ...records import Record, replace
+from ...records import Record, force_setattr, replace
 from ..diagnostics import Diagnostics
 from ..exchange.reply_rules import ReplyRules, with_stream
 from .argument_forms import ArgumentForms, has_float
@@ -39,6 +39,9 @@ class CompiledInputs(Record):
     defaults: Mapping[str, Any]
 
 
+_NO_RULES: Final = ReplyRules()
+
+
 class CompiledTool(Record):
     """One tool of one manual, ready to be called.
 
@@ -53,6 +56,14 @@ class CompiledTool(Record):
         rank: The order in which tools have their names in hosts: 0 for a tool of the manifest, greater for one that
             was approved later.
         feed: What the tool reads, if it belongs to a feed; then nothing is sent for a call.
+
+    Attributes:
+        full_name: `manual.tool`, unique in a bridge.
+        rules: The rules for its replies.
+        returns_parsed_json: Whether a result or item that is no text or bytes is a part of a message that was parsed
+            as JSON.
+        has_structured_output: Whether results have the form of `outputs`: feeds and JSON replies do, text and streams
+            do not.
     """
 
     not_in_repr: ClassVar = (
@@ -64,6 +75,10 @@ class CompiledTool(Record):
         "argument_forms",
         "result_schema",
         "feed",
+        "full_name",
+        "rules",
+        "returns_parsed_json",
+        "has_structured_output",
     )
     manual: str
     name: str
@@ -84,24 +99,22 @@ class CompiledTool(Record):
     result_schema: SchemaValidator | None
     rank: int = 0
     feed: FeedTool | None = None
+    full_name: str = ""
+    rules: ReplyRules = _NO_RULES
+    returns_parsed_json: bool = False
+    has_structured_output: bool = False
 
-    @property
-    def rules(self) -> ReplyRules:
-        """Return the rules for its replies."""
-        return self.compiled_template.rules
-
-    @property
-    def returns_parsed_json(self) -> bool:
-        """Return whether a result or item that is no text or bytes is a part of a message that was parsed as JSON."""
-        result, framing = self.rules.result_expression, self.template.framing
+    def __post_init__(self) -> None:
+        # Asked for by each call, so they are computed once.
+        rules, framing = self.compiled_template.rules, self.template.framing
+        result = rules.result_expression
         is_part = result is None or (result.path is not None and result.path[0] == "message")
         is_json = framing.codec == "json" and not framing.has_header
-        return is_part and is_json and self.feed is None
-
-    @property
-    def full_name(self) -> str:
-        """Return `manual.tool`, unique in a bridge."""
-        return f"{self.manual}.{self.name}"
+        force_setattr(self, "full_name", f"{self.manual}.{self.name}")
+        force_setattr(self, "rules", rules)
+        force_setattr(self, "returns_parsed_json", is_part and is_json and self.feed is None)
+        is_value = bool(self.outputs) and self.template.response_format == "json" and rules.stream is None
+        force_setattr(self, "has_structured_output", is_value or self.feed is not None)
 
     def validate_arguments(
         self, arguments: Mapping[str, Any], on_text: Callable[[], None] = lambda: None
@@ -115,7 +128,9 @@ class CompiledTool(Record):
         Raises:
             InvalidArguments: with the name of the argument that is wrong.
         """
-        given = {name: value for name, value in arguments.items() if name not in self.hidden}
+        given = dict(arguments)
+        for name in self.hidden:
+            given.pop(name, None)
         if problem := self.argument_schema.check(given):
             read: list[None] = []
             given = self.argument_forms.fit(given, partial(read.append, None))
@@ -124,7 +139,7 @@ class CompiledTool(Record):
                 raise InvalidArguments(self.full_name, f"invalid arguments: {end_sentence(problem)}")
             on_text()
         complete = {**self.defaults, **given}
-        return self.argument_forms.fit(complete) if has_float(complete) else complete
+        return self.argument_forms.fit(complete) if has_float(complete.values()) else complete
 
     def with_utcp_framing(self) -> CompiledTool:
         """Return the tool as a stream in UTCP's framing, where it has no other rules for its replies; else itself."""

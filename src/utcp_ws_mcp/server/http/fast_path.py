@@ -95,7 +95,7 @@ def _agrees(method: str, params: Mapping[str, Any], headers: DistinctHeaders) ->
         return False
     meta = params["_meta"]
     client = meta.get("io.modelcontextprotocol/clientInfo")
-    if client is not None and not (isinstance(client, dict) and _are_texts(client, "name", "version")):
+    if client is not None and not _is_client_info(client):
         return False
     token = meta.get("progressToken", 0)
     if not isinstance(token, int | str) or isinstance(token, bool):
@@ -110,8 +110,8 @@ def _agrees(method: str, params: Mapping[str, Any], headers: DistinctHeaders) ->
     return headers.get(b"mcp-name") == name.encode()
 
 
-def _are_texts(value: Mapping[str, Any], *names: str) -> bool:
-    return all(isinstance(value.get(name), str) for name in names)
+def _is_client_info(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("name"), str) and isinstance(value.get("version"), str)
 
 
 class HttpFastPath:
@@ -131,13 +131,13 @@ class HttpFastPath:
 
     async def _call_tool(self, request: FastRequest, caller: Caller | None, response: FastResponse) -> Answer | None:
         name = request.params["name"]
-        tool = await self._tools.find(name)
+        tool = self._tools.find_known(name) or await self._tools.find(name)
         if self._tools.repeats_arguments(name):
             return None  # the SDK compares them with the headers
         if tool is None:
             return _error(request, INVALID_PARAMS, self._tools.unknown_tool_message(name))
         token = request.progress_token
-        report = _no_progress if token is None else partial(response.report, token)
+        report = None if token is None else partial(response.report, token)
         result = await self._tools.call(tool, request.params.get("arguments"), report, caller)
         chunks = result.fitted_chunks(name, self._tools.options.max_line_bytes, modern=True)
         return _result(request, "".join(chunks))
@@ -150,10 +150,6 @@ class HttpFastPath:
         tools, next_cursor = page
         following = "" if next_cursor is None else f',"nextCursor":"{next_cursor}"'
         return _result(request, f'{{"tools":{tools}{following},{_LIST_SUFFIX}')
-
-
-async def _no_progress(number: float, message: str) -> None:
-    """Drop progress: the client has not asked for it."""
 
 
 def _result(request: FastRequest, result: str) -> Answer:

@@ -200,7 +200,9 @@ class FastPath:
 
     def _is_supported(self, params: JsonObject, known: set[str]) -> bool:
         """Return whether all parameters are known and fit the era, which the first request decides."""
-        return params.keys() <= known and _has_supported_meta(params) and self._state.accepts(params)
+        if "_meta" in params and not _is_supported_meta(params["_meta"]):
+            return False
+        return params.keys() <= known and self._state.accepts(params)
 
     def _handle_notification(self, method: str, params: JsonObject) -> bool:
         if method == "notifications/initialized":
@@ -231,7 +233,8 @@ class FastPath:
         if tool is None:
             self._respond_error(request_id, INVALID_PARAMS, self._tools.unknown_tool_message(params["name"]))
             return
-        result = await self._tools.call(tool, params.get("arguments"), self._progress_callback(params))
+        report = self._progress_callback(params["_meta"]) if "_meta" in params else None
+        result = await self._tools.call(tool, params.get("arguments"), report)
         # Results wait for a slow host here, before they are encoded: at most one per call is in memory.
         await self._outbound.drain()
         modern = self._state.is_modern
@@ -239,11 +242,11 @@ class FastPath:
         limit = self._tools.options.max_line_bytes
         self._respond(request_id, result.fitted_chunks(params["name"], limit, modern=modern))
 
-    def _progress_callback(self, params: JsonObject) -> ProgressCallback:
-        """Return the function that sends the progress of a call, or does nothing if the host has not requested it."""
-        token = params.get("_meta", {}).get("progressToken")
+    def _progress_callback(self, meta: JsonObject) -> ProgressCallback | None:
+        """Return the function that sends the progress of a call; None if the host has not requested it."""
+        token = meta.get("progressToken")
         if token is None:
-            return _report_nothing
+            return None
         head = f'{_PROGRESS}"progressToken":{encode_json(token)},"progress":'
 
         async def report(number: float, message: str) -> None:
@@ -253,7 +256,8 @@ class FastPath:
         return report
 
     def _respond(self, request_id: Any, result: Iterable[str]) -> None:
-        head = f'{{"jsonrpc":"2.0","id":{encode_json(request_id)},"result":'
+        shown = request_id if type(request_id) is int else encode_json(request_id)
+        head = f'{{"jsonrpc":"2.0","id":{shown},"result":'
         self._outbound.respond(request_id, chain((head,), result, ("}",)))
 
     def _respond_cacheable(self, request_id: Any, fields: Iterable[str], ttl: int = 0) -> None:
@@ -287,10 +291,6 @@ class FastPath:
         self._subscriptions.list_changed(TOOLS_CHANGED)
 
 
-async def _report_nothing(number: float, message: str) -> None:
-    """Report no progress: the host has not requested it."""
-
-
 def _result_fields(result: JsonObject) -> str:
     """Return the JSON of a result without its braces."""
     return encode_json(result)[1:-1]
@@ -302,8 +302,7 @@ def _modern_suffix(ttl: int) -> str:
     return f",{_result_fields(fields)}}}"
 
 
-def _has_supported_meta(params: JsonObject) -> bool:
-    meta = params.get("_meta", {})
+def _is_supported_meta(meta: Any) -> bool:
     if not isinstance(meta, dict):
         return False
     token = meta.get("progressToken")

@@ -32,40 +32,31 @@ class ProtocolState:
     In HANDSHAKE and MODERN the fast path answers what it knows, and the SDK's server the rest. Before an era is
     decided, a message that the fast path does not know may be one that decides it, so the SDK's server takes over the
     session. With `delegated` (the option `--no-fast-path`) it has it from the start.
+
+    Attributes:
+        revision: The revision of the session.
+        is_undecided: Whether no era is decided yet.
+        is_decided: Whether the fast path knows the era of the session.
+        is_handshake: Whether the session was opened by `initialize`.
+        is_modern: Whether each request names its revision.
+        is_delegated: Whether the SDK's server answers everything.
     """
 
     def __init__(self, *, delegated: bool = False) -> None:
-        self._state = State.DELEGATED if delegated else State.UNDECIDED
+        self._enter(State.DELEGATED if delegated else State.UNDECIDED)
         self._openers: list[bytes] = []
         self.revision = MODERN[-1]
 
     def __repr__(self) -> str:
         return f"<ProtocolState {self._state.name}>"
 
-    @property
-    def is_undecided(self) -> bool:
-        """Whether no era is decided yet."""
-        return self._state is State.UNDECIDED
-
-    @property
-    def is_decided(self) -> bool:
-        """Whether the fast path knows the era of the session."""
-        return self._state in (State.HANDSHAKE, State.MODERN)
-
-    @property
-    def is_handshake(self) -> bool:
-        """Whether the session was opened by `initialize`."""
-        return self._state is State.HANDSHAKE
-
-    @property
-    def is_modern(self) -> bool:
-        """Whether each request names its revision."""
-        return self._state is State.MODERN
-
-    @property
-    def is_delegated(self) -> bool:
-        """Whether the SDK's server answers everything."""
-        return self._state is State.DELEGATED
+    def _enter(self, state: State) -> None:
+        self._state = state
+        self.is_undecided = state is State.UNDECIDED
+        self.is_handshake = state is State.HANDSHAKE
+        self.is_modern = state is State.MODERN
+        self.is_delegated = state is State.DELEGATED
+        self.is_decided = self.is_handshake or self.is_modern
 
     @property
     def openers(self) -> list[bytes]:
@@ -75,19 +66,21 @@ class ProtocolState:
     def start_handshake(self, revision: str) -> None:
         """Decide for the handshake era: `initialize` was answered with this revision."""
         assert self.is_undecided
-        self._state = State.HANDSHAKE
+        self._enter(State.HANDSHAKE)
         self.revision = revision
 
     def delegate_if_undecided(self) -> None:
         """Let the SDK's server answer everything, unless an era is decided."""
         if self.is_undecided:
-            self._state = State.DELEGATED
+            self._enter(State.DELEGATED)
 
     def accepts(self, params: Mapping[str, Any]) -> bool:
         """Return whether the parameters of a request fit the era. The first modern request decides for its era."""
         if self.is_undecided and is_modern(params):
-            self._state = State.MODERN
-        return is_modern(params) if self.is_modern else self.is_handshake and not has_envelope(params)
+            self._enter(State.MODERN)
+        if self.is_modern:
+            return is_modern(params)
+        return self.is_handshake and ("_meta" not in params or not has_envelope(params))
 
     def record(self, line: bytes, message: Mapping[str, Any]) -> None:
         """Remember a line that the fast path has handled, if it opens the session for a server that joins later.
