@@ -56,11 +56,12 @@ def test_a_credential_of_the_query_that_the_source_repeats_is_not_written(tmp_pa
     assert "kx7" not in written + result.output  # in the name that is made of the title
 
 
-def test_a_changed_manifest_keeps_its_permissions(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o640, 0o605])
+def test_a_changed_manifest_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
     file = tmp_path / "manifest.json"
     file.write_text('{"manual_call_templates": []}', encoding="utf-8")
-    file.chmod(0o640)
+    file.chmod(mode)
     with served(describe) as url:
         run_import(url, str(file))
     assert "Open with none." in file.read_text(encoding="utf-8")
-    assert file.stat().st_mode & 0o777 == 0o640
+    assert file.stat().st_mode & 0o777 == mode

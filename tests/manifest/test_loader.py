@@ -652,3 +652,11 @@ def test_an_entry_is_equivalent_if_its_endpoint_and_options_are():
     assert entry().is_equivalent(entry(path_before=1))
     for fields in ({"timeout": 5}, {"max_tools": 5}, {"headers": {"X": "${A}"}}):
         assert not entry().is_equivalent(entry(**fields))
+
+
+def test_a_manual_needs_a_url_only_for_the_tools_that_it_has():
+    assert load({"name": "m", "tools": []}).entries[0].tools == ()
+    url = {"tool_call_template": {"url": URL}}
+    assert problems_of({"tools": [{"name": "t"}, {"name": "u", **url}]}) == [
+        "tools[0].tool_call_template.url: this field is required. [missing-key]"
+    ]

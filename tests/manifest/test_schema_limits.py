@@ -88,3 +88,9 @@ def doubling(levels: int) -> dict[str, Any]:
 def test_references_that_double_the_schema_with_each_level_are_counted() -> None:
     assert expansion_problem(doubling(8)) is None
     assert expansion_problem(doubling(12)) == "has more than 10,000 parts with its references replaced"
+
+
+@pytest.mark.parametrize(("members", "is_refused"), [(120, False), (150, True)])
+def test_the_pairs_of_places_where_a_schema_applies_again_are_counted(members: int, is_refused: bool) -> None:
+    problem = expansion_problem({"properties": {f"p{number}": {"$ref": "#"} for number in range(members)}})
+    assert problem == ("has more than 10,000 parts with its references replaced" if is_refused else None)

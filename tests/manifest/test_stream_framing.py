@@ -69,3 +69,9 @@ def test_a_tool_with_other_rules_becomes_no_stream(fields):
     found = template(**fields)
 
     assert as_utcp_stream(found) is found
+
+
+def test_a_tool_without_a_reply_becomes_no_stream():
+    found = template(reply={"none": True}, stream={"on": False, "until": UNTIL})
+    assert as_utcp_stream(found) is found
+    assert as_utcp_stream(template(stream={"on": False, "until": UNTIL})).stream.on

@@ -15,6 +15,9 @@ import pytest
 from tests.peer import Peer, bridge_to, entry, peer
 from utcp_ws_mcp import Bridge
 from utcp_ws_mcp.server import tools as module
+from utcp_ws_mcp.server.auth.access import AccessControl, Caller
+from utcp_ws_mcp.server.auth.identity import Identity
+from utcp_ws_mcp.server.auth.scopes import parse_tool_scopes
 from utcp_ws_mcp.server.result import MessageOptions, Result
 from utcp_ws_mcp.server.tools import LIST_TIMEOUT, MAX_SHOWN_NAME, ListOptions, ToolService
 
@@ -240,6 +243,30 @@ async def test_a_call_of_a_known_tool_waits_for_no_discovery_and_one_of_another_
         assert waits == []
         assert await service.find("zzz") is None
     assert waits == [module.FIND_TIMEOUT]
+
+
+async def test_a_call_of_a_caller_is_admitted_and_audited(tmp_path: Path) -> None:
+    audited: list[Any] = []
+    access = AccessControl(parse_tool_scopes(["r=m.text"]), None, audited.append)
+    async with peer(replies) as seen, bridge_to(tmp_path, entry(seen, *TOOLS, **RPC)) as bridge:
+        service = ToolService(bridge)
+        results = []
+        for name, scope in (("m_t", "r"), ("m_text", "r"), ("m_text", "other")):
+            caller = Caller(Identity("https://i/", "ada", "app", frozenset({scope})), access)
+            found = await service.find(name)
+            assert found is not None
+            results.append(await service.call(found, {"result": "x"}, _ignore, caller))
+            assert (service.missing_scopes(name, caller) is None) is (results[-1].code is None)
+        listed = await service.list_tools(caller)
+        assert [*listed.tools] == []
+    assert [result.code for result in results] == ["scope-required", None, "scope-required"]
+    assert [(event.tool, event.subject, event.error_code) for event in audited] == [
+        ("m.t", "ada", "scope-required"),
+        ("m.text", "ada", None),
+        ("m.text", "ada", "scope-required"),
+    ]
+    assert all(0 <= event.seconds < 60 for event in audited)
+    assert len(seen.received) == 1
 
 
 async def test_only_a_call_that_reports_progress_is_kept_alive_by_it(tmp_path: Path) -> None:

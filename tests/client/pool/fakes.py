@@ -22,6 +22,8 @@ class FakeHandshake:
     keep_alive: bool = True
     on_disconnect: tuple[str, ...] = ()
     at: str = ""
+    rate: float | None = None
+    identity: str | None = None
 
     @property
     def endpoint(self) -> str:
@@ -38,13 +40,13 @@ class FakeHandshake:
     @property
     def template(self) -> Any:
         limits = SimpleNamespace(
-            max_connections=self.max_connections, max_in_flight=self.max_in_flight, requests_per_second=None
+            max_connections=self.max_connections, max_in_flight=self.max_in_flight, requests_per_second=self.rate
         )
         return SimpleNamespace(limits=limits, keep_alive=self.keep_alive)
 
     @property
     def connection_rules(self) -> Any:
-        return SimpleNamespace(on_disconnect=self.on_disconnect, session_identity=None)
+        return SimpleNamespace(on_disconnect=self.on_disconnect, session_identity=self.identity)
 
 
 @dataclass(eq=False)
@@ -61,13 +63,21 @@ class FakeConnection:
     synced: anyio.Event = field(default_factory=anyio.Event)
     ended: anyio.Event = field(default_factory=anyio.Event)
     closed: list[str] = field(default_factory=list)
+    codes: list[int] = field(default_factory=list)
+    previous: list[Any] = field(default_factory=list)
+    fails_early: bool = False
+    was_used: list[bool] = field(default_factory=list)
 
     @property
     def is_available(self) -> bool:
         return self.is_open and self.reusable
 
     def failed_early(self, *, used: bool) -> bool:
-        return False
+        self.was_used.append(used)
+        return self.fails_early
+
+    def note_previous(self, previous: Any) -> None:
+        self.previous.append(previous)
 
     @property
     def dispatcher(self) -> FakeConnection:
@@ -86,6 +96,7 @@ class FakeConnection:
 
     async def aclose(self, code: int, reason: str, local_reason: str = "") -> None:
         self.closed.append(local_reason)
+        self.codes.append(code)
         self.end()
 
     def abort(self) -> None:

@@ -66,3 +66,20 @@ def test_a_session_that_ended_before_its_first_call_is_distinguished_from_others
     pooled = PooledConnection(FakeHandshake())  # type: ignore[arg-type]
     pooled.open(FakeConnection(**connection))  # type: ignore[arg-type]
     assert pooled.ended_unused is ended_unused
+
+
+def test_each_lease_is_counted() -> None:
+    pooled = PooledConnection(FakeHandshake())  # type: ignore[arg-type]
+    pooled.open(FakeConnection())  # type: ignore[arg-type]
+    for expected in (1, 2):
+        pooled.acquire(LeaseMode.SHARED)
+        assert pooled.leases_started == expected
+    assert repr(pooled).startswith("<PooledConnection SHARED in_flight=2 FakeConnection(")
+
+
+@pytest.mark.parametrize("state", [State.UNSYNCED, State.IDLE, State.SYNCING])
+def test_a_place_without_a_connection_has_not_perished(state: State) -> None:
+    pooled = PooledConnection(FakeHandshake(), state=state)  # type: ignore[arg-type]
+    assert not pooled.is_perished
+    pooled.connection = FakeConnection(reusable=False)  # type: ignore[assignment]
+    assert pooled.is_perished

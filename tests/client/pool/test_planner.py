@@ -131,6 +131,12 @@ OPENINGS = {
     "a shared call does not void the sync that an earlier exclusive call waits for": case(
         SYNCING, calls="ES", expected="nothing"
     ),
+    "a shared call needs a connection behind exclusive ones that expect all": case(
+        CONNECTING, CONNECTING, calls="EES", expected="open for call 2"
+    ),
+    "a shared call waits for a connection that no earlier exclusive one expects": case(
+        CONNECTING, CONNECTING, calls="ESE", expected="nothing"
+    ),
     "a fresh call waits for its own connection only": case(CONNECTING, calls="F", expected="open for call 0"),
     "a call that uses its connection once does not wait for others": case(
         BUSY, calls="U", handshake=ONE_SHOT, expected="open for call 0"
@@ -206,6 +212,9 @@ CLOSES = {
     "not twice": case((State.CLOSING, ENDED), expected="nothing"),
     "a draining pool closes what is unused": case(BUSY, IDLE, draining=True, expected="close 1"),
     "a draining pool serves the calls that wait": case(IDLE, calls="S", draining=True, expected="assign call 0 to 0"),
+    "a draining pool closes what is unused although a place is reserved": case(
+        IDLE, draining=True, reserved_for_other=True, expected="close 0"
+    ),
     "a draining pool lets a sync end": case(SYNCING, draining=True, expected="nothing"),
 }
 
@@ -228,6 +237,15 @@ def test_the_next_action_is(case: Case) -> None:
     action = plan(pool, case.handshake, reserved_for_other=case.reserved_for_other)  # type: ignore[arg-type]
 
     assert describe(action, calls, connections) == case.expected
+
+
+def test_calls_of_several_modes_are_served_in_the_order_in_which_they_came() -> None:
+    pool = PoolState()
+    gone, exclusive, shared = (enqueue(pool, MODES[mode], KEY) for mode in "SES")
+    pooled = add_connection(pool, KEY, IDLE)
+    pool.dequeue(gone)
+    calls = [exclusive, shared]
+    assert describe(plan(pool, KEY), calls, [pooled]) == "assign call 0 to 0"  # type: ignore[arg-type]
 
 
 RELEASES = {

@@ -178,9 +178,7 @@ def _will_be_shared(group: ConnectionGroup, waiter: Waiter) -> bool:
         if pooled.state is not State.EXCLUSIVE and pooled.can_serve(mode):
             return True
     connecting = group.count(State.CONNECTING)
-    syncing = group.count(State.SYNCING)
-    earlier = group.queue.count_before(waiter.sequence, LeaseMode.EXCLUSIVE, connecting + syncing)
-    return connecting > max(0, earlier - syncing)
+    return connecting > group.queue.count_before(waiter.sequence, LeaseMode.EXCLUSIVE, connecting)
 
 
 def _open_or_make_room(pool: PoolState, group: ConnectionGroup, waiter: Waiter) -> Action | None:
