@@ -136,3 +136,14 @@ def test_of_many_manifests_twenty_are_named(folder: ManifestFolder) -> None:
     with pytest.raises(AuthoringRefused) as refused:
         folder.read("other")
     assert refused.value.message.endswith("m18, m19.")
+
+
+def test_a_file_that_goes_while_the_folder_is_read_is_no_manifest(
+    folder: ManifestFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: Path) -> None:
+        raise FileNotFoundError
+
+    folder.save("a", "{}")
+    monkeypatch.setattr(Path, "lstat", gone)
+    assert folder.names() == []

@@ -164,6 +164,32 @@ async def test_a_close_during_the_login_is_reported_with_its_code_and_reason(tmp
             await bridge.call_tool("m.t")
 
 
+@pytest.mark.parametrize(
+    ("code", "may_refuse"),
+    [
+        (1000, True),
+        (1008, True),
+        (3000, True),
+        (4999, True),
+        (1001, False),
+        (1007, False),
+        (1009, False),
+        (1011, False),
+    ],
+)
+async def test_some_close_codes_during_the_login_may_mean_a_refusal(
+    tmp_path: Path, code: int, may_refuse: bool
+) -> None:
+    async def close(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.close(code)
+
+    document = {**RPC, "on_connect": [{"send": {"type": "connection_init"}}, {"expect": "message.type == 'ack'"}]}
+    async with peer(close) as seen, bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+        with pytest.raises(ConnectError, match=f"closed by the server with code {code}") as failed:
+            await bridge.call_tool("m.t")
+    assert ("A server may reject a login this way." in str(failed.value)) is may_refuse
+
+
 async def test_a_connection_that_is_cut_during_the_login_may_be_a_refusal(tmp_path: Path) -> None:
     async def cut(seen: Peer, connection: Any, message: Any) -> None:
         connection.transport.abort()

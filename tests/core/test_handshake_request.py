@@ -449,3 +449,58 @@ def test_a_request_that_waits_for_its_session_is_keyed_by_its_template_and_argum
     assert (one.url, one.deferred is not None) == (None, True)
     assert one.key == same.key
     assert one.key != other.key
+
+
+# --- what is known of the server, and which requests are equal ---
+
+
+def test_requests_are_equal_by_what_their_connections_agree_on():
+    assert upgrade() == upgrade()
+    assert hash(upgrade()) == hash(upgrade())
+    assert upgrade() != upgrade(url="wss://b.example/")
+    assert upgrade() != "wss://a.example/ws"
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("wss://a.example/ws", "wss://a.example"),
+        (f"wss://a.example:81/{A}", "wss://a.example:81"),
+        (f"ws://localhost?q={A}", "ws://localhost"),
+        ("wss://{{ vars.HOST }}/ws", None),
+        ("{{ vars.HOST }}", None),
+    ],
+)
+def test_the_server_is_known_where_it_is_written(url, server):
+    assert compile_(url=url).server == (None if server is None else parse_url(server))
+
+
+def test_a_request_belongs_to_the_server_of_its_url():
+    request = upgrade(url="wss://a.example:81/x")
+    assert request.same_server_as(parse_url("ws://a.example:81/y"))
+    assert not request.same_server_as(parse_url("wss://a.example:82/x"))
+    assert not request.same_server_as(parse_url("wss://b.example:81/x"))
+    step = {"http": {"url": "https://a.example/"}, "capture": {"t": "body.t"}}
+    later = upgrade(before_connect=[step], url="wss://a.example/{{ session.t }}")
+    assert later.url is None
+    assert later.same_server_as(parse_url("wss://a.example/x"))
+    assert not later.same_server_as(parse_url("wss://b.example/x"))
+    unknown = upgrade(before_connect=[step], url="{{ session.t }}")
+    assert not unknown.same_server_as(parse_url("wss://a.example/x"))
+    assert unknown.address == "the endpoint of m"
+
+
+def test_whether_a_connection_sends_arguments_is_known():
+    assert not compile_().uses_arguments
+    for fields in (
+        {"url": f"wss://a.example/{A}"},
+        {"headers": {"X": A}},
+        {"header_fields": ["X-A"]},
+        {"on_connect": [{"send": A}]},
+    ):
+        assert compile_(**fields).uses_arguments
+
+
+def test_a_host_that_is_none_is_refused_also_where_the_url_varies():
+    with pytest.raises(Refused, match="not a host name"):
+        compile_(url=f"wss://a.example/{A}", headers={"Host": "a/b"})

@@ -75,6 +75,7 @@ def test_what_no_call_changes_of_a_header_is_checked() -> None:
     for name, constant, local in (
         ("Host", None, True),
         ("Host", "a/b", True),
+        ("Host", "", True),
         ("Host", "a", False),
         ("a b", None, True),
     ):

@@ -49,6 +49,7 @@ def test_the_levels_of_objects_and_lists_count_alike():
         (b'{"a":[]}', 1, True),
         ("[][][]", 1, False),
         ("1", 0, False),
+        ("[", 1, False),
         ("[]", 0, True),
         ('"\ud800[["', 1, True),
     ],

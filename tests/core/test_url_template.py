@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.templates.nodes import RenderError
 from utcp_ws_mcp.core.tools.catalog import compile_entry
-from utcp_ws_mcp.core.url_template import UrlTemplate
+from utcp_ws_mcp.core.url_template import UrlTemplate, session_values_from_arguments
 from utcp_ws_mcp.manifest.loader import load_document
+from utcp_ws_mcp.manifest.models.call_template import CallTemplate
 from utcp_ws_mcp.manifest.variables import VariableResolver
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
@@ -193,3 +194,19 @@ def test_whatever_an_argument_is_it_stays_one_segment_and_one_value(field, hole,
     first, one, segment, two = found.path.split("/")
     assert (found.netloc, first, one, two) == ("a.example", "", "one", "two")
     assert unquote(segment) == unquote(found.query.removeprefix("q="))
+
+
+def test_values_of_the_session_that_depend_on_arguments_are_found_through_each_other():
+    template = CallTemplate(
+        url="wss://a.example/",
+        before_connect=[{"http": {"url": "https://a.example/"}, "capture": {"first": "body.x if args.k else body.y"}}],
+        on_connect=[
+            {"expect": "message", "capture": {"third": "session.second", "own": "message.z"}},
+            {"expect": "message", "capture": {"all": "session | to_json"}},
+            {"expect": "message", "capture": {"second": "session.first ~ message.y"}},
+        ],
+        capture=[{"match": "message.x", "set": {"later": "session.third", "free": "session.own"}}],
+    )
+    assert session_values_from_arguments(template) == {"first", "second", "third", "all", "later"}
+    untouched = CallTemplate(url="wss://a.example/", capture=[{"match": "message", "set": {"a": "session | to_json"}}])
+    assert session_values_from_arguments(untouched) == set()

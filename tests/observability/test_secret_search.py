@@ -237,3 +237,8 @@ def test_each_form_of_a_secret_is_found_by_itself(secret: str) -> None:
         for text in form.texts:
             assert hidden(f"<{text}>", secret) == "<***>"
             assert hidden(f"<{text}>", "another-Secret-1", secret, "one-more-Secret-2") == "<***>"
+
+
+def test_one_form_may_come_more_often_than_places_are_looked_at() -> None:
+    count = module.MAX_PLACES + 100
+    assert hidden(f"<{LAMP}> " * count + "end", LAMP) == "<***> " * count + "end"

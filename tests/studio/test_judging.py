@@ -247,3 +247,15 @@ def test_a_message_that_the_framing_cannot_decode_is_named() -> None:
     (found,) = judge(loaded, parse_url(URL), [(0, False, b"\xff" * 8)], str).values()
     reason = "it is, or announces a message, larger than limits.max_message_bytes"
     assert (found.role, found.reasons) == ("not decoded", (reason,))
+
+
+def test_what_the_login_captures_decides_later_replies() -> None:
+    manifest = {
+        "name": "m",
+        "url": URL,
+        "on_connect": [{"send": {"op": "auth"}}, {"expect": "message.ok", "capture": {"s": "message.s"}}],
+        "reply": {"match": "message.s == session.s"},
+        "tools": [{"name": "say", "tool_call_template": {"message": {"op": "say"}}}],
+    }
+    login = ('> {"op": "auth"}', '< {"ok": true, "s": 5}')
+    assert roles(manifest, *login, '> {"op": "say"}', '< {"s": 4}', '< {"s": 5}')[2:] == ["request", "dropped", "reply"]

@@ -75,8 +75,8 @@ def check_written_header(name: str, constant: str | None, *, local: bool) -> Non
     """
     if name.lower() == "host" and local and constant is None:
         raise ForbiddenHeader(name, "the value contains a placeholder. Write the host, or a variable ${NAME}.")
-    is_host = name.lower() == "host" and constant is not None
-    check_header(name, constant if is_host and constant else _VALUE_PER_CALL, may_set_host=local)
+    value = constant if name.lower() == "host" and constant is not None else _VALUE_PER_CALL
+    check_header(name, value, may_set_host=local)
 
 
 def check_subprotocol(name: str) -> None:

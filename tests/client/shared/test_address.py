@@ -27,3 +27,12 @@ def test_a_password_may_be_percent_encoded() -> None:
     address = parse_store_address("redis://u:s3cret%2F%23@host/1", "--shared")
     assert (address.password, address.database) == ("s3cret/#", 1)
     assert "s3cret" not in repr(address) + str(address)
+
+
+def test_a_url_without_port_and_database_names_the_usual_ones():
+    address = parse_store_address("redis://h", "--shared")
+    assert (address.port, address.database, address.tls) == (6379, 0, False)
+    assert (address.username, address.password) == (None, None)
+    address = parse_store_address("rediss://u:p%40@h:7/3", "--shared")
+    assert (address.port, address.database, address.tls) == (7, 3, True)
+    assert (address.username, address.password) == ("u", "p@")

@@ -57,10 +57,10 @@ def gives(text: str, seconds: float = 60.0) -> Any:
 
 
 async def stored(fleet) -> dict[bytes, bytes]:
-    """All names and texts in the store."""
+    """All names and texts in the store that belong to tokens."""
     listing = Script("""
     local found = {}
-    for _, key in ipairs(redis.call('KEYS', '*')) do
+    for _, key in ipairs(redis.call('KEYS', '*:token:*')) do
       if redis.call('TYPE', key).ok == 'string' then
         table.insert(found, key)
         table.insert(found, redis.call('GET', key))

@@ -268,3 +268,9 @@ def test_each_message_of_a_stream_is_flushed(method: Any) -> None:
         piece = deflater.deflate(data)
         assert piece.endswith(b"\x00\x00\xff\xff") or not data
         assert inflater.inflate(piece, 100) == data
+
+
+def test_what_is_left_behind_nested_messages_is_given_as_it_is() -> None:
+    peer = framer("zlib", nested=True, header=16, length={"size": 4, "counts": "all"})
+    (inner, rest) = values(peer, frame(5, pack("zlib", frame(5, b"{}") + b"rest")))
+    assert (inner["body"], rest) == ({}, b"rest")

@@ -532,3 +532,8 @@ def test_a_well_known_type_that_is_not_valid_has_its_fields() -> None:
     framing = Framing(codec="protobuf", protobuf={"schema": "m.proto", "receive": "M"})  # type: ignore[arg-type]
     raw = schema.send(t={"seconds": 1 << 60, "nanos": 5}).SerializeToString()
     assert decode(make_framer(framing, schema=schema), raw) == {"t": {"seconds": str(1 << 60), "nanos": 5}}
+
+
+def test_an_object_for_a_field_of_another_kind_is_refused() -> None:
+    with pytest.raises(RejectedValue, match="^the value is no message of the type 'M'"):
+        kinds().encode({"i": {"a": {"b": b"x"}}})

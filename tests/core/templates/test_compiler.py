@@ -600,7 +600,7 @@ def test_a_form_from_the_network_is_an_object(kind):
 def test_a_message_of_many_placeholders_is_bounded():
     row = ["x" * (1 << 20)] * 15
     few, many = {f"a{index}": "{{ args.r }}" for index in range(4)}, {f"a{index}": "{{ args.r }}" for index in range(5)}
-    assert fill(few, r=row) == dict.fromkeys(few, row)
+    assert fill(few, r=row * 2) == dict.fromkeys(few, row * 2)
     for template in (many, list(many.values()), {"x": [many]}, dict.fromkeys(many, arg("r"))):
         with pytest.raises(RenderError) as refused:
             fill(template, typed=True, r=row)

@@ -90,3 +90,7 @@ def test_a_topic_keeps_its_levels_whatever_the_argument(kind: str, value: str) -
     (topic,) = topics_of(rendered)
     assert topic == f"home/{value}/set"
     assert set(value).isdisjoint("/+#\0")
+
+
+def test_a_topic_of_one_value_and_nothing_else_is_a_whole_topic() -> None:
+    assert render(packet("{{ '' ~ args.x }}")["subscribe by name"], "a/b")["topics"] == ["a/b"]

@@ -98,3 +98,36 @@ async def test_a_reader_that_was_stopped_passes_nothing_on(tmp_path: Path) -> No
 
 def test_the_limit_of_a_line_is_that_of_the_documentation() -> None:
     assert MAX_LINE_SIZE == 64 * 1024 * 1024
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe"])
+async def test_a_descriptor_that_cannot_be_read_is_the_end(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int, size: int) -> bytes:
+        raise OSError
+
+    with source(kind, b"a\n", tmp_path) as descriptor:
+        monkeypatch.setattr(module.os, "read", fail)
+        found, _ = await read_all(descriptor)
+        monkeypatch.undo()
+    assert found == []
+
+
+@pytest.mark.parametrize("early", [BlockingIOError, InterruptedError])
+async def test_a_pipe_that_is_not_ready_is_read_again(
+    early: type[OSError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [early()]
+    read = os.read
+
+    def fail_once(descriptor: int, size: int) -> bytes:
+        if failures:
+            raise failures.pop()
+        return read(descriptor, size)
+
+    with source("pipe", b"a\n", tmp_path) as descriptor:
+        monkeypatch.setattr(module.os, "read", fail_once)
+        found, _ = await read_all(descriptor)
+        monkeypatch.undo()
+    assert (found, failures) == ([b"a"], [])

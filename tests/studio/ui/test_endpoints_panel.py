@@ -297,3 +297,11 @@ async def test_names_are_shown_without_invisible_characters(site: Site) -> None:
     assert module._feed_row(feed, numbers) == {
         "name": "f\\u200b", "state": "live, gap\\u200b", "readers": 3, "events": 0, "gaps": 0, "interruptions": 0
     }  # fmt: skip
+
+
+async def test_nothing_is_shown_before_the_panel_is_opened(site: Site) -> None:
+    async with opened(site, panel="connect") as (user, session):
+        (content,) = {each.parent_slot.parent for each in shown(user, ui.select, "Endpoint of the plots")}
+        assert (content.visible, session.live.is_open) == (False, False)
+        session.open_panel("endpoints")
+        await until(lambda: content.visible)

@@ -170,7 +170,7 @@ class _Reader:
         if field.enum_type is not None:
             known = field.enum_type.values_by_number.get(item)
             return item if known is None else known.name
-        if isinstance(item, float) and field.type == field.TYPE_FLOAT:
+        if field.type == field.TYPE_FLOAT:
             return _shortest_float(item)
         if type(item) is int and field.cpp_type in (field.CPPTYPE_INT64, field.CPPTYPE_UINT64):
             return str(item)

@@ -275,7 +275,7 @@ class Compiler(Record):
 def _count_placeholders(value: Any) -> int:
     """Return how many placeholders are in a message, at any depth."""
     if isinstance(value, str):
-        return value.count("{{") + value.count("UTCP_ARG_") // 2
+        return value.count("{{") + value.count("UTCP_ARG_")
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return sum(map(_count_placeholders, items))
 

@@ -49,7 +49,7 @@ class JsonState(MutableRecord):
             if self.in_string:
                 position = self._feed_string(text, position)
             elif scalar := _SCALAR_CHARACTERS.match(text, position):
-                self._begin_value(bool(self._scalar))
+                self._begin_value()
                 self._scalar += scalar[0]
                 position = scalar.end()
             else:
@@ -107,9 +107,9 @@ class JsonState(MutableRecord):
         self.documents += not self._open
         self._end_value()
 
-    def _begin_value(self, goes_on: bool = False, opens: bool = False) -> None:
-        """Check that a value may be here; `goes_on`: it has begun in the piece before."""
-        if goes_on or self._expected == "value" or (opens and self._expected == "document"):
+    def _begin_value(self, opens: bool = False) -> None:
+        """Check that a value may be here, or go on here."""
+        if self._expected == "value" or (opens and self._expected == "document"):
             return
         self.is_json = False
 
