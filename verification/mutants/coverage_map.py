@@ -17,7 +17,8 @@ from .operators import Mutant
 UNSEEN: Final = ("cli", "server")
 """The folders whose tests start the program as processes of their own."""
 
-_CONSTANT: Final = re.compile(rb"^(\w+)\s*[:=]")
+_ASSIGNED: Final = re.compile(rb"\s*(\w+)(?:: | = )")
+"""The beginning of an assignment in a module or a class; arguments by name have no spaces around `=`."""
 
 
 @dataclass(slots=True)
@@ -80,10 +81,10 @@ class CoverageMap:
         return {test for line in lines for test in by_line.get(line, ())}
 
     def _users(self, mutant: Mutant, root: Path) -> set[str]:
-        """Return the tests that run a line with the name of a changed constant, in any module."""
+        """Return the tests that run a line with the name of a changed constant or field, in any module."""
         source = (root / mutant.path).read_bytes().splitlines()
         name = next(
-            (found[1] for line in reversed(source[: mutant.first_line]) if (found := _CONSTANT.match(line))), b""
+            (found[1] for line in reversed(source[: mutant.first_line]) if (found := _ASSIGNED.match(line))), b""
         )
         if not name:
             return self._running(mutant.path, self.lines.get(mutant.path, ()))

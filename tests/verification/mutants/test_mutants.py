@@ -91,6 +91,16 @@ def test_the_fastest_tests_of_a_line_come_first_and_its_folder_stands_in_for_non
     assert within([slow], covered.seconds, 1.5) == [slow]
 
 
+def test_the_users_of_a_field_are_found_by_its_name(tmp_path: Path) -> None:
+    path, test = "src/utcp_ws_mcp/manifest/a.py", "tests/core/test_a.py::test"
+    source = b"class A:\n    size: int = Field(\n        5,\n        ge=1,\n    )\n\n\ndef f(a):\n    return a.size\n"
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_bytes(source)
+    covered = CoverageMap({path: {9: [test]}}, {test: 1.0})
+    constants = [mutant for mutant in find_mutants(path, source) if mutant.kind == "constant"]
+    assert [covered.find_tests(mutant, tmp_path) for mutant in constants] == [([test], True)] * 4
+
+
 def test_every_test_of_the_program_takes_part() -> None:
     found = taking_part(ROOT)
     assert found[:3] == ["tests/cli", "tests/client", "tests/server"]
