@@ -159,6 +159,34 @@ def test_the_security_scheme_of_the_server_becomes_credentials(
     assert problems_of(result, tmp_path) == []
 
 
+@pytest.mark.parametrize("of_server", [[], [{"$ref": "#/components/securitySchemes/cert"}]], ids=["none", "unsuitable"])
+def test_the_security_scheme_of_an_operation_becomes_credentials_of_its_connection(of_server: Any) -> None:
+    operations = {"ask": {**ASK["ask"], "security": [{"$ref": "#/components/securitySchemes/key"}]}}
+    server = {"host": "shop.example.com", "protocol": "wss", "security": of_server}
+    document = api(operations, {"ask": message("ask"), "replied": message("replied")}, servers={"live": server})
+    document["components"]["securitySchemes"] = {"cert": {"type": "X509"}, "key": {"type": "http", "scheme": "bearer"}}
+
+    assert imported(document, url=None).manifest["headers"] == {"Authorization": "Bearer ${SHOP_KEY}"}
+
+
+def test_the_security_scheme_of_an_operation_of_version_2_becomes_credentials_of_its_connection() -> None:
+    document = {
+        "asyncapi": "2.6.0",
+        "info": {"title": "Shop"},
+        "servers": {"live": {"url": "wss://shop.example.com", "protocol": "wss"}},
+        "channels": {
+            "/open": {"publish": {"message": message("ask")}},
+            "/own": {"publish": {"message": message("ask"), "security": [{"key": []}]}},
+        },
+        "components": {"securitySchemes": {"key": {"type": "httpApiKey", "name": "X-Key", "in": "header"}}},
+    }
+
+    by_url = {
+        each["url"]: each.get("headers") for each in imported(document, url=None).manifest["manual_call_templates"]
+    }
+    assert by_url == {"wss://shop.example.com/open": None, "wss://shop.example.com/own": {"X-Key": "${SHOP_KEY}"}}
+
+
 def test_a_scheme_that_does_not_belong_to_the_handshake_gives_way_to_the_next() -> None:
     schemes = {"cert": {"type": "X509"}, "key": {"type": "http", "scheme": "bearer"}}
     security = [{"$ref": f"#/components/securitySchemes/{name}"} for name in schemes]

@@ -55,6 +55,8 @@ class Connections:
         self.server = choose_server([Server(each.url) for each in api.servers], url, source)
         self._api_server = next((each for each in websockets if each.url == self.server.url), None)
         self._by_key = {each.key: each for each in websockets}
+        # A handshake has the credentials of all calls of its connection.
+        self._of_operations = {each.channel.key: each.security for each in reversed(api.operations) if each.security}
 
     def of(self, channel: Channel) -> Connection:
         """Return the connection of a channel."""
@@ -64,7 +66,7 @@ class Connections:
         own_path = address not in ("", "/") and not _has_path(base, address, self._given)
         connection = Connection(_joined(base, address) if own_path else base, own_path=own_path)
         connection = self._with_parameters(connection, channel)
-        schemes = list(server.security) if server is not None else []
+        schemes = [*(server.security if server is not None else ()), *self._of_operations.get(channel.key, ())]
         headers = channel.bindings.get("headers")
         has_others = bool(schemes) or any(is_secret_name(name) for name, _, _ in _binding_properties(headers))
         connection = self._with_query(connection, channel.bindings.get("query"), optional_secrets=not has_others)

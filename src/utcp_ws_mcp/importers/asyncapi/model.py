@@ -47,7 +47,8 @@ class Channel(Record):
 class ApiOperation(Record):
     """An operation. `receives`: whether the application that is described receives its messages.
 
-    `replies` are the messages that answer; None if the document does not say that there is a reply.
+    `replies` are the messages that answer; None if the document does not say that there is a reply. `security` are
+    the security schemes of which one is needed.
     """
 
     key: str
@@ -58,6 +59,7 @@ class ApiOperation(Record):
     texts: Sequence[Any] = ()
     tags: Sequence[str] = ()
     deprecated: bool = False
+    security: Sequence[Mapping[str, Any]] = ()
 
 
 class ApiServer(Record):

@@ -201,6 +201,7 @@ class _Reader:
             texts=[operation.get(name) for name in ("summary", "title", "description")],
             tags=self._tags(operation),
             deprecated=operation.get("deprecated") is True or operation.get("x-deprecated") is True,
+            security=list(self._requirements(operation.get("security"))),
         )
 
     # Version 2
