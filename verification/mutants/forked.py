@@ -52,7 +52,5 @@ def _run(sandbox: Sandbox, jobs: Sequence[Job]) -> list[tuple[int, str]]:
     files = sorted({test.partition("::")[0] for job in jobs for test in job.tests})
     environ = {**sandbox.environ(), JOBS: str(of_jobs), ANSWERS: str(of_answers)}
     command = [sandbox.python, "-m", "pytest", "-q", "-p", _PLUGIN, *files]
-    subprocess.run(
-        command, cwd=sandbox.folder, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False
-    )
+    subprocess.run(command, cwd=sandbox.folder, env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return [(number, text) for number, text in map(json.loads, of_answers.read_text(encoding="utf-8").splitlines())]
