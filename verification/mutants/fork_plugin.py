@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
 import select
 import signal
 from collections import defaultdict
@@ -31,6 +32,8 @@ FAILED: Final = "failed "
 DIED: Final = "died"
 HANGS: Final = "hangs"
 _ANSWER_BYTES: Final = 4096
+_MEMORY: Final = 4 << 30
+"""Bytes of a child: a mutant that never stops to append fails its test, before the machine has no memory left."""
 
 _failed: list[str] = []
 
@@ -96,6 +99,7 @@ class _Server:
         child = os.fork()
         if not child:
             os.setpgid(0, 0)
+            resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
             os.write(writer, self._run_in_child(tests, path, source).encode()[:_ANSWER_BYTES])
             os._exit(0)
         os.close(writer)

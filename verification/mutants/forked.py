@@ -15,6 +15,8 @@ from .pytest_contexts import test_function
 from .sandbox import Attempt, Sandbox, timeout_of
 
 _PLUGIN: Final = fork_plugin.__name__
+_TIMEOUT: Final = 60.0
+"""Seconds of a child: one that hangs is tried again in a process of its own, which has more time."""
 
 
 def find_killed(sandbox: Sandbox, attempts: Sequence[Attempt]) -> dict[int, str]:
@@ -37,7 +39,7 @@ def find_killed(sandbox: Sandbox, attempts: Sequence[Attempt]) -> dict[int, str]
 def make_job(number: int, attempt: Attempt, folder: Path) -> Job:
     """Return the job of an attempt in a copy of the repository."""
     source = attempt.mutant.apply((folder / attempt.mutant.path).read_bytes()).decode()
-    return Job(number, attempt.mutant.path, source, attempt.tests, timeout_of(attempt.seconds))
+    return Job(number, attempt.mutant.path, source, attempt.tests, min(_TIMEOUT, timeout_of(attempt.seconds)))
 
 
 def _is_suitable(attempt: Attempt) -> bool:
