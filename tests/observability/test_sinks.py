@@ -84,6 +84,6 @@ def test_every_place_that_writes_is_known() -> None:
 
 def test_every_handler_of_a_log_has_the_formatter_that_guards() -> None:
     text = (ROOT / "observability" / "logging.py").read_text(encoding="utf-8")
-    assert text.count("_StderrHandler()") == text.count("handler.setFormatter(") == 2
+    assert text.count("StderrHandler()") == text.count("handler.setFormatter(") == 2
     others = [path for path in ROOT.rglob("*.py") if "Handler(" in path.read_text(encoding="utf-8")]
     assert {path.name for path in others} <= {"logging.py", "sdk_notifications.py"}

@@ -17,7 +17,6 @@ import anyio
 import httpx2
 import pytest
 
-from tests.observability.conftest import restored  # noqa: F401  # an autouse fixture: `serve` configures the log
 from tests.peer import PATIENCE, Peer, entry, jsonrpc, peer
 from tests.server.http.test_app import POST, initialize
 from tests.server.stdio.pipes import INITIALIZE, StandardPipes, kept_signal_handlers, standard_descriptors

@@ -112,8 +112,9 @@ class Sandbox:
         if code is None:
             is_slow = self._pytest(tests, timeout)[0] != 0
             return Trial(mutant, Verdict.UNSURE if is_slow else Verdict.TIMEOUT, len(tests), of)
-        failed = _failed_tests(output)
-        return Trial(mutant, Verdict.KILLED, len(tests), of, failed[0] if failed else output.splitlines()[-1])
+        # A mutant may end the process before it has written anything.
+        killer = next(iter(_failed_tests(output) or output.splitlines()[-1:]), "")
+        return Trial(mutant, Verdict.KILLED, len(tests), of, killer)
 
     def find_failing(self, tests: list[str], seconds: float) -> set[str]:
         """Return those of some tests that fail without a mutant."""

@@ -47,7 +47,7 @@ def configure_logging(
     `audit_guard` removes them from the lines of the audit; by default `guard` does.
     Warnings of all libraries are logged in the same form, also those of the event loop and of the interpreter.
     """
-    handler = _StderrHandler()
+    handler = StderrHandler()
     handler.setFormatter((_JsonFormatter if as_json else LineFormatter)(guard, audit_guard))
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
@@ -66,12 +66,12 @@ def configure_logging(
 
 def report_crashes(guard: Callable[[str], str]) -> None:
     """Write tracebacks of defects as the log would, for commands that have no log."""
-    handler = _StderrHandler()
+    handler = StderrHandler()
     handler.setFormatter(LineFormatter(guard))
     _handle_others(handler)
 
 
-class _StderrHandler(logging.StreamHandler[TextIO]):
+class StderrHandler(logging.StreamHandler[TextIO]):
     """Writes to what is stderr at the time: a program or a test may replace it."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ def _handle_others(handler: logging.Handler) -> None:
     stay in place.
     """
     root = logging.getLogger()
-    root.handlers[:] = [*(each for each in root.handlers if not isinstance(each, _StderrHandler)), handler]
+    root.handlers[:] = [*(each for each in root.handlers if not isinstance(each, StderrHandler)), handler]
     if sys.excepthook is sys.__excepthook__ or getattr(sys.excepthook, "knows_no_secrets", False):
         sys.excepthook = _log_crash
     if sys.unraisablehook is sys.__unraisablehook__:

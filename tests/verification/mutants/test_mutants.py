@@ -179,6 +179,7 @@ FAILED = "F\nFAILED tests/test_a.py::test_b[1 - 2] - assert 1 == 2\n1 failed in 
 TRIALS = {
     "a test fails": ([(1, FAILED)], Verdict.KILLED, "tests/test_a.py::test_b"),
     "a file of tests cannot be imported": ([(2, "E\nERROR tests/test_a.py\n")], Verdict.KILLED, "tests/test_a.py"),
+    "the process ends without a word": ([(-9, "")], Verdict.KILLED, ""),
     "the tests pass": ([(0, "1 passed")], Verdict.SURVIVED, ""),
     "the tests hang, only with the mutant": ([(None, ""), (0, "1 passed")], Verdict.TIMEOUT, ""),
     "the tests take too long without the mutant, too": ([(None, ""), (None, "")], Verdict.UNSURE, ""),
