@@ -155,6 +155,16 @@ def test_a_schema_that_cannot_be_read_says_why(text: str) -> None:
     assert failed.value.code == "description-not-readable"
 
 
+@pytest.mark.parametrize("name", ["", "no name", 3])
+def test_an_introspection_with_a_name_that_is_none_is_refused(name: Any) -> None:
+    kind = {"kind": "ENUM", "name": "Kind", "enumValues": [{"name": name}]}
+    query = {"kind": "OBJECT", "name": "Query", "fields": [], "interfaces": []}
+    document = {"data": {"__schema": {"queryType": {"name": "Query"}, "types": [query, kind], "directives": []}}}
+    with pytest.raises(ImportFailed) as failed:
+        import_graphql(document, ImportOptions(url="wss://a.example"), "api.json")
+    assert failed.value.code == "description-not-readable"
+
+
 def test_an_input_of_which_one_field_is_given_says_so() -> None:
     result = imported("input By @oneOf { id: ID, name: String }\ntype Query { person(by: By!): Int }")
     one_of = tools(result)["person"]["inputs"]["properties"]["by"]

@@ -22,9 +22,19 @@ def read_schema(document: Any, source: str) -> GraphQLSchema:
     """
     try:
         if isinstance(document, str):
-            return build_schema(document, assume_valid_sdl=True, no_location=True)
-        return build_client_schema(document.get("data", document))
+            schema = build_schema(document, assume_valid_sdl=True, no_location=True)
+        else:
+            schema = build_client_schema(document.get("data", document))
+        _check_names(schema)
     except (GraphQLError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as invalid:
         reason = str(invalid).strip().splitlines()[0] if str(invalid).strip() else type(invalid).__name__
         message = f"{source} is no GraphQL schema that can be read: {reason.rstrip('.')}. Correct it."
         raise ImportFailed(message, code="description-not-readable") from None
+    return schema
+
+
+def _check_names(schema: GraphQLSchema) -> None:
+    """Raise if a name is none: the library finds that out when fields and values are read first."""
+    for each in schema.type_map.values():
+        for name in ("fields", "values"):
+            getattr(each, name, None)
