@@ -188,6 +188,15 @@ SUBSCRIPTIONS: list[tuple[str, dict[str, Any], str, dict[str, Any], Any, Any, An
         {"method": "blocks", "params": {"subscription": 7, "result": {"n": 1}}},
         [7],
     ),
+    (  # a word that occurs twice: only the first one becomes the opposite
+        "twice",
+        document(method("subscribe_subscribers"), method("unsubscribe_subscribers", param("id", required=True))),
+        "subscribe_subscribers",
+        {},
+        7,
+        {"method": "subscribers", "params": {"subscription": 7, "result": {"n": 1}}},
+        [7],
+    ),
     (  # Starknet: notifications are methods without a result
         "starknet",
         document(

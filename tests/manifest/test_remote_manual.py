@@ -241,6 +241,22 @@ def test_no_field_that_can_hold_a_credential_is_inherited_at_another_origin(key,
     )
 
 
+HARMLESS = {
+    "timeout": 7.0,
+    "response_format": "text",
+    "keep_alive": False,
+    "request_id": "counter",
+    "send_as": "binary",
+}
+
+
+@pytest.mark.parametrize(("key", "value"), HARMLESS.items(), ids=HARMLESS)
+def test_a_field_without_credentials_is_inherited_at_another_origin(key, value):
+    elsewhere, _ = read_one({"url": OTHER}, **{key: value})
+
+    assert getattr(elsewhere.template, key) == value
+
+
 def test_a_url_that_is_no_text_brings_no_tool():
     tools, notices = read({"name": "t", "tool_call_template": {"url": 5}}, auth=ENTRY_AUTH)
 
