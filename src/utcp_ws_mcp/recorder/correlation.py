@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
-from ..core.expressions.paths import Path
+from ..core.expressions.paths import Path, value_at
 from ..records import MutableRecord, Record, field
-from .messages import Mark, RecordedMessage, alike, kind_predicate, leaves, message_kind, value_at
+from .messages import Mark, RecordedMessage, alike, kind_predicate, leaves, message_kind
 
 ID_KEYS: Final = (
     *("id", "request_id", "requestId", "req_id", "reqid", "msg_id", "msgId", "message_id", "messageId", "mid"),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, Final
 
-from ..core.expressions.paths import UNDEFINED
+from ..core.expressions.paths import UNDEFINED, value_at
 from ..core.network_policy import URL, classify_address, parse_ip
 from ..manifest.invisible import escape_in_json
 from ..manifest.variables import VARIABLE
@@ -31,7 +31,6 @@ from .messages import (
     kind_predicate,
     message_kind,
     path_expression,
-    value_at,
     with_value,
 )
 from .preset_forms import PresetForm, Recorded, recognize_preset

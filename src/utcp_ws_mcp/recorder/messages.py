@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
-from ..core.expressions.paths import UNDEFINED, Path
+from ..core.expressions.paths import UNDEFINED, Path, value_at
 from ..manifest.secret_names import is_secret_name
 from ..records import Record
 
@@ -118,16 +118,6 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield from leaves(item, (index,))
     else:
         yield path, value
-
-
-def value_at(value: Any, path: Path) -> Any:
-    """Return the value at a path, or UNDEFINED."""
-    for step in path:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            return UNDEFINED
-    return value
 
 
 def path_expression(path: Path) -> str:

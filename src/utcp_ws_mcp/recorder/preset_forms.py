@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Final
 
 from ..core.codecs.socketio import SocketIOCodec
 from ..core.codecs.stomp import StompCodec
-from ..core.expressions.paths import Path
+from ..core.expressions.paths import Path, value_at
 from ..manifest.variables import VARIABLE
 from ..records import Record, replace
-from .messages import Mark, RecordedMessage, value_at
+from .messages import Mark, RecordedMessage
 
 Call = tuple[str, dict[str, Any]]
 """The tool and the arguments of a call."""

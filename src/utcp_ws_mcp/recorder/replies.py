@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ..core.expressions.paths import UNDEFINED, Path
+from ..core.expressions.paths import UNDEFINED, Path, value_at
 from .correlation import Conversation, CorrelationIds, RecordedExchange
 from .messages import (
     CATCH_ALL_PREDICATES,
@@ -20,7 +20,6 @@ from .messages import (
     literal,
     message_kind,
     path_expression,
-    value_at,
 )
 
 RESULT_KEYS: Final = ("result", "data", "payload", "response", "value", "body")

@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from ..core.expressions.paths import UNDEFINED, Path
+from ..core.expressions.paths import UNDEFINED, Path, value_at
 from ..manifest.variables import VARIABLE, WHOLE_STRING_VARIABLE
-from .messages import KIND_KEYS, leaves, literal, message_kind, value_at
+from .messages import KIND_KEYS, leaves, literal, message_kind
 
 CONSTANT_KEYS: Final = (*KIND_KEYS, "jsonrpc", "version", "v")
 """Keys at the root of a message whose value is no argument, unless it differs between messages."""
