@@ -182,12 +182,12 @@ class MemoryStore:
 
     # Accounts and tokens
 
-    def _hold(self, key: str, life: str, token: str, milliseconds: int, kept: int, settle: int) -> float:
+    def _hold(self, key: str, lost_at: str, token: str, milliseconds: int, kept: int, settle: int) -> float:
         holder = self.get(key)
         if holder is not None and holder != token:
             return -1
-        lost = self.get(life) if self.get(life) is not None else self.now()
-        self._set_if_free(life, lost, kept)
+        lost = self.get(lost_at) if self.get(lost_at) is not None else self.now()
+        self._set_if_free(lost_at, lost, kept)
         if holder is None and (wait := lost + settle - self.now()) > 0:
             return wait
         self.set(key, token, milliseconds)
@@ -213,9 +213,9 @@ class MemoryStore:
 
     # Fleets
 
-    def _beat(self, key: str, life: str, replica: str, milliseconds: int, is_member: int, kept: int) -> int:
-        self._set_if_free(life, self.now() if is_member == 1 else 0, kept)
-        self._expire(life, kept)
+    def _beat(self, key: str, lost_at: str, replica: str, milliseconds: int, is_member: int, kept: int) -> int:
+        self._set_if_free(lost_at, self.now() if is_member == 1 else 0, kept)
+        self._expire(lost_at, kept)
         table = self.values.setdefault(key, {})
         table[replica] = self.now()
         for name, seen in list(table.items()):

@@ -226,14 +226,14 @@ async def test_after_a_loss_an_account_without_a_holder_is_taken_when_holds_woul
 @in_virtual_time
 async def test_a_loss_is_forgotten_a_day_after_the_last_sign_of_life() -> None:
     async with replicas() as (store, a, _):
-        life = a.fleet.members.life
-        assert (store.values[life], store.left(life)) == (0, 86_400_000)
+        lost_at = a.fleet.members.loss_key
+        assert (store.values[lost_at], store.left(lost_at)) == (0, 86_400_000)
         store.values.clear()
         await anyio.sleep(1)
         await a.fleet.members.beat()
-        assert (store.values[life], store.left(life)) == (store.now(), 86_400_000)
+        assert (store.values[lost_at], store.left(lost_at)) == (store.now(), 86_400_000)
         await a.open()
-        assert store.left(life) < 86_400_000
+        assert store.left(lost_at) < 86_400_000
 
 
 @in_virtual_time

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from ...errors import ConnectError
 from ...records import MutableRecord, field
-from .members import LIFE_KEPT_SECONDS, Members
+from .members import LOSS_KEPT_SECONDS, Members
 from .store import Script, StoreAway
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 0
 """)
 HELD_ELSEWHERE: Final = -1
+"""The answer of the script where another replica has the hold."""
 _DROP: Final = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0")
 
 
@@ -79,8 +80,7 @@ class Accounts:
     tasks: TaskGroup
 
     def __init__(self, members: Members) -> None:
-        self._members = members
-        self._store = members.store
+        self._store, self._loss_key = members.store, members.loss_key
         self._changing = anyio.Lock()  # a hold that is dropped and taken again must end up taken
         self._dropping: set[str] = set()
         self._token = token_hex(TOKEN_BYTES)
@@ -141,9 +141,10 @@ class Accounts:
         return wait
 
     async def _claim(self, key: str, settle: float) -> float:
-        hold, kept, settling = (round(1000 * seconds) for seconds in (HOLD_SECONDS, LIFE_KEPT_SECONDS, settle))
+        """Take or renew a hold, but take none until `settle` seconds after a loss; return what `_try_to_take` does."""
+        hold, kept, settling = (round(1000 * seconds) for seconds in (HOLD_SECONDS, LOSS_KEPT_SECONDS, settle))
         args: list[str | int] = [self._token, hold, kept, settling]
-        answer = int(await self._store.run(_HOLD, [key, self._members.life], args))
+        answer = int(await self._store.run(_HOLD, [key, self._loss_key], args))
         return answer if answer == HELD_ELSEWHERE else answer / 1000
 
     async def _keep(self, hold: Hold) -> None:

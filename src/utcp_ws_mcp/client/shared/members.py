@@ -17,7 +17,8 @@ LIFE_SECONDS: Final = 5.0
 ASSUMED_REPLICAS: Final = 2
 """Replicas while the store has never answered: a fleet has more than one."""
 
-# The second key has the time when the store lost its data: only a replica that was a member before can notice that.
+# The second key has the time when the store lost its data, in milliseconds since 1970, or 0: only a replica that was
+# a member before can notice a loss.
 _BEAT: Final = Script("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -28,8 +29,8 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return redis.call('ZCARD', KEYS[1])
 """)
-LIFE_KEPT_SECONDS: Final = 86_400.0
-"""Seconds without a replica after which it is forgotten when the store lost its data."""
+LOSS_KEPT_SECONDS: Final = 86_400.0
+"""Seconds without a replica after which the time of the last loss is removed."""
 
 _LEAVE: Final = Script("return redis.call('ZREM', KEYS[1], ARGV[1])")
 
@@ -44,7 +45,7 @@ class Members:
 
     Attributes:
         count: How many there are.
-        life: The name of the time when the store lost its data, in milliseconds since 1970; 0: not that is known.
+        loss_key: The name under which the store has the time when it last lost its data.
     """
 
     def __init__(self, fleet: str, replica: str, store: SharedStore) -> None:
@@ -52,7 +53,7 @@ class Members:
         self.replica = replica
         self.store = store
         self.count = ASSUMED_REPLICAS
-        self.life = fleet_key(fleet, "life")
+        self.loss_key = fleet_key(fleet, "lost-at")
         self._key = fleet_key(fleet, "replicas")
         self._is_member = False
 
@@ -62,9 +63,9 @@ class Members:
         Raises:
             StoreAway: if the store does not answer.
         """
-        life, kept = round(1000 * LIFE_SECONDS), round(1000 * LIFE_KEPT_SECONDS)
+        life, kept = round(1000 * LIFE_SECONDS), round(1000 * LOSS_KEPT_SECONDS)
         args: list[str | int] = [self.replica, life, int(self._is_member), kept]
-        self.count = max(1, int(await self.store.probe(_BEAT, [self._key, self.life], args)))
+        self.count = max(1, int(await self.store.probe(_BEAT, [self._key, self.loss_key], args)))
         self._is_member = True
 
     async def keep_alive(self) -> None:
