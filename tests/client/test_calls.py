@@ -83,10 +83,10 @@ async def test_a_timeout_shows_nothing_of_what_came_for_other_calls(tmp_path: Pa
             await connection.send('{"event": "before"}')
             await connection.send('{"id": 1, "result": "mine"}')
 
-    async with peer(first_only) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC, timeout=0.3)) as bridge:
+    async with peer(first_only) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         assert await bridge.call_tool("m.t") == "mine"
         with pytest.raises(CallTimeout, match=r"timed out after 0\.3 s waiting for a reply\. The request was sent"):
-            await bridge.call_tool("m.t")
+            await bridge.call_tool("m.t", timeout=0.3)
 
 
 async def test_the_timeout_of_a_call_is_of_this_call_only(tmp_path: Path) -> None:
@@ -226,9 +226,9 @@ async def test_a_late_reply_after_a_timeout_is_dropped_and_the_shared_connection
         await connection.send(json.dumps({"id": held[0]["id"], "result": "late"}))
         await connection.send(json.dumps({"id": message["id"], "result": "mine"}))
 
-    async with peer(hold_first) as seen, bridge_to(tmp_path, entry(seen, "t", timeout=0.1, **RPC)) as bridge:
+    async with peer(hold_first) as seen, bridge_to(tmp_path, entry(seen, "t", **RPC)) as bridge:
         with pytest.raises(CallTimeout) as timeout:
-            await bridge.call_tool("m.t")
+            await bridge.call_tool("m.t", timeout=0.5)
         assert timeout.value.outcome is Outcome.MAYBE_EXECUTED
         assert await bridge.call_tool("m.t") == "mine"
         assert len(seen.upgrades) == 1
@@ -241,9 +241,9 @@ async def test_without_ids_a_connection_that_timed_out_is_thrown_away(tmp_path: 
         else:
             await connection.send("mine")
 
-    async with peer(answer_second) as seen, bridge_to(tmp_path, entry(seen, "t", timeout=0.2)) as bridge:
+    async with peer(answer_second) as seen, bridge_to(tmp_path, entry(seen, "t")) as bridge:
         with pytest.raises(TimeoutError):
-            await bridge.call_tool("m.t")
+            await bridge.call_tool("m.t", timeout=0.5)
         assert await bridge.call_tool("m.t") == "mine"
         assert len(seen.upgrades) == 2
 
