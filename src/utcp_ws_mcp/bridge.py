@@ -132,7 +132,6 @@ class Bridge(BridgeStatus, FeedAccess):
         self._feeds.start(self._callable_tools.values())
         self._discovery_tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._discovery_manager = DiscoveryManager(self._discovery_tasks, self._make_discovery_task)
-        self._pool_manager.on_opened.append(self._discovery_manager.note_reachable)
         for entry in self.entries:
             self._discovery_manager.start(entry)
         return self

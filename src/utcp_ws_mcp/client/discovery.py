@@ -127,8 +127,10 @@ class DiscoveryTask:
         with anyio.move_on_after(self._timeout + TIMEOUT_SLACK):
             await self.wait_attempted()
 
-    def note_reachable(self) -> None:
-        """Note that a connection to the endpoint was opened, by a call or a feed: after an outage, ask it again now."""
+    def _note_opened(self, manual: str) -> None:
+        """Note that a connection was opened, by a call or a feed: after an outage of its endpoint, ask it again now."""
+        if manual != self.entry.name:
+            return
         now = anyio.current_time()
         pauses = self._started == self._ended and self.error is not None and _is_outage(self.error)
         if pauses and now >= self._next_early_retry:
@@ -142,11 +144,15 @@ class DiscoveryTask:
 
     async def run(self) -> None:
         """Fetch the manual until `stop`: after a failure with growing delays, after a success when it was lost."""
-        with self._cancel_scope:
-            await anyio.sleep(STARTUP_DELAY)
-            self._has_remembered_tools = await self._on_start(self.entry)
-            self._notify()
-            await self._run_attempts()
+        self._pool_manager.on_opened.append(self._note_opened)
+        try:
+            with self._cancel_scope:
+                await anyio.sleep(STARTUP_DELAY)
+                self._has_remembered_tools = await self._on_start(self.entry)
+                self._notify()
+                await self._run_attempts()
+        finally:
+            self._pool_manager.on_opened.remove(self._note_opened)
 
     def stop(self, *, removed: bool) -> None:
         """End the discovery, because the entry was removed or the bridge shuts down; nothing waits for it any more."""
@@ -274,11 +280,6 @@ class DiscoveryManager:
         """Announce that a connection of an entry was lost: its endpoint may come back with another manual."""
         if name in self._by_entry:
             self._by_entry[name].connection_lost()
-
-    def note_reachable(self, name: str) -> None:
-        """Announce that a connection of an entry was opened, by whatever needed it."""
-        if name in self._by_entry:
-            self._by_entry[name].note_reachable()
 
     def on_client_imported(self) -> None:
         """Measure from now how long manuals take: importing the client has held up the first one, and no other."""
