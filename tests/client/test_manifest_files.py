@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path, PurePath
+from typing import Any
 
 import pytest
 
@@ -40,6 +42,26 @@ def test_a_file_that_is_no_manifest_is_reported_with_its_place(
         load_manifest(file, {})
     assert str(invalid.value).startswith(f"{file}{message}")
     assert [problem.code for problem in invalid.value.problems] == [code]
+
+
+SECRETS = {
+    "an expression": ({"reply": {"match": "${API_KEY} =="}}, "'${API_KEY} =='"),
+    "a name in an expression": ({"reply": {"match": "${API_KEY}"}}, "unknown name '${API_KEY}'"),
+    "a subprotocol": ({"protocol": ["${API_KEY} x"]}, "'${API_KEY} x' is not a token"),
+    "a network": ({"network": {"allow": ["${API_KEY}"]}}, "'${API_KEY}' is not 'private'"),
+}
+
+
+@pytest.mark.parametrize(("fields", "shown"), SECRETS.values(), ids=SECRETS)
+def test_a_problem_of_a_template_does_not_show_the_value_of_a_secret(
+    tmp_path: Path, fields: dict[str, Any], shown: str
+) -> None:
+    file = tmp_path / "m.json"
+    file.write_text(json.dumps({"url": "wss://a.example/", "tools": [{"name": "t"}], **fields}), encoding="utf-8")
+    with pytest.raises(InvalidManifest) as invalid:
+        load_manifest(file, {"API_KEY": "hunter2"})
+    assert shown in str(invalid.value)
+    assert "hunter2" not in str(invalid.value)
 
 
 def test_a_file_of_too_many_bytes_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp.core.captures import CaptureFoundNothing, compile_captures, optional_values, select_values
+from utcp_ws_mcp.core.codecs.binary import Binary
 from utcp_ws_mcp.core.diagnostics import Diagnostics
-from utcp_ws_mcp.core.expressions.filters import Binary
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.templates.compiler import Compiler
 from utcp_ws_mcp.manifest.models.call_template import CallTemplate

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import PurePath
 
 import pytest
@@ -660,3 +661,49 @@ def test_a_manual_needs_a_url_only_for_the_tools_that_it_has():
     assert problems_of({"tools": [{"name": "t"}, {"name": "u", **url}]}) == [
         "tools[0].tool_call_template.url: this field is required. [missing-key]"
     ]
+
+
+SECRET_NAMES = {
+    "a tool": ({"tools": [{"name": "get_${API_KEY}"}]}, "tools[0].name", "API_KEY"),
+    "the whole name of a tool": ({"tools": [{"name": "a"}, {"name": "$API_KEY"}]}, "tools[1].name", "API_KEY"),
+    "a feed": ({"feeds": [{"name": "${TOKEN}", "match": "true"}]}, "feeds[0].name", "TOKEN"),
+    "an override": ({"tool_overrides": {"a": {"name": "${TOKEN}"}}}, "tool_overrides.a.name", "TOKEN"),
+    "a credential by its use": (
+        {"headers": {"X": "${DOOR}"}, "tools": [{"name": "get_${DOOR}"}]}, "tools[0].name", "DOOR",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "path", "name"), SECRET_NAMES.values(), ids=SECRET_NAMES)
+def test_a_name_that_every_host_sees_holds_no_secret(fields, path, name):
+    (problem,) = problems_of({"name": "m", "url": URL, **fields}, API_KEY="hunter2", TOKEN="hunter2", DOOR="hunter2")
+    assert problem == (
+        f"{path}: hosts and models see this name, and ${{{name}}} holds a secret. Write the name without it. "
+        "[secret-in-name]"
+    )
+
+
+def test_a_name_may_hold_a_variable_that_is_no_secret():
+    document = {"name": "m", "url": URL, "headers": {"X": "${USER}"}, "tools": [{"name": "${USER}_${ROOM}_$${KEY}"}]}
+    assert load(document, USER="ada", ROOM="hall").entries[0].tools[0].tool.name == "ada_hall_${KEY}"
+
+
+@pytest.mark.parametrize("value", ["hunter2", "hunter'2", 'hunter"2\\', "hunt'er\"2"])
+def test_a_problem_does_not_show_the_value_of_a_secret(value):
+    tool = {"name": "a", "tool_call_template": {"preset": "$API_KEY"}}
+    for template in ({"preset": "${API_KEY}"}, {"tools": [tool]}):
+        (problem,) = problems_of({"name": "m", "url": URL, **template}, API_KEY=value)
+        assert re.search(r"there is no preset ['\"]\$\{API_KEY\}['\"]\.", problem)
+
+
+def test_of_two_secrets_the_longer_one_is_hidden_as_a_whole():
+    (problem,) = problems_of(
+        {"url": URL, "preset": "${B_KEY}", "headers": {"A": "${A_KEY}"}}, A_KEY="hunter", B_KEY="hunter2"
+    )
+    assert "'${B_KEY}'" in problem
+
+
+@pytest.mark.parametrize(("name", "value"), [("PRESET", "nowhere"), ("API_KEY", "nowhe"), ("KEY_LOGIN", "nowhere")])
+def test_a_problem_shows_a_value_that_is_no_secret_or_too_short_to_be_one(name, value):
+    (problem,) = problems_of({"url": URL, "preset": f"${{{name}}}"}, **{name: value})
+    assert f"'{value}'" in problem

@@ -56,6 +56,14 @@ def jsonrpc(message: Any) -> Iterator[Any]:
         yield {**same, "result": message["params"]}
 
 
+def asking(message: Any) -> Iterator[Any]:
+    """Answer a request only after the client has answered a ping."""
+    if message is not None and "method" in message:
+        yield {"jsonrpc": "2.0", "id": f"p{message['id']}", "method": "ping"}
+    elif message is not None:
+        yield {"jsonrpc": "2.0", "id": int(message["id"][1:]), "result": 5}
+
+
 def prompt_login(message: Any) -> Iterator[Any]:
     if message is None:
         yield {"note": "a notification"}
@@ -194,6 +202,12 @@ CONVERSATIONS: dict[str, Conversation] = {
             ("fail", {}, Failure('no (-5): {"why":"because"}')),
             ("list", {"params": [3]}, [3]),
         ],
+        preset="jsonrpc2",
+    ),
+    "a ping of JSON-RPC": Conversation(
+        asking,
+        [rpc(3, "get", {}), {"jsonrpc": "2.0", "id": "p3", "result": {}}],
+        [("get", {}, 5), ("get", {}, 5)],
         preset="jsonrpc2",
     ),
     "a login with an ID beside notifications": Conversation(

@@ -15,6 +15,7 @@ from ..core.tools.catalog import compile_entry
 from ..core.tools.template import SharedParts
 from ..core.tools.tool import CompiledTool
 from ..errors import InvalidManifest, InvalidTemplate, Problem
+from ..manifest.bound_variables import without_values
 from ..manifest.entries import Manifest, ManifestEntry, ReadFile
 from ..manifest.loader import inline_variables, load_document, variable_files
 from ..manifest.models.base import Json
@@ -222,7 +223,7 @@ def _compile_tools(manifest: Manifest) -> dict[str, Sequence[CompiledTool]]:
     shared = SharedParts()
     for entry in manifest.entries:
         tools[entry.name], found = compile_entry(entry, shared)
-        problems += found
+        problems += without_values(found, entry.variables)
     if problems:  # tools that share a template report its problems several times
         raise InvalidManifest(manifest.source, list(dict.fromkeys(problems)))
     return tools

@@ -27,6 +27,8 @@ from .. import USER_AGENT
 from ..core.network_policy import URL
 from ..manifest.models.network import Limits
 from .frames import MessageFrames
+from .incoming import Incoming
+from .messages import Data, Messages
 from .pending_pings import PendingPings
 from .write_batch import WriteBatch
 
@@ -36,19 +38,16 @@ CLOSE_TIMEOUT: Final = 2.0
 MAX_UNREAD_BYTES: Final = 4 << 20
 """Bytes of automatic replies that a peer may leave unread before it is disconnected."""
 
-MAX_FRAGMENTS: Final = 4096
-"""Frames that a message may consist of."""
-
 MAX_WAITING_MESSAGES: Final = 16
 """Messages that wait for `receive` before the connection stops reading from its socket."""
 
 WRITE_LIMIT: Final = 1 << 15
 """Bytes in the write buffer from which on `drain` waits."""
 
-TEXT, BINARY, CONTINUATION, PONG, OPEN = Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PONG, State.OPEN
+TEXT, BINARY, PONG, OPEN = Opcode.TEXT, Opcode.BINARY, Opcode.PONG, State.OPEN
+MESSAGE_OPCODES: Final = (TEXT, BINARY, Opcode.CONT)
 
 T = TypeVar("T")
-Data = str | bytes
 MessageHandler = Callable[[Data], bool]
 """Takes a message; returns whether it takes the next one, too."""
 
@@ -86,10 +85,10 @@ class WebSocket(asyncio.Protocol):
         self._receiving: asyncio.Future[bool] | None = None
         self._handler: MessageHandler | None = None
         self._waiting: deque[Data] = deque()
-        self._discarding = False
-        self._fragments: list[Frame] = []
         self._unread_bytes = 0
         self._frames = MessageFrames()
+        self._messages = Messages(self._process_message, self._fail)
+        self._incoming = Incoming(protocol, self._messages.add_whole, self._parse)
         self._writable = asyncio.Event()
         self._writable.set()
         self._pings = PendingPings(self._loop.create_future)
@@ -194,7 +193,7 @@ class WebSocket(asyncio.Protocol):
         """Perform the closing handshake (RFC 6455 §7.1.2); the connection has ended after CLOSE_TIMEOUT seconds."""
         if self._handler is None:
             # Messages that fill the queue would keep the peer's close frame out.
-            self._discarding = True
+            self._messages.discard()
             self._waiting.clear()
             self.transport.resume_reading()
         if self.protocol.state is State.OPEN:
@@ -221,7 +220,11 @@ class WebSocket(asyncio.Protocol):
         self.transport.set_write_buffer_limits(WRITE_LIMIT)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived, send the automatic replies to it, and deliver the messages in it."""
+        """Deliver the messages in what arrived, and process all else in it."""
+        self._incoming.feed(data)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse a part of what arrived, send the automatic replies to it, and deliver the messages in it."""
         self.protocol.receive_data(data)
         events = self.protocol.events_received()
         self._count_unread(self._flush())
@@ -275,35 +278,12 @@ class WebSocket(asyncio.Protocol):
             self.transport.pause_reading()
 
     def _process_frame(self, frame: Frame) -> None:
-        opcode = frame.opcode
-        if opcode is TEXT or opcode is BINARY or opcode is CONTINUATION:
-            if self._discarding:
-                return
-            if frame.fin and not self._fragments:
-                self._process_message(frame)
-            else:
-                self._process_fragment(frame)
-        elif opcode is PONG:
+        if frame.opcode is PONG:
             self._pings.settle(bytes(frame.data))
+        elif frame.opcode in MESSAGE_OPCODES:
+            self._messages.add(frame)
 
-    def _process_fragment(self, frame: Frame) -> None:
-        self._fragments.append(frame)
-        if len(self._fragments) > MAX_FRAGMENTS:
-            self._fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
-        elif frame.fin:
-            whole = Frame(self._fragments[0].opcode, b"".join(part.data for part in self._fragments))
-            self._fragments.clear()
-            self._process_message(whole)
-
-    def _process_message(self, frame: Frame) -> None:
-        try:
-            message = str(frame.data, "utf-8") if frame.opcode is TEXT else bytes(frame.data)
-        except UnicodeDecodeError:
-            self._fail(CloseCode.INVALID_DATA, "invalid UTF-8")
-            return
-        # The parser keeps the last frame until the next one is complete: without this, a large message would be in
-        # memory twice while it is handled.
-        frame.data = b""
+    def _process_message(self, message: Data) -> None:
         if self._handler is not None:
             self._deliver(message)
             return
@@ -351,8 +331,7 @@ class WebSocket(asyncio.Protocol):
 
     def _fail(self, code: CloseCode, reason: str) -> None:
         """Fail the connection (RFC 6455 §7.1.7) because of what arrived; nothing that follows it is delivered."""
-        self._discarding = True
-        self._fragments.clear()
+        self._messages.discard()
         if self.protocol.state is State.OPEN:
             self.protocol.fail(code, reason)
             self._flush()

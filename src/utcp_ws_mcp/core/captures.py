@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from ..manifest.models.call_template import CONNECTION_FIELDS, CallTemplate
 from ..manifest.variables import MESSAGE_KEYS
+from .codecs.binary import as_binary
 from .diagnostics import Diagnostics
 from .expressions.analysis import find_expressions, find_optional_members
 from .expressions.expression import EvaluationError, Expression, compile_expression
-from .expressions.filters import Binary
 from .expressions.paths import STRING_LITERAL, UNDEFINED
 from .expressions.scope import OMIT_NAME, Scope
 from .templates.compiler import Compiler
@@ -81,8 +81,7 @@ def select_values(
                 f"{expression.source}, which capture stores as {owner}.{name}, finds nothing{reason}. If the value may "
                 f"be missing, write {expression.source} | default(omit)."
             )
-        # Filters recognize bytes by this type.
-        values[name] = Binary(value) if type(value) is bytes else value
+        values[name] = as_binary(value)
     return values
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from ..errors import InvalidManifest, Problem
 from ..records import MutableRecord, field, replace
-from .bound_variables import bind_variables
+from .bound_variables import bind_variables, secrets_in_names, without_values
 from .caller_variables import caller_names, discovery_problem, without_header
 from .entries import DisabledEntry, Manifest, ManifestEntry, ReadFile, ResolvedTool
 from .inheritance import (
@@ -190,6 +190,7 @@ def _load_entry(
     resolver = replace(resolver, caller_names=names) if names else resolver
     raw, problems = resolve_forms(raw, partial(resolver.resolve, name), path)
     problems += without_header(names, callers, path) if callers is not None else []
+    problems += secrets_in_names(raw, path)
     if problems:
         report.problems += problems
         return None
@@ -197,7 +198,9 @@ def _load_entry(
     if isinstance(variables, DisabledEntry):
         report.disabled.append(variables)
         return None
-    entry = _validate_entry(substitute(raw, variables), path, name, variables, report)
+    found = LoadReport(warnings=report.warnings)
+    entry = _validate_entry(substitute(raw, variables), path, name, variables, found)
+    report.problems += without_values(found.problems, variables)
     return entry if entry is None or not names else _for_callers(entry, names, callers, report)
 
 

@@ -118,7 +118,7 @@ def _request_ids(messages: Sequence[RecordedMessage], path: Path) -> dict[Any, i
     requests: dict[Any, int] = {}
     uses: set[tuple[Any, Any]] = set()
     for index, message in enumerate(messages):
-        if message.sent and _is_id(value := value_at(message.value, path)):
+        if message.sent and is_id(value := value_at(message.value, path)):
             use = (value, _kind_value(message))
             if use in uses:
                 return None
@@ -146,11 +146,11 @@ def _group_by_id(
     for message in messages:
         if message.sent:
             exchanges.append(RecordedExchange(message))
-            if _is_id(key := value_at(message.value, ids.sent)):
+            if is_id(key := value_at(message.value, ids.sent)):
                 by_id[key] = exchanges[-1]
             continue
         keys = [value_at(message.value, path) for path in (ids.received, *ids.also_received)]
-        found = next((by_id[key] for key in keys if _is_id(key) and key in by_id), None)
+        found = next((by_id[key] for key in keys if is_id(key) and key in by_id), None)
         if found is not None and id(message) not in marked_events:
             found.replies.append(message)
         elif message.mark in (Mark.REPLY, Mark.ERROR):
@@ -242,7 +242,8 @@ def _looks_like_ids(values: Sequence[Any]) -> bool:
     return all(isinstance(value, str) and _RANDOM.match(value) for value in values)
 
 
-def _is_id(value: Any) -> bool:
+def is_id(value: Any) -> bool:
+    """Return whether a value can be a correlation ID."""
     return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
 
 
@@ -253,7 +254,7 @@ def _paths_holding(messages: Sequence[RecordedMessage], values: Collection[Any])
         for message in messages
         if not message.sent
         for path, value in leaves(message.value)
-        if _is_id(value) and value in values
+        if is_id(value) and value in values
     )
     return [path for path in dict.fromkeys(found) if path]
 

@@ -34,6 +34,7 @@ from .messages import (
     with_value,
 )
 from .preset_forms import PresetForm, Recorded, recognize_preset
+from .questions import Question, comments, draft_auto_replies, find_questions
 from .replies import error_rules, find_errors, infer_reply_rules, take_acknowledgements
 from .templates import REQUEST_ID
 from .tools import draft_tools, without
@@ -72,6 +73,7 @@ class Understood(Record):
         conversation: The exchanges with their logins, which a preset has not.
         logins: The exchanges that are logins.
         exchanges: The exchanges that become tools.
+        questions: What the endpoint asked and was answered; their answers are in no exchange.
     """
 
     form: PresetForm | None
@@ -79,22 +81,35 @@ class Understood(Record):
     conversation: Conversation
     logins: Sequence[RecordedExchange]
     exchanges: Conversation
+    questions: Sequence[Question]
 
 
 def understand(endpoint: Document, messages: Sequence[RecordedMessage], variables: Collection[str]) -> Understood:
     """Return what a conversation is classified as; the arguments are those of `draft_manifest`."""
-    form = recognize_preset(Recorded(endpoint["url"], endpoint.get("protocol", ()), messages))
+    questions = find_questions(messages, variables)
+    taken = _taken_by(questions)
+    others = [message for message in messages if id(message) not in taken]
+    form = recognize_preset(Recorded(endpoint["url"], endpoint.get("protocol", ()), others))
     if form is not None:
         parts = form.parts(messages)
-        conversation = _preset_conversation(form, [each for part in parts for each in part])
+        if form.opens_session:  # the preset answers what its protocol asks
+            questions, taken = [], frozenset()
+        conversation = _preset_conversation(form, [each for part in parts for each in part if id(each) not in taken])
         logins = [] if form.opens_session else _logins(conversation, variables)
-        return Understood(form, parts, conversation, logins, without(conversation, logins))
-    conversation = analyze(messages, is_login=lambda value: is_login(value, variables))
+        return Understood(form, parts, conversation, logins, without(conversation, logins), questions)
+    conversation = analyze(others, is_login=lambda value: is_login(value, variables))
     conversation = without(conversation, _ignored(conversation))
     logins = _logins(conversation, variables)
     exchanges = without(conversation, logins)
     take_acknowledgements(exchanges.exchanges)
-    return Understood(None, [[message] for message in messages], conversation, logins, exchanges)
+    return Understood(None, [[message] for message in messages], conversation, logins, exchanges, questions)
+
+
+def _taken_by(questions: Sequence[Question]) -> frozenset[int]:
+    """Return the `id()` of the answers to questions, and of the questions that only rules need."""
+    answers = [answer.sent for question in questions for answer in question.answers]
+    asked = [each for question in questions if question.is_regular and not question.keeps for each in question.asked]
+    return frozenset(map(id, answers + asked))
 
 
 def _logins(conversation: Conversation, variables: Collection[str]) -> list[RecordedExchange]:
@@ -138,11 +153,13 @@ def draft_manifest(
     for exchange in understood.logins:
         steps += _login_steps(exchange, conversation, variables, secrets)
     draft.document |= {"on_connect": steps} if steps else {}
+    replies = draft_auto_replies(understood.questions, variables, secrets)
+    draft.document |= {"auto_reply": replies} if replies else {}
     if form is None:
         draft.document |= _exchange_fields(exchanges)
     tools, feeds = draft_tools(exchanges, variables, form), draft_feeds(exchanges, form)
     draft.document |= ({"feeds": feeds} if feeds else {}) | ({"tools": tools} if tools else {})
-    comment = _comment(conversation, form)
+    comment = _comment(conversation, form) + comments(understood.questions)
     if form is not None and any(map(form.is_stray, messages)):
         comment.append("A sent message is left out: it is a text, and no message of this protocol.")
     draft.document = {"$comment": comment, **draft.document}

@@ -17,6 +17,9 @@ KIND_KEYS: Final = ("type", "method", "action", "cmd", "command", "event", "op",
 KIND_HOLDERS: Final = ("request", "header", "message", "command", "call")
 """Keys of an object that can hold the kind of a message whose root has none."""
 
+HEARTBEATS: Final = frozenset({"ping", "pong", "heartbeat", "heart_beat", "hb", "keepalive", "keep_alive", "ka"})
+"""Kinds of messages that only keep a connection open."""
+
 _WORD_LENGTH: Final = 40
 """Characters of a text that can say what a message is."""
 

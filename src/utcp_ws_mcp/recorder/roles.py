@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from .correlation import RecordedExchange
 from .feeds import is_event
 from .manifest import Understood, understand
-from .messages import RecordedMessage, message_kind
+from .messages import HEARTBEATS, RecordedMessage, message_kind
 from .replies import error_rules, find_errors
-
-_HEARTBEATS: Final = frozenset({"ping", "pong", "heartbeat", "heart_beat", "hb", "keepalive", "keep_alive", "ka"})
-"""Kinds of messages that only keep a connection open."""
 
 
 class MessageRole(StrEnum):
@@ -27,6 +24,8 @@ class MessageRole(StrEnum):
     EVENT = "event"
     ERROR = "error"
     HEARTBEAT = "heartbeat"
+    QUESTION = "question"
+    ANSWER = "answer"
     OTHER = "other"
 
 
@@ -55,6 +54,9 @@ def _roles(understood: Understood) -> Iterator[tuple[int, MessageRole]]:
         yield id(message), MessageRole.ERROR if error_rules(message.value) else MessageRole.EVENT
     for exchange in conversation.exchanges:
         yield from _roles_of_exchange(exchange, login=any(exchange is login for login in understood.logins))
+    for question in understood.questions:
+        yield from ((id(each), MessageRole.QUESTION) for each in question.asked)
+        yield from ((id(each.sent), MessageRole.ANSWER) for each in question.answers)
 
 
 def _roles_of_exchange(exchange: RecordedExchange, *, login: bool) -> Iterator[tuple[int, MessageRole]]:
@@ -69,4 +71,4 @@ def _roles_of_exchange(exchange: RecordedExchange, *, login: bool) -> Iterator[t
 def _is_heartbeat(value: Any) -> bool:
     kind = message_kind(value)
     word = value if isinstance(value, str) else kind[1] if kind else None
-    return isinstance(word, str) and word.strip().lower() in _HEARTBEATS
+    return isinstance(word, str) and word.strip().lower() in HEARTBEATS

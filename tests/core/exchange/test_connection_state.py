@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from utcp_ws_mcp.core.codecs.binary import Binary
 from utcp_ws_mcp.core.codecs.message import decode
 from utcp_ws_mcp.core.exchange.connection_state import MIN_HEARTBEAT_INTERVAL, ConnectionState
 from utcp_ws_mcp.core.expressions.expression import Expression
-from utcp_ws_mcp.core.expressions.filters import Binary
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.core.tools.catalog import compile_entry

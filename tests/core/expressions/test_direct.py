@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from utcp_ws_mcp.core.codecs.binary import Binary
 from utcp_ws_mcp.core.expressions.direct import compile_predicate, compile_value
 from utcp_ws_mcp.core.expressions.expression import Expression
-from utcp_ws_mcp.core.expressions.filters import Binary
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED, NotDirect
 from utcp_ws_mcp.core.expressions.syntax import parse_expression
 

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
+from utcp_ws_mcp.core.codecs.binary import Binary
 from utcp_ws_mcp.core.expressions.byte_formats import format_sizes
 from utcp_ws_mcp.core.expressions.expression import EvaluationError, Expression
 
@@ -284,6 +285,75 @@ def test_bytes_never_become_text_unnoticed(source: str) -> None:
     with pytest.raises(EvaluationError, match="text cannot contain binary data[.] .*bytes") as failed:
         evaluate(source, v=b"a\xff")
     assert failed.value.code == "binary-in-text"
+
+
+DECODED: dict[str, Any] = {"data": Binary(b"a\xff"), "parts": [Binary(b"a")], "text": "%s and {}"}
+WRITES_DECODED_BYTES = [
+    "v.data ~ 'x'",
+    "v.data | string",
+    "v.data | upper",
+    "v.data | trim",
+    "v.data | urlencode",
+    "v.data | escape",
+    "v.data | indent",
+    "v.data | pprint",
+    "v.data | replace('a', 'b')",
+    "v.text | replace('a', v.data)",
+    "v.text | format(v.data)",
+    "v.text.format(v.data)",
+    "v.parts | join(',')",
+    "', '.join(v.parts)",
+    "v.parts | map('string') | list",
+    "v.data.strip() ~ ''",
+    "v.data.upper() ~ ''",
+    "v.data[:1] ~ ''",
+    "(v.data | unpack('>2s'))[0] ~ ''",
+    "v.parts ~ ''",
+    "v ~ ''",
+    "{'a': v.data} ~ ''",
+    "v | items | list ~ ''",
+    "(v.data ~ '') | length",
+    "(v.data ~ 'x')[:1]",
+    "(v.data ~ 'x') | from_json",
+    "(v.data ~ '') == 'a'",
+]
+
+
+@pytest.mark.parametrize("source", WRITES_DECODED_BYTES)
+def test_bytes_inside_a_decoded_message_never_become_text_unnoticed(source: str) -> None:
+    with pytest.raises(EvaluationError, match="text cannot contain binary data[.] .*hex") as failed:
+        evaluate(source, v=DECODED)
+    assert failed.value.code == "binary-in-text"
+
+
+def test_a_predicate_that_writes_bytes_into_text_is_not_decided() -> None:
+    with pytest.raises(EvaluationError, match="text cannot contain binary data"):
+        Expression("'a' in (v.data ~ '')", frozenset({"v"})).decide({"v": DECODED})
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("v.data", b"a\xff"),
+        ("v.data | hex", "61ff"),
+        ("v.data | base64", "Yf8="),
+        ("v.data | utf8", "a\ufffd"),
+        ("v.data.hex() ~ '!'", "61ff!"),
+        ("v.data | length", 2),
+        ("v.data | list", [97, 255]),
+        ("v.data[:1]", b"a"),
+        ("[v.data, 'é'] | bytes", b"a\xff\xc3\xa9"),
+        ("v.data == 'a'", False),
+        ("v.data is string", False),
+        ("v.parts | first", b"a"),
+        ("v.parts | sort", [b"a"]),
+        ("v.parts | unique", [b"a"]),
+        ("v.data | default('x')", b"a\xff"),
+        ("v.data if v.data is defined else 'x'", b"a\xff"),
+    ],
+)
+def test_bytes_inside_a_decoded_message_can_be_used(source: str, expected: Any) -> None:
+    assert evaluate(source, v=DECODED) == expected
 
 
 def test_a_long_expression_that_fails_is_shown_in_part_before_the_reason() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utcp_ws_mcp.core.codecs.binary import Binary
 from utcp_ws_mcp.core.codecs.framing import make_framer
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
@@ -339,6 +340,13 @@ def test_operands_of_a_message_that_is_joined_need_their_values():
     assert render("{{ 'a' ~ args.x ~ (args.gone | default('-')) ~ 1 ~ true }}", x=1.5) == "a1.5-1True"
     with pytest.raises(RenderError) as refused:
         render("{{ 'a' ~ (args.x | unhex) }}", x="ff")
+    assert refused.value.code == "binary-in-text"
+
+
+@pytest.mark.parametrize("value", [b"\xff", Binary(b"\xff"), [Binary(b"\xff")]], ids=["bytes", "decoded", "in a list"])
+def test_bytes_are_no_operands_of_a_message_that_is_joined(value):
+    with pytest.raises(RenderError, match="text cannot contain binary data") as refused:
+        render("{{ 'a' ~ args.x }}", x=value)
     assert refused.value.code == "binary-in-text"
 
 

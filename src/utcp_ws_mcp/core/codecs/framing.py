@@ -15,6 +15,7 @@ from ...errors import InvalidTemplate
 from ...manifest.extras import needs_extra
 from ...manifest.models.framing import Framing
 from ..limits import MAX_REQUEST_BYTES
+from .binary import as_binary
 from .compression import FLUSHED, StreamDeflater, StreamInflater, deflate_message, inflate_message
 from .message import (
     Message,
@@ -226,7 +227,8 @@ class Framer:
             if frame.header is None:
                 yield message
             else:
-                yield Message(message.raw, {"header": frame.header, "body": message.value}, decoded=True)
+                value = {"header": as_binary(frame.header), "body": as_binary(message.value)}
+                yield Message(message.raw, value, decoded=True)
 
     def _inflate(self, raw: Payload) -> Payload:
         """Return what a message inflates to; one that is not compressed is returned unchanged."""

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final
 
+from .binary import as_binary
 from .message import Message, RejectedValue, encode_json, text_or_bytes
 
 _TYPES: Final = (
@@ -125,7 +126,8 @@ def _parse_packet(kind: str, flags: int, body: bytes) -> dict[str, Any]:
             if len(body) < 2 + size or qos == 3:
                 raise IndexError
             number = struct.unpack_from(">H", rest)[0] if qos else None
-            packet = {"type": kind, "topic": topic, "payload": text_or_bytes(rest[2:] if qos else rest), "qos": qos}
+            payload = as_binary(text_or_bytes(rest[2:] if qos else rest))
+            packet = {"type": kind, "topic": topic, "payload": payload, "qos": qos}
             return packet | {"retain": bool(flags & 1)} | ({"packet_id": number} if qos else {})
         case "suback":
             return {"type": kind, "packet_id": struct.unpack_from(">H", body)[0], "codes": list(body[2:])}

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 from ...errors import end_sentence
+from .binary import Binary
 from .message import RejectedValue, encode_json, to_json_safe
 
 MAX_REASON_LENGTH: Final = 100
@@ -60,7 +61,7 @@ def load_cbor() -> PackFunctions:
     return dumps, unpack
 
 
-_PLAIN_TYPES: Final = frozenset({type(None), bool, str, bytes, int, float})
+_PLAIN_TYPES: Final = frozenset({type(None), bool, str, int, float})
 
 LOADERS: Final[Mapping[str, Callable[[], PackFunctions]]] = {"msgpack": load_msgpack, "cbor": load_cbor}
 """The function that loads each codec, by its name: the packages are imported when a manifest needs them."""
@@ -87,6 +88,8 @@ def to_plain(value: Any, unwrap: Callable[[Any], Any] = str) -> Any:
 def _to_plain(value: Any, unwrap: Callable[[Any], Any]) -> Any:
     if type(value) in _PLAIN_TYPES:
         return value
+    if type(value) is bytes:
+        return Binary(value)
     match value:
         case Mapping():
             members = ((_to_plain_key(key, unwrap), member) for key, member in value.items())

@@ -15,6 +15,7 @@ from typing import Any, Final
 from ...errors import InvalidTemplate, end_sentence
 from ...manifest.extras import needs_extra
 from ...records import Record
+from .binary import as_binary
 from .message import Message, RejectedValue, decode_values
 from .values import JsonCodec, Payload
 
@@ -174,7 +175,7 @@ class _Reader:
             return _shortest_float(item)
         if type(item) is int and field.cpp_type in (field.CPPTYPE_INT64, field.CPPTYPE_UINT64):
             return str(item)
-        return item
+        return as_binary(item)
 
     def _well_known(self, message: Any) -> tuple[Any] | None:
         """Return the JSON form of a type of google.protobuf; None where it has none, or the message is not valid."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from .binary import Binary
 from .message import Message, RejectedValue, encode_json, parse_json
 
 _ENGINE_PACKETS: Final = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
@@ -76,7 +77,7 @@ class SocketIOCodec:
         """Add an attachment to the packet that announced it; return the packet when it is complete."""
         if self._pending is None:
             return [Message(data, data)]
-        self._attachments.append(data)
+        self._attachments.append(Binary(data))
         if len(self._attachments) < self._expected_attachments:
             return []
         packet, self._pending = self._pending, None

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from .binary import as_binary
 from .message import Message, RejectedValue, encode_json, text_or_bytes
 
 HEARTBEAT: Final = "\n"
@@ -107,7 +108,7 @@ def _parse_frame(frame: bytes) -> Message:
         return Message(text, text)
     length = headers.get("content-length", "")
     body = frame[blank.end() :][: int(length) if re.fullmatch(r"[0-9]{1,9}", length) else None]
-    return Message(text, {"command": command, "headers": headers, "body": text_or_bytes(body)}, decoded=True)
+    return Message(text, {"command": command, "headers": headers, "body": as_binary(text_or_bytes(body))}, decoded=True)
 
 
 def _header_text(item: Any) -> str:

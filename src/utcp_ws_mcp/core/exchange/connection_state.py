@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from ...errors import quote_endpoint
 from ..captures import Captures
+from ..codecs.binary import as_binary
 from ..codecs.message import Message, excerpt, to_json_safe
 from ..connection_rules import ConnectionRules
 from ..expressions.expression import EvaluationError, Expression
-from ..expressions.filters import Binary
 from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Ambient, Scope
 from ..templates.nodes import RenderError
@@ -123,8 +123,7 @@ class ConnectionState:
         for name, expression in captures:
             value = expression.evaluate_or_undefined(scope, check_size=True)  # it may double with each message
             if value is not UNDEFINED:
-                # Filters recognize bytes by this type.
-                self.values[name] = Binary(value) if type(value) is bytes else value
+                self.values[name] = as_binary(value)
 
     def should_drain(self, message: Message) -> bool:
         """Return whether a message says that the connection is of no use for further calls (`reconnect_when`)."""

@@ -14,13 +14,14 @@ from typing import Any, Final
 from minijinja import Environment, TemplateError
 
 from ...errors import InvalidTemplate, end_sentence
+from ..codecs.binary import as_binary, refuse_binary
 from ..codecs.message import RejectedValue
 from ..limits import FUEL, MAX_EXPRESSION_LENGTH, MAX_VALUE_LENGTH
 from ..value_size import is_too_large
 from .analysis import DEFINING, find_members, find_references
 from .bounded import MissingValue
 from .checks import check_foreign, check_words
-from .filters import FILTERS, Binary, check_text
+from .filters import FILTERS
 from .paths import UNDEFINED, NotDirect, Path, parse_path, value_at
 from .rewrite import may_grow, rewrite
 from .scope import OMIT_NAME, Scope
@@ -200,7 +201,8 @@ class Expression:
             except NotDirect:
                 pass  # MiniJinja decides
         try:
-            return bool(_ENVIRONMENT.eval_expr(self._source, **self._context(scope)))
+            context = self._context(scope)
+            return bool(refuse_binary(lambda: _ENVIRONMENT.eval_expr(self._source, **context)))
         except (TemplateError, *_PYTHON_ERRORS) as error:
             if _is_about_missing(error):
                 return False
@@ -232,16 +234,11 @@ class Expression:
         """Return the names that have a value, with their values."""
         known = {name: scope[name] for name in self.names}
         known |= {name: value_at(scope, path) for name, path in self._aliased_paths.items()}
-        return {
-            name: Binary(value) if type(value) is bytes else value
-            for name, value in known.items()
-            if value is not UNDEFINED
-        }
+        return {name: as_binary(value) for name, value in known.items() if value is not UNDEFINED}
 
     def _run(self, source: str, context: Mapping[str, Any]) -> Any:
         try:
-            value = _ENVIRONMENT.eval_expr(source, **context)
-            return check_text(value) if isinstance(value, str) else value
+            return refuse_binary(lambda: _ENVIRONMENT.eval_expr(source, **context))
         except (TemplateError, *_PYTHON_ERRORS) as error:
             raise self._failure(error) from None
 

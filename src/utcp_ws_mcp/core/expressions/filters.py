@@ -11,48 +11,21 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ...manifest.extras import needs_extra
+from ..codecs.binary import Binary, as_binary
 from ..codecs.message import RejectedValue, encode_json, parse_json
 from ..limits import MAX_JSON_LENGTH, MAX_REPETITIONS
 from ..value_size import is_too_large
 from .bounded import BOUNDED_FILTERS, bounded, check_length, describe, reject
 from .patterns import find_pattern
 
-BINARY_MARKER: Final = "\ufdd0\ufdd1\ufdd2"
-"""What MiniJinja writes for bytes inside text, which it never refuses: noncharacters of Unicode, to be found later."""
-
-
 MAX_ENTITIES: Final = 500_000
 """Signs `&` in a text for `unescape`, each of which takes up to a microsecond."""
-
-
-class Binary(bytes):
-    """Bytes in an expression."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        return BINARY_MARKER
-
-
-def check_text(text: str) -> str:
-    """Return the text itself.
-
-    Raises:
-        RejectedValue: if bytes were written into it.
-    """
-    if BINARY_MARKER in text:
-        raise RejectedValue(
-            "text cannot contain binary data. Encode it with a filter such as base64, or join bytes with "
-            "[a, b] | bytes.",
-            code="binary-in-text",
-        )
-    return text
 
 
 def _as_bytes(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
-    return check_text(value if isinstance(value, str) else _to_json(value)).encode()
+    return (value if isinstance(value, str) else _to_json(value)).encode()
 
 
 def _concat_bytes(value: Any) -> bytes:
@@ -155,11 +128,7 @@ def _packer(codec: str) -> Callable[[Any], bytes]:
 
 
 def _unpacker(codec: str) -> Callable[[Any], Any]:
-    def unpack(value: Any) -> Any:
-        decoded = _load_codec(codec)[1](_as_bytes(value))
-        return Binary(decoded) if isinstance(decoded, bytes) else decoded
-
-    return unpack
+    return lambda value: _load_codec(codec)[1](_as_bytes(value))
 
 
 JWT_ALGORITHMS: Final = (
@@ -198,7 +167,7 @@ def _jwt(claims: Any, key: Any, alg: str = "HS256") -> str:
 def _as_text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    return check_text(value if isinstance(value, str) else encode_json(value))
+    return value if isinstance(value, str) else encode_json(value)
 
 
 def _regex_find(value: Any, pattern: str) -> str | None:
@@ -235,7 +204,7 @@ def _unpack(value: Any, form: str) -> list[Any]:
         takes = size if size == most else f"at least {size}"
         raise reject(f"{form[:40]!r} takes {takes} bytes, and there are {len(data)}.")
     try:
-        return unpack_fields(form, data)
+        return [as_binary(each) for each in unpack_fields(form, data)]
     except struct.error:
         raise reject(
             f"the bytes do not fit {form[:40]!r}: they end too early, or a number has more than 64 bits."
@@ -257,7 +226,7 @@ def _part(value: Any, start: int, stop: int | None = None) -> str | bytes:
     if not isinstance(value, str | bytes):
         raise reject("the filter part takes text or bytes.")
     part = value[start:stop]
-    return Binary(part) if isinstance(part, bytes) else check_text(part)
+    return Binary(part) if isinstance(part, bytes) else part
 
 
 def _pieces(value: Any, size: int) -> list[str | bytes]:
@@ -270,8 +239,7 @@ def _pieces(value: Any, size: int) -> list[str | bytes]:
         raise RejectedValue(
             f"the filter pieces gives more than {MAX_REPETITIONS:,} pieces. Make them larger.", code="request-too-large"
         )
-    parts = (value[start : start + size] for start in range(0, len(value), size))
-    return [Binary(part) if isinstance(part, bytes) else check_text(part) for part in parts]
+    return [as_binary(value[start : start + size]) for start in range(0, len(value), size)]
 
 
 def _members(value: Any, keep: Callable[[str], bool]) -> Any:

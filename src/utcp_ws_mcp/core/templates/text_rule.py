@@ -24,9 +24,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from ...records import Record
+from ..codecs.binary import as_binary, refuse_binary
 from ..codecs.message import RejectedValue
 from ..expressions.bounded import text_of
-from ..expressions.filters import check_text
 from ..expressions.syntax import Node as SyntaxNode
 from .nodes import (
     OMIT,
@@ -246,15 +246,23 @@ class JoinedText(Record):
                 continue
             placeholder, rule = part
             value = placeholder.value(scope)
-            text = "" if value is OMIT else text_of(value)
+            text = "" if value is OMIT else _write(value)
             if rule is not None and not isinstance(value, int | float):
                 rule.check(text, placeholder)
             texts.append(text)
-        joined = "".join(texts)
-        try:
-            return check_text(joined)
-        except RejectedValue as error:
-            raise RenderError(str(error), code=error.code) from None
+        return "".join(texts)
+
+
+def _write(value: Any) -> str:
+    """Return an operand of a text as MiniJinja writes it.
+
+    Raises:
+        RenderError: if it is bytes, or holds bytes.
+    """
+    try:
+        return refuse_binary(lambda: text_of(as_binary(value)))
+    except RejectedValue as error:
+        raise RenderError(str(error), code=error.code) from None
 
 
 class WholeMessage(Record):

@@ -94,6 +94,10 @@ MANIFEST: Final[Mapping[str, str]] = {
     "caller-variable-without-header": (
         "`serve --http` has no `--caller-variable` for a `${caller:NAME}` of the manifest."
     ),
+    "secret-in-name": (
+        "The name of a tool or of a feed contains a variable that is a credential, by its name or because headers, "
+        "`auth` or a login use it. Hosts and models see names."
+    ),
     "invalid-env-line": (
         "A line of a dotenv file is not `NAME=value`: a quote is not closed, or text has no `#` in front. Its variable "
         "is not set."
