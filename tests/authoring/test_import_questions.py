@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from utcp_ws_mcp.authoring.import_questions import QUESTION_TIMEOUT, _questions
+from utcp_ws_mcp.authoring import import_questions
+from utcp_ws_mcp.authoring.import_questions import LATER_QUESTION_TIMEOUT, QUESTION_TIMEOUT, _questions
 from utcp_ws_mcp.authoring.import_sources import SourceOptions, read_source
+from utcp_ws_mcp.client.manifest_files import load_call_template
 from utcp_ws_mcp.errors import ImportFailed
 from utcp_ws_mcp.importers.model import Format
 from utcp_ws_mcp.importers.openrpc.introspection import QUESTIONS
 
-from ..peer import Answer, Peer, peer
+from ..peer import Answer, Peer, peer, silent
 
 OPENRPC = {"openrpc": "1.2.6", "info": {"title": "x", "version": "1"}, "methods": []}
 
@@ -135,4 +137,22 @@ def test_what_the_options_or_the_url_say_is_asked_first(
 
 
 def test_an_endpoint_has_some_seconds_for_its_answer() -> None:
-    assert QUESTION_TIMEOUT == 20
+    assert (QUESTION_TIMEOUT, LATER_QUESTION_TIMEOUT) == (20, 3)
+
+
+async def test_an_endpoint_that_leaves_a_question_unanswered_has_less_time_for_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timeouts: list[float] = []
+
+    def load(document: Any, *rest: Any) -> Any:
+        timeouts.append(document["timeout"])
+        return load_call_template(document, *rest)
+
+    monkeypatch.setattr(import_questions, "load_call_template", load)
+    monkeypatch.setattr(import_questions, "QUESTION_TIMEOUT", 0.1)
+    monkeypatch.setattr(import_questions, "LATER_QUESTION_TIMEOUT", 0.05)
+    async with peer(silent) as seen:
+        with pytest.raises(ImportFailed):
+            await read_source(seen.url, options(Format.OPENRPC))
+    assert timeouts == [0.1, *[0.05] * (len(QUESTIONS) - 1)]

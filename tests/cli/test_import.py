@@ -109,7 +109,7 @@ def test_a_file_that_is_no_manifest_is_not_overwritten(content: str, source: Pat
 def test_a_folder_that_does_not_exist_is_said(source: Path, tmp_path: Path) -> None:
     ended = run("import", str(source), str(tmp_path / "no" / "m.json"), "--url", URL)
     assert ended.returncode == 2
-    assert "cannot be written: no such file or directory" in ended.stderr
+    assert "is no folder in which a file can be made." in ended.stderr
 
 
 def test_a_second_import_shows_the_difference_and_writes_it_only_if_asked(source: Path, tmp_path: Path) -> None:

@@ -73,9 +73,9 @@ HELP = {
         "[default: 1.0; x>=0]", "[default: 8388608; x>=65536]", "[default: auto]", "[default: 500; x>=1]",
         "[default: stdio]", "[default: 127.0.0.1]", "[default: 8080]", "[default: default]",
     ],
-    "check": ["[default: 1.0]"],
-    "tools": ["[default: 10.0]"],
-    "record": ["[default: 0.5]"],
+    "check": ["[default: 1.0; x>=0]"],
+    "tools": ["[default: 10.0; x>=0]"],
+    "record": ["[default: 0.5; x>=0]"],
     "import": ["[default: auto]", "[default: feeds]", "[default: 1; 0<=x<=5]"],
 }  # fmt: skip
 

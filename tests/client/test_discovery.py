@@ -8,6 +8,8 @@ from typing import Any
 
 import anyio
 import pytest
+from websockets.datastructures import Headers
+from websockets.http11 import Response
 
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
 from utcp_ws_mcp import Bridge, BridgeError, UnknownTool
@@ -357,3 +359,24 @@ async def test_an_endpoint_that_closes_after_each_manual_is_asked_less_and_less_
             await enough.wait()
 
     assert losses[:4] == [2, 3, 4, 5]
+
+
+async def test_a_call_that_reaches_an_endpoint_again_has_its_manual_fetched_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_away = True
+
+    def refuse(connection: Any, request: Any) -> Response | None:
+        return Response(503, "Unavailable", Headers()) if is_away else None
+
+    monkeypatch.setattr(discovery, "backoff_delay", lambda failures, random: 1000.0)
+    async with peer(announces(manual("b")), process_request=refuse) as seen:
+        async with bridge_to(tmp_path, entry(seen, "a", discovery="handshake")) as bridge:
+            assert await discovered(bridge) == ["m.a"]
+            changed = anyio.Event()
+            bridge.on_tools_changed.append(changed.set)
+            is_away = False
+            assert await bridge.call_tool("m.a", {"n": 1}) == '{"n": 1}'
+            with anyio.fail_after(PATIENCE):
+                await changed.wait()
+            assert list(bridge.tools) == ["m.a", "m.b"]

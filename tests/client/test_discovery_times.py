@@ -19,6 +19,8 @@ from utcp_ws_mcp.client.discovery import DiscoveryManager, DiscoveryTask
 from utcp_ws_mcp.errors import (
     BridgeError,
     ConnectError,
+    DiscoveryInterrupted,
+    DiscoveryTimeout,
     ForbiddenURL,
     HandshakeRejected,
     InternalError,
@@ -49,8 +51,15 @@ class Task(DiscoveryTask):
         self.broken: Exception | None = None
         self._remembers = remembers
         entry: Any = SimpleNamespace(name=name, uses_discovery=True)
-        super().__init__(entry, None, None, self._offer, self._take, self.observed.append)  # type: ignore[arg-type]
+        self.pools: Any = SimpleNamespace(on_opened=[])
+        ambient: Any = None
+        super().__init__(entry, self.pools, ambient, self._offer, self._take, self.observed.append)
         self.__dict__["_tool"] = SimpleNamespace(template=SimpleNamespace(timeout=timeout))
+
+    def open_connection(self, manual: str = "m") -> None:
+        """Announce that a call or a feed has opened a connection."""
+        for announce in self.pools.on_opened:
+            announce(manual)
 
     async def _offer(self, entry: Any) -> bool:
         if isinstance(self._remembers, float):
@@ -211,6 +220,84 @@ async def test_a_loss_before_an_attempt_is_answered_by_it() -> None:
         task.connection_lost()
         await lasts(10)
         assert task.attempts == [0.0, 0.35]
+
+
+# Pauses that end early
+
+
+@pytest.mark.parametrize("error", [REFUSED, rejected(503), DiscoveryTimeout("m", 10.0), DiscoveryInterrupted("m", "x")])
+@in_virtual_time
+async def test_a_connection_of_others_ends_a_pause_after_an_outage(error: BridgeError) -> None:
+    async with running(Task(*[error] * 7, "manual")) as task:
+        await lasts(30)
+        before = len(task.attempts)
+        task.open_connection()
+        await lasts(30.001)
+        assert task.attempts[before:] == [30.0]
+
+
+@in_virtual_time
+async def test_pauses_end_early_once_in_thirty_seconds() -> None:
+    async with running(Task(*[REFUSED] * 20)) as task:
+        ended_early = []
+        for at in (40.0, 41.0, 69.9, 70.01, 70.1):
+            await lasts(at)
+            before = len(task.attempts)
+            task.open_connection()
+            await anyio.sleep(0)
+            await anyio.sleep(0)
+            ended_early += [at] if len(task.attempts) > before else []
+        assert ended_early == [40.0, 70.01]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        rejected(401),
+        rejected(503, 20.0),
+        InvalidTemplate("m: wrong", code="value-missing"),
+        TokenRequestError("i", "HTTP 400"),
+    ],
+)
+@in_virtual_time
+async def test_a_connection_of_others_ends_no_pause_that_has_another_reason(error: BridgeError) -> None:
+    async with running(Task(*[error] * 9)) as task:
+        await lasts(1)
+        task.open_connection()
+        await lasts(2)
+        assert task.attempts == [0.0]
+
+
+@in_virtual_time
+async def test_a_connection_that_an_attempt_opens_itself_causes_no_other() -> None:
+    async with running(Task(REFUSED, 5.0, REFUSED, 1.0, "manual")) as task:
+        await lasts(1)
+        task.open_connection()
+        await lasts(20)
+        assert task.attempts == [0.0, 0.35, 6.05]
+
+
+@in_virtual_time
+async def test_a_connection_to_another_endpoint_ends_no_pause() -> None:
+    async with running(Task(*[REFUSED] * 9)) as task:
+        await lasts(1)
+        before = len(task.attempts)
+        task.open_connection("other")
+        await anyio.sleep(0)
+        assert len(task.attempts) == before
+        assert len(task.pools.on_opened) == 1
+        task.stop(removed=True)
+        await anyio.sleep(0)
+        assert task.pools.on_opened == []
+
+
+@in_virtual_time
+async def test_a_connection_of_others_does_not_fetch_a_manual_that_is_there() -> None:
+    async with running(Task()) as task:
+        await lasts(1)
+        task.open_connection()
+        await lasts(20)
+        assert task.attempts == [0.0]
 
 
 # What is reported

@@ -48,6 +48,13 @@ def test_an_entry_goes_in_behind_the_others_and_comes_out_again(text: str, behin
     assert remove_entry(with_it, "extensions", "new") == text
 
 
+def test_a_comment_that_repeats_the_line_of_the_extensions_stays_as_it_is() -> None:
+    text = "extensions: {}  # extensions: {} means none\n"
+    with_it = set_entry(text, "extensions", "new", ENTRY)
+    assert with_it == f"extensions:  # extensions: {{}} means none\n{made(2)}"
+    assert remove_entry(with_it, "extensions", "new") == text
+
+
 @pytest.mark.parametrize("text", ["", "a: 1\n", "a: 1", "---\na: 1\n", "a: 1\nb: 2"])
 def test_without_extensions_they_are_added(text: str) -> None:
     end = "" if text.endswith("\n") or not text else "\n"

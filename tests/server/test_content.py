@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp import StreamResult
+from utcp_ws_mcp.core.codecs.json_text import parse
 from utcp_ws_mcp.core.limits import MAX_MESSAGE_DEPTH
 from utcp_ws_mcp.server.content import (
     binary_block,
@@ -155,3 +156,20 @@ def test_the_items_of_a_stream_without_binary_data_are_described_as_they_are() -
     blocks, structured = result_blocks(stream(items=[{"a": 1}, ["b"], "c"], end=None), is_parsed=True)
     assert structured == blocks[0]["text"]
     assert json.loads(structured or "")["items"] == [{"a": 1}, ["b"], "c"]
+
+
+NUMBERS: dict[str, str] = {
+    "9007199254740993": "9007199254740993",
+    "-18446744073709551617": "-18446744073709551617",
+    f"1{'0' * 59}7": f"1{'0' * 59}7",
+    "0.12345678901234567890": "0.12345678901234568",
+    "1e400": '"Infinity"',
+}
+
+
+@pytest.mark.parametrize(("number", "written"), NUMBERS.items())
+@pytest.mark.parametrize("is_parsed", [True, False])
+def test_integers_keep_all_digits_and_fractions_those_of_double_precision(
+    number: str, written: str, is_parsed: bool
+) -> None:
+    assert json_text(parse(f"[{number}]"), is_parsed=is_parsed) == f"[{written}]"

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..bridge import Bridge
 from ..client.manifest_files import load_call_template
 from ..core.codecs.message import excerpt
-from ..errors import BridgeError, ImportFailed, ToolError
+from ..errors import BridgeError, CallTimeout, ImportFailed, ToolError
 from ..importers.model import Document, Format
 from ..importers.openrpc.introspection import QUESTIONS
 from ..manifest.variables import VariableResolver
@@ -18,6 +18,9 @@ from .import_sources import Source, SourceOptions
 
 QUESTION_TIMEOUT: Final = 20.0
 """Seconds in which an endpoint must answer a question."""
+
+LATER_QUESTION_TIMEOUT: Final = 3.0
+"""The same for the questions after one that was left unanswered: most such endpoints answer none."""
 
 INTROSPECTION: Final = """
 query IntrospectionQuery {
@@ -54,13 +57,15 @@ async def ask_endpoint(url: str, options: SourceOptions) -> Source:
     headers = without_secrets(dict(options.headers), "", options.variables, secrets) if options.headers else {}
     fields: Document = {"headers": headers} if headers else {}
     errors: list[str] = []
+    timeout = QUESTION_TIMEOUT
     for format_, preset, tool in _questions(url, options):
         try:
-            answer = await _ask(url, options, preset, tool)
+            answer = await _ask(url, options, preset, tool, timeout)
         except ToolError as refused:
             errors.append(f"{tool['name']}: {excerpt(str(refused))}")
             continue
         except BridgeError as failed:
+            timeout = LATER_QUESTION_TIMEOUT if isinstance(failed, CallTimeout) else timeout
             errors.append(f"{tool['name']}: {excerpt(str(failed))}")
             if failed.outcome is failed.outcome.NOT_SENT and len(errors) == 1 and options.format is not None:
                 break
@@ -99,13 +104,13 @@ def _graphql_tool() -> Document:
     return {"name": "introspection", "tool_call_template": {"message": message}}
 
 
-async def _ask(url: str, options: SourceOptions, preset: str, tool: Mapping[str, Any]) -> Any:
+async def _ask(url: str, options: SourceOptions, preset: str, tool: Mapping[str, Any], timeout: float) -> Any:
     """Call one tool of the endpoint. Private addresses and plain text are allowed, because the user typed the URL."""
     document: Document = {
         "name": "endpoint",
         "url": url,
         "preset": preset,
-        "timeout": QUESTION_TIMEOUT,
+        "timeout": timeout,
         "network": {"allow": ["private", "loopback"], "plaintext": True},
         "limits": {"max_message_bytes": 1 << 25},
         "tools": [tool],

@@ -19,6 +19,7 @@ from ..core.codecs.message import to_json_safe
 from ..core.exchange.result import StreamResult, partial_stream_text
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, MissingVariable
+from ..files import reason_of
 from ..manifest.models.call_template import MAX_TIMEOUT
 from ..observability import events
 from ..observability.redaction import Redactor
@@ -26,7 +27,7 @@ from ..observability.trace import Trace
 from ..records import Record
 from .argument_names import check_argument_names
 from .exit_codes import ExitCode
-from .options import env_file_option, load_manifests, run, split_manifests
+from .options import Number, OutputFile, env_file_option, load_manifests, run, split_manifests
 from .terminal import echo, hide_secrets, write_result
 
 
@@ -55,12 +56,12 @@ class CallOptions(Record):
 @click.option("--input-json", metavar="OBJECT", help="All arguments as one JSON object.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, MAX_TIMEOUT, min_open=True),
+    type=Number(0, MAX_TIMEOUT, min_open=True),
     metavar="SECONDS",
     help="End the call after this time, in place of the timeout of its call template.",
 )
 @click.option("--trace", is_flag=True, help="Show every message on stderr, with times, secrets redacted.")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file.")
+@click.option("--output", type=OutputFile(), help="Write the result to this file.")
 @env_file_option
 def call(words: tuple[str, ...], env_files: tuple[Path, ...], **given: Any) -> None:
     """Call one tool and print its result; exit with 1 if it fails.
@@ -106,8 +107,7 @@ async def call_tool(manifests: Sequence[LoadedManifest], options: CallOptions) -
         data = _format_result(value.value if isinstance(value, StreamResult) else value, redact)
     elif redact.redact_result(encoded := base64.b64encode(data).decode()) != encoded:
         data = b"binary data that contains a credential\n"
-    _print_result(data, options.output, is_binary=isinstance(value, bytes))
-    return ExitCode.SUCCESS
+    return _print_result(data, options.output, is_binary=isinstance(value, bytes))
 
 
 def check_timeout(tool: CompiledTool | None, timeout: float | None) -> None:
@@ -187,11 +187,17 @@ def _format_result(value: Any, redact: Redactor) -> bytes:
     return (redact.redact_result(text) + "\n").encode("utf-8", "replace")
 
 
-def _print_result(data: bytes, output: Path | None, *, is_binary: bool) -> None:
+def _print_result(data: bytes, output: Path | None, *, is_binary: bool) -> int:
+    """Write a result to a file or to stdout; return the exit code."""
     if output is not None:
-        output.write_bytes(data)
+        try:
+            output.write_bytes(data)
+        except OSError as failed:
+            echo(f"{output} cannot be written: {reason_of(failed)}. The call was carried out.", err=True)
+            return ExitCode.FAILURE
         echo(f"{len(data)} bytes written to {output}", err=True)
     elif is_binary and sys.stdout.isatty():
         echo(f"{len(data)} bytes of binary data; use --output FILE to save them", err=True)
     else:
         write_result(data)
+    return ExitCode.SUCCESS

@@ -19,7 +19,7 @@ from ..manifest.variables import CallerValues
 from ..observability.redaction import Redactor
 from ..records import Record
 from .exit_codes import ExitCode
-from .options import env_file_option, manifests_argument, run
+from .options import Number, env_file_option, manifests_argument, run
 from .terminal import echo, hide_secrets
 
 
@@ -40,7 +40,13 @@ class CheckResult(Record):
 @manifests_argument
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--online", is_flag=True, help="Connect, log in, discover tools, and show what the endpoints send.")
-@click.option("--duration", default=1.0, show_default=True, help="With --online: seconds to listen to each endpoint.")
+@click.option(
+    "--duration",
+    type=Number(min=0),
+    default=1.0,
+    show_default=True,
+    help="With --online: seconds to listen to each endpoint.",
+)
 @env_file_option
 def check(
     manifests: tuple[Path, ...], strict: bool, online: bool, duration: float, env_files: tuple[Path, ...]

@@ -23,7 +23,7 @@ from ..recorder.manifest import format_json
 from ..records import Record
 from .check import check_manifests
 from .exit_codes import ExitCode
-from .options import combine, env_file_option, read_variables, run
+from .options import OutputFile, combine, env_file_option, header_option, read_variables, run
 from .terminal import echo, hide_secrets
 from .tools import propose_command
 
@@ -65,7 +65,7 @@ _choices = combine(
     ),
 )
 _asking = combine(
-    click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header for asking a URL."),
+    header_option("A header for asking a URL."),
     env_file_option,
     click.option("--remote-references", is_flag=True, help="Fetch documents that the description refers to by URL."),
     click.option("--online", is_flag=True, help="Afterwards, connect to the endpoint."),
@@ -84,14 +84,14 @@ class Target(Record):
 
 @click.command("import")
 @click.argument("source")
-@click.argument("file", default="manifest.json", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", default="manifest.json", type=OutputFile())
 @_choices
 @_asking
 def import_(
     source: str,
     file: Path,
     format_: str | None,
-    headers: tuple[str, ...],
+    headers: dict[str, str],
     env_files: tuple[Path, ...],
     remote_references: bool,
     online: bool,
@@ -108,9 +108,8 @@ def import_(
     if choices["preset"] is not None and choices["preset"] not in preset_names():
         raise click.UsageError(f"there is no preset {choices['preset']!r}; `utcp-ws-mcp init` lists them")
     options = ImportOptions(**choices)
-    pairs = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
     variables = read_variables(env_files)
-    asking = SourceOptions(Format(format_) if format_ else None, options.preset, pairs, variables, remote_references)
+    asking = SourceOptions(Format(format_) if format_ else None, options.preset, headers, variables, remote_references)
     target = Target(file, online, yes, env_files)
     run(_import_source, source, asking, options, target)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -31,6 +32,46 @@ MANIFEST_VARIABLE: Final = "UTCP_WS_MCP_MANIFEST"
 """Names the manifest for `call` and `approve` if none is given."""
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+class Number(click.FloatRange):
+    """A number in a range; `nan` is in none."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
+class OutputFile(click.Path):
+    """A file that a command writes at its end: that it can be is found out before, or its result would be lost."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False, writable=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.exists() and not os.access(path.parent, os.W_OK | os.X_OK):
+            self.fail(f"{str(path.parent)!r} is no folder in which a file can be made.", param, ctx)
+        return path
+
+
+def _split_headers(ctx: click.Context, param: click.Parameter, headers: Sequence[str]) -> dict[str, str]:
+    pairs = [header.partition(":") for header in headers]
+    if not all(separator for _, separator, _ in pairs):  # what was written may be a credential
+        raise click.BadParameter("expected NAME:VALUE, with a colon.", ctx, param)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def header_option(text: str) -> Decorator:
+    """Return the option for headers, which the command gets as a dictionary."""
+    return click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", callback=_split_headers, help=text)
+
 
 manifests_argument: Final = click.argument(
     "manifests", nargs=-1, required=True, type=click.Path(path_type=Path)

@@ -19,13 +19,14 @@ from anyio.streams.memory import MemoryObjectSendStream
 from ..authoring.recording import Recording, endpoint_fields, open_recorded
 from ..client.connection import Connection
 from ..errors import BridgeError, ManifestError, MissingVariable
+from ..files import reason_of
 from ..observability.logging import report_crashes
 from ..observability.trace import Trace
 from ..recorder.manifest import Draft, format_json
 from ..recorder.messages import unescape
 from ..records import Record
 from .exit_codes import ExitCode
-from .options import env_file_option, read_variables, run
+from .options import Number, OutputFile, env_file_option, header_option, read_variables, run
 from .terminal import echo
 
 NO_MESSAGES: Final = (
@@ -50,18 +51,22 @@ class RecordOptions(Record):
 
 @click.command()
 @click.argument("url")
-@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of the handshake.")
+@header_option("A header of the handshake.")
 @click.option("--protocol", "protocols", multiple=True, help="A subprotocol to offer.")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the draft to this file.")
+@click.option("--output", type=OutputFile(), help="Write the draft to this file.")
 @click.option(
-    "--idle", default=0.5, show_default=True, help="Seconds without messages before the next line of a pipe is sent."
+    "--idle",
+    type=Number(min=0),
+    default=0.5,
+    show_default=True,
+    help="Seconds without messages before the next line of a pipe is sent.",
 )
 @click.option("--escapes", is_flag=True, help=r"In a line, \r, \n, \0, \xNN and \\ stand for characters.")
 @click.option("--hex", "binary", is_flag=True, help="Send each line as a binary message, written in hexadecimal.")
 @env_file_option
 def record(
     url: str,
-    headers: tuple[str, ...],
+    headers: dict[str, str],
     protocols: tuple[str, ...],
     output: Path | None,
     idle: float,
@@ -74,8 +79,7 @@ def record(
     ${NAME} in the URL, a header, a subprotocol or a line is the variable NAME. The draft contains ${NAME}, not its
     value.
     """
-    pairs = {name.strip(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
-    run(record_conversation, RecordOptions(url, pairs, protocols, output, idle, env_files, escapes, binary))
+    run(record_conversation, RecordOptions(url, headers, protocols, output, idle, env_files, escapes, binary))
 
 
 async def record_conversation(options: RecordOptions) -> int:
@@ -183,13 +187,21 @@ def _read_lines_in_thread(descriptor: int, portal: BlockingPortal, send_stream: 
 
 
 def _write_draft(draft: Draft, output: Path | None) -> None:
-    """Print the draft, or write it to a file that does not exist yet."""
+    """Write the draft to a file that does not exist yet; print it if there is none, or it cannot be written."""
     text = format_json(draft.document) + "\n"
-    if output is None:
+    if output is None or not _write_new(output, text):
         echo(text, nl=False)
-    else:
-        with output.open("x", encoding="utf-8") as new:
-            new.write(text)
-        echo(f"{output} is written; check it with: utcp-ws-mcp check {output}", err=True)
     for name in draft.missing_variables:
         echo(f"A secret was typed. The draft contains ${{{name}}} instead: set {name} before you use it.", err=True)
+
+
+def _write_new(output: Path, text: str) -> bool:
+    """Write a new file, and say so; return whether that was possible."""
+    try:
+        with output.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except OSError as failed:
+        echo(f"{output} cannot be written: {reason_of(failed)}. The draft is printed instead.", err=True)
+        return False
+    echo(f"{output} is written; check it with: utcp-ws-mcp check {output}", err=True)
+    return True

@@ -24,7 +24,7 @@ from ..server.result import DEFAULT_MAX_LINE_BYTES, JSON_FORMS, MIN_MAX_LINE_BYT
 from ..server.run import ServeOptions, serve_http, serve_stdio
 from ..server.tools import LIST_TIMEOUT, ListOptions
 from .exit_codes import ExitCode
-from .options import combine, env_file_option, load_manifests, manifests_argument, run
+from .options import Number, combine, env_file_option, load_manifests, manifests_argument, run
 
 if TYPE_CHECKING:
     from ..server.auth.caller_variables import CallerVariables
@@ -39,7 +39,7 @@ _shared_options = combine(
     click.option("--otel", is_flag=True, help="Export traces and metrics over OTLP, as set in the OTEL_* variables."),
     click.option(
         "--list-timeout",
-        type=click.FloatRange(min=0),
+        type=Number(min=0),
         default=LIST_TIMEOUT,
         show_default=True,
         help="Seconds from the start that a list of tools waits for endpoints whose tools are not known yet.",
@@ -106,7 +106,7 @@ _http_options = combine(
     ),
     click.option(
         "--requests-per-subject",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Number(min=0, min_open=True),
         metavar="N",
         help="With --issuer: calls that each subject may make in a second.",
     ),

@@ -15,7 +15,7 @@ from ..client.manifest_files import LoadedManifest
 from ..observability import events
 from ..observability.redaction import Redactor, redact_strings
 from .exit_codes import ExitCode
-from .options import encodable_json, env_file_option, load_manifests, manifests_argument, run
+from .options import Number, encodable_json, env_file_option, load_manifests, manifests_argument, run
 from .terminal import echo, hide_secrets
 
 
@@ -23,7 +23,11 @@ from .terminal import echo, hide_secrets
 @manifests_argument
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, with schemas.")
 @click.option(
-    "--timeout", default=10.0, show_default=True, help="Seconds to wait for endpoints whose tools are discovered."
+    "--timeout",
+    type=Number(min=0),
+    default=10.0,
+    show_default=True,
+    help="Seconds to wait for endpoints whose tools are discovered.",
 )
 @env_file_option
 def tools(manifests: tuple[Path, ...], as_json: bool, timeout: float, env_files: tuple[Path, ...]) -> None:

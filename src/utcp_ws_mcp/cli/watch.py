@@ -24,7 +24,7 @@ from ..observability.trace import Trace
 from ..records import Record
 from .call import parse_arguments
 from .exit_codes import ExitCode
-from .options import env_file_option, load_manifests, run, split_manifests
+from .options import Number, env_file_option, load_manifests, run, split_manifests
 from .terminal import echo, hide_secrets
 
 
@@ -48,7 +48,7 @@ class WatchOptions(Record):
 @click.option("--cursor", help="Continue behind this cursor; by default the newest events come first.")
 @click.option("--where", metavar="EXPRESSION", help="Only events for which this is true, such as 'data.price > 10'.")
 @click.option("--count", type=click.IntRange(1), help="End after this number of events.")
-@click.option("--duration", type=click.FloatRange(0, min_open=True), help="End after this number of seconds.")
+@click.option("--duration", type=Number(0, min_open=True), help="End after this number of seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a JSON object with offset, time and cursor.")
 @click.option("--trace", is_flag=True, help="Show every message on stderr, with times, secrets redacted.")
 @env_file_option

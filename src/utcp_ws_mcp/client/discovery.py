@@ -12,7 +12,7 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from ..core.backoff import backoff_delay, with_jitter, with_pause
+from ..core.backoff import EARLY_RETRY_INTERVAL, backoff_delay, with_jitter, with_pause
 from ..core.exchange.result import extract_result
 from ..core.expressions.scope import Ambient
 from ..core.tools.catalog import compile_discovery
@@ -93,6 +93,7 @@ class DiscoveryTask:
         self._started = 0
         self._ended = 0
         self._requested = 1
+        self._next_early_retry = 0.0
         self._endpoint_lost = False
         self._stopped = False
         self._changed = anyio.Event()
@@ -122,10 +123,19 @@ class DiscoveryTask:
     async def refresh(self) -> None:
         """If the last attempt failed, start another one now; wait for its end, DISCOVERY_TIMEOUT at most."""
         if self.error is not None:
-            self._requested = self._started + 1
-            self._notify()
+            self._request_attempt()
         with anyio.move_on_after(self._timeout + TIMEOUT_SLACK):
             await self.wait_attempted()
+
+    def _note_opened(self, manual: str) -> None:
+        """Note that a connection was opened, by a call or a feed: after an outage of its endpoint, ask it again now."""
+        if manual != self.entry.name:
+            return
+        now = anyio.current_time()
+        pauses = self._started == self._ended and self.error is not None and _is_outage(self.error)
+        if pauses and now >= self._next_early_retry:
+            self._next_early_retry = now + EARLY_RETRY_INTERVAL
+            self._request_attempt()
 
     def connection_lost(self) -> None:
         """Fetch the manual again: the endpoint may have another one when it is back."""
@@ -134,11 +144,15 @@ class DiscoveryTask:
 
     async def run(self) -> None:
         """Fetch the manual until `stop`: after a failure with growing delays, after a success when it was lost."""
-        with self._cancel_scope:
-            await anyio.sleep(STARTUP_DELAY)
-            self._has_remembered_tools = await self._on_start(self.entry)
-            self._notify()
-            await self._run_attempts()
+        self._pool_manager.on_opened.append(self._note_opened)
+        try:
+            with self._cancel_scope:
+                await anyio.sleep(STARTUP_DELAY)
+                self._has_remembered_tools = await self._on_start(self.entry)
+                self._notify()
+                await self._run_attempts()
+        finally:
+            self._pool_manager.on_opened.remove(self._note_opened)
 
     def stop(self, *, removed: bool) -> None:
         """End the discovery, because the entry was removed or the bridge shuts down; nothing waits for it any more."""
@@ -166,6 +180,10 @@ class DiscoveryTask:
                 losses = losses + 1 if anyio.current_time() - announced_at < STABLE_AFTER else 0
                 delay = backoff_delay(losses, random.random) if losses > 1 else 0.0
                 await anyio.sleep(max(delay, with_jitter(REDISCOVERY_DELAY, random.random)))
+
+    def _request_attempt(self) -> None:
+        self._requested = self._started + 1
+        self._notify()
 
     async def _wait_for_attempt(self, number: int) -> None:
         # A success answers requests for later attempts, too: their calls wanted the manual, and it is there.
@@ -342,3 +360,8 @@ def _is_fatal(error: BridgeError) -> bool:
     if isinstance(error, HandshakeRejected):
         return error.status in (401, 403)
     return isinstance(error, InternalError | ManifestError | PolicyError | TokenRequestError)
+
+
+def _is_outage(error: BridgeError) -> bool:
+    """Whether the endpoint was away, and has not said when to come back."""
+    return isinstance(error, NetworkError) and error.retry_after is None and not _is_fatal(error)

@@ -18,6 +18,10 @@ MIN_BACKOFF_FRACTION: Final = 0.4
 MAX_BACKOFF: Final = 30.0
 """Seconds that a delay is at most."""
 
+EARLY_RETRY_INTERVAL: Final = MAX_BACKOFF
+"""Seconds between two pauses that end early, because another connection to the endpoint was opened. Without it, feeds
+and discoveries whose connections do not last would wake each other again and again."""
+
 MAX_RETRY_AFTER: Final = 900.0
 """Seconds that a server can ask for at most with `Retry-After`."""
 

@@ -42,7 +42,7 @@ class LiveBridge:
         self._bridge: Bridge | None = None
         self._service: ToolService | None = None
         self._serving = anyio.Lock()
-        self._ready: anyio.Event
+        self._ready = anyio.Event()
         self._stop = anyio.Event()
         self._closed = anyio.Event()
         self._closed.set()

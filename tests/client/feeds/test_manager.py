@@ -392,7 +392,8 @@ async def test_a_connection_to_an_endpoint_wakes_the_feeds_of_its_manual_only(mo
         noted: list[str] = []
         for instance in q.manager:
             monkeypatch.setattr(instance.keeper, "note_reachable", partial(noted.append, instance.feed.manual))
-        q.manager._pools.on_opened("b")
+        for announce in q.manager._pools.on_opened:
+            announce("b")
         assert noted == ["b"]
 
 

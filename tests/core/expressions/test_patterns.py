@@ -45,6 +45,14 @@ AGREEING = [
     ("a$|[b]", "a\n"),
     (r"[\d]+[\D]", "x12y"),
     (r"[\S]$", "a b\n"),
+    (r"[\W]+", "größe, é"),
+    (r"[\W_]+", "größe_, é"),
+    (r"[^\W_]+", "-größe_x"),
+    (r"[^\W\d]+", "12größe3"),
+    (r"[\D]+", "٣٤12ab"),
+    (r"[\S-]+", "\xa0ä-b c"),
+    (r"(?i)[\W]+", "ι, b"),
+    (r"[\Wä]+", "xä-y"),
     (r"\u0061\u00E9[\u00e9]", "aéé"),
     (r"\é", "é"),
     (r"\.\[\]", "a.[]"),
@@ -64,6 +72,15 @@ def test_classes_are_those_of_unicode_and_the_end_is_before_a_last_line_feed(tex
     match = re.search(pattern, text)
 
     assert (find_pattern(text, pattern) is None) == (match is None)
+
+
+@pytest.mark.parametrize("escape", ["W", "D", "S"])
+def test_the_opposite_of_a_class_is_the_same_inside_of_a_class(escape):
+    characters = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000)))).replace("\u0345", "")
+    outside, inside = (compile_pattern(pattern).compiled for pattern in (rf"\{escape}+", rf"[\{escape}]+"))
+    assert [match.span() for match in inside.finditer(characters)] == [
+        match.span() for match in outside.finditer(characters)
+    ]
 
 
 RUNNING_AWAY = [

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import anyio
 
-from ...core.backoff import FATAL_CLOSE_CODES, MAX_BACKOFF, backoff_delay
+from ...core.backoff import EARLY_RETRY_INTERVAL, FATAL_CLOSE_CODES, MAX_BACKOFF, backoff_delay
 from ...core.feeds.cursor import Cursor
 from ...core.feeds.feed import CompiledFeed, FeedEvent
 from ...core.feeds.positions import Positions, PositionVerdict
@@ -33,10 +33,6 @@ FATAL_RETRY_INTERVAL: Final = 300.0
 """Seconds between attempts if the manifest or the policy forbids the connection."""
 PROVEN_AFTER: Final = 10.0
 """Seconds after which a subscription counts as successful, so that the next failure is retried at once."""
-
-EARLY_RETRY_INTERVAL: Final = MAX_BACKOFF
-"""Seconds between two pauses that end early, because another connection to the endpoint was opened. Without it, feeds
-whose connections do not last would wake each other again and again."""
 
 REPLAY_SECONDS: Final = 10.0
 """Seconds after which an endpoint has replayed what a new connection has asked for."""

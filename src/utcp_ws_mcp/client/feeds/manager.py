@@ -131,7 +131,7 @@ class FeedManager:
         self._running = 0
         self._ended = Wakeup()
         self._closed = False
-        pools.on_opened = self._note_reachable
+        pools.on_opened.append(self._note_reachable)
 
     def __iter__(self) -> Iterator[FeedInstance]:
         return iter(self._instances.values())

@@ -29,11 +29,11 @@ class PoolManager:
     objects need no generation number on connections, no check at each lease, and no stale waiting calls.
 
     Attributes:
-        on_opened: Called with the name of a manual when a connection of it was opened.
+        on_opened: Each is called with the name of a manual when a connection of it was opened.
     """
 
     def __init__(self, tasks: TaskGroup, open_connection: OpenConnection, fleet: Fleet | None = None) -> None:
-        self.on_opened: Callable[[str], None] = lambda manual: None
+        self.on_opened: list[Callable[[str], None]] = []
         self._tasks = tasks
         self._fleet = fleet
         self._open_connection = open_connection
@@ -91,5 +91,6 @@ class PoolManager:
         self, request: HandshakeRequest, arguments: dict[str, Any], on_draining: Callable[[], None]
     ) -> Connection:
         connection = await self._open_connection(request, arguments, on_draining)
-        self.on_opened(request.manual)
+        for callback in self.on_opened:
+            callback(request.manual)
         return connection

@@ -130,5 +130,32 @@ def _translate_escape(written: str, escaped: str, *, in_class: bool) -> str:
     if members is None:
         return written if escaped.isascii() else escaped
     if in_class:
-        return members if escaped.islower() else written
+        return members if escaped.islower() else _complement(members)
     return f"[{'' if escaped.islower() else '^'}{members}]"
+
+
+@lru_cache(maxsize=len(_CLASSES))
+def _complement(members: str) -> str:
+    """Return the ranges of all characters that are no members of a class: in RE2, no class can stand in a class.
+
+    They are those of RE2's own tables. With `(?i)`, a range would also match what folds to one of its characters, so
+    the mark U+0345, which folds to the letter iota, counts as one.
+    """
+    import re2
+
+    ranges, start = list[str](), 0
+    for match in re2.compile(f"(?i)[{members}]+").finditer(_assigned_characters()):
+        first, end = match.span()
+        if start < first:
+            ranges.append(rf"\x{{{start:x}}}-\x{{{first - 1:x}}}")
+        start = end
+    return "".join([*ranges, rf"\x{{{start:x}}}-\x{{10ffff}}"])
+
+
+def _assigned_characters() -> str:
+    """Return a text in which each letter, number and blank has its number as its index.
+
+    Half of a surrogate pair is none, and none is behind the last plane of ideographs.
+    """
+    characters = (*range(0xD800), *[0xE000] * 0x800, *range(0xE000, 0x40000))
+    return "".join(map(chr, characters))

@@ -38,8 +38,8 @@ class MessageView:
         self._context = context
         self._use = use
         self._chosen: Line | None = None
-        self._judgement: ui.column | None
-        self._shown: Judgement | None
+        self._judgement: ui.column | None = None
+        self._shown: Judgement | None = None
         conversation = context.session.conversation
         with ui.row().classes("studio-row"):
             words = ui.input("Filter", placeholder="text or role").props("dense outlined clearable debounce=200")

@@ -22,7 +22,7 @@ class InstallPanel:
 
     def __init__(self, context: PageContext) -> None:
         self._context = context
-        self._shown: ShownInstallation
+        self._shown = ShownInstallation()
         titles = host_titles()
         ui.label("Install the server in a host").classes("studio-heading").props("role=heading aria-level=2")
         form = context.session.installation
