@@ -64,6 +64,7 @@ OWNERS = {
         *(f"server.http.{name}" for name in ("app", "connections", "fast_connection", "fast_response", "graceful")),
         "studio.ui.server",
     },
+    "sse_starlette": {"server.http.graceful"},
     "nicegui": {"studio.ui"},
     "fastapi": {"studio.ui.editor", "studio.ui.server"},
     "starlette": {

@@ -15,6 +15,7 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from sse_starlette.sse import _shutdown_watcher
 
 from tests.client.test_discovery import announces, manual
 from tests.peer import PATIENCE, Peer, bridge_to, entry, jsonrpc, peer, silent
@@ -225,8 +226,15 @@ async def test_a_call_in_flight_is_answered_before_the_end(tmp_path: Path, mode:
             tasks.start_soon(call)
             await seen.until(lambda: len(seen.received) == 1)
             signal.raise_signal(signal.SIGTERM)
+            await let_sse_starlette_see_the_signal()
             go_on.set()
     assert results == [{"n": 1}]
+
+
+async def let_sse_starlette_see_the_signal() -> None:
+    """Do now what sse-starlette does each half second: look for a server that stops, whose streams it would end."""
+    with anyio.move_on_after(0):
+        await _shutdown_watcher()
 
 
 async def test_a_second_signal_ends_what_the_first_would_wait_for(tmp_path: Path) -> None:

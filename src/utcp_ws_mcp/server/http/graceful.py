@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from sse_starlette.sse import AppStatus
 
 
 class GracefulServer(uvicorn.Server):
@@ -22,6 +23,9 @@ class GracefulServer(uvicorn.Server):
         """Serve with a configuration; `on_shutdown` ends the responses that have no end of their own."""
         super().__init__(config)
         self._on_shutdown = on_shutdown
+        # The SDK answers older clients with streams of sse-starlette, which would end all of them at a signal: those
+        # in which a call is answered, too.
+        AppStatus.enable_automatic_graceful_drain = False
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
