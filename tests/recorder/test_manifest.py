@@ -496,7 +496,15 @@ def test_one_text_by_mistake_does_not_hide_the_protocol_of_the_others(at: int, a
     assert (document["preset"], [tool["name"] for tool in document["tools"]]) == ("jsonrpc2", ["get", "put"])
     assert "feeds" not in document
     assert document["$comment"][0].startswith("Drafted from 2 sent messages; in the protocol of the preset jsonrpc2")
-    assert document["$comment"][-1] == "A sent message is left out: it is a text, and no message of this protocol."
+    said = "1 text that was sent is left out: no message of this protocol is a text."
+    assert document["$comment"][-1] == said
+
+
+def test_several_texts_by_mistake_are_left_out_and_counted() -> None:
+    document = drafted("> hello", PARSE_ERROR, *RPC_LINES, '> {"jsonrpc": "2.0", "id"', PARSE_ERROR).document
+    assert (document["preset"], [tool["name"] for tool in document["tools"]]) == ("jsonrpc2", ["get", "put"])
+    said = "2 texts that were sent are left out: no message of this protocol is a text."
+    assert document["$comment"][-1] == said
 
 
 @pytest.mark.parametrize(

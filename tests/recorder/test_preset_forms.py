@@ -28,6 +28,8 @@ def drafted(*lines: str, variables: tuple[str, ...] = (), **endpoint: Any) -> di
 
 
 INIT, SUBSCRIBE = '> {"type": "connection_init"}', '> {"id": "1", "type": "subscribe", "payload": {}}'
+REFUSED = '< {"jsonrpc": "2.0", "id": null, "error": {"code": -32700}}'
+NOTICE = '< {"jsonrpc": "2.0", "method": "tick"}'
 RPC, RESULT = '> {"jsonrpc": "2.0", "id": 1, "method": "get"}', '< {"jsonrpc": "2.0", "id": 1, "result": 1}'
 HELLO = '> [1, "realm1", {"roles": {}}]'
 RECOGNIZED: dict[str, tuple[tuple[str, ...], str | None]] = {
@@ -56,6 +58,9 @@ RECOGNIZED: dict[str, tuple[tuple[str, ...], str | None]] = {
     "JSON-RPC": ((RPC, RESULT), "jsonrpc2"),
     "JSON-RPC with one stray text": (("> hello", RPC), "jsonrpc2"),
     "JSON-RPC with two stray texts": (("> hello", "> hello", RPC), None),
+    "JSON-RPC with two texts that were refused": (("> hello", REFUSED, "> hello", REFUSED, RPC), "jsonrpc2"),
+    "JSON-RPC with three texts of which two were refused": (("> a", REFUSED, "> b", REFUSED, "> c", RPC), None),
+    "JSON-RPC with two texts, answers and notifications": (("> a", RESULT, NOTICE, "> b", RESULT, NOTICE, RPC), None),
     "JSON-RPC with a text that is ignored": (("> hello", ">I hello", RPC), "jsonrpc2"),
     "JSON-RPC with a text that names a variable": (("> LOGIN ${KEY}", RPC), None),
     "JSON-RPC with another message": ((RPC, '> {"op": "x"}'), None),

@@ -160,8 +160,10 @@ def draft_manifest(
     tools, feeds = draft_tools(exchanges, variables, form), draft_feeds(exchanges, form)
     draft.document |= ({"feeds": feeds} if feeds else {}) | ({"tools": tools} if tools else {})
     comment = _comment(conversation, form) + comments(understood.questions)
-    if form is not None and any(map(form.is_stray, messages)):
-        comment.append("A sent message is left out: it is a text, and no message of this protocol.")
+    strays = sum(map(form.is_stray, messages)) if form is not None else 0
+    if strays:
+        left_out = "text that was sent is" if strays == 1 else "texts that were sent are"
+        comment.append(f"{strays} {left_out} left out: no message of this protocol is a text.")
     draft.document = {"$comment": comment, **draft.document}
     return draft
 

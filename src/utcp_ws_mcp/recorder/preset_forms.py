@@ -116,7 +116,9 @@ def _is_jsonrpc(recorded: Recorded) -> bool:
     sent = [message for message in recorded.messages if message.sent and message.mark is not Mark.IGNORED]
     values = [message.value for message in sent if not _is_stray_text(message)]
     requests = [value for value in values if isinstance(value, dict) and isinstance(value.get("method"), str)]
-    are_all = len(requests) == len(values) >= len(sent) - 1
+    received = [message.value for message in recorded.messages if not message.sent]
+    refused = sum(_has(value, jsonrpc="2.0", id=None) and "error" in value for value in received)
+    are_all = len(requests) == len(values) >= len(sent) - max(1, refused)
     return bool(requests) and are_all and all(_has(value, jsonrpc="2.0") for value in values)
 
 
