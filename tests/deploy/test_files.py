@@ -60,6 +60,14 @@ def test_replicas_are_started_with_options_that_exist(arguments: list[str], tmp_
     assert all(found[name] for name in ("token_file", "shared_file", "shared_key_file", "env_files"))
 
 
+def test_each_replica_can_be_asked_for_its_metrics_at_its_own_address() -> None:
+    for name, replica in REPLICAS.items():
+        assert f"--allowed-host={name}:8080" in replica["command"]
+    address = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    assert address in CONTAINER["env"]
+    assert "--allowed-host=$(POD_IP):8080" in CONTAINER["args"]
+
+
 def test_compose_mounts_every_file_that_a_replica_is_given() -> None:
     for replica in REPLICAS.values():
         mounted = {each["target"] for each in replica["configs"]} | {f"/run/secrets/{n}" for n in replica["secrets"]}
