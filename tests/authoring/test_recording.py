@@ -94,6 +94,13 @@ async def test_a_message_is_sent_with_values_and_recorded_with_names() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["5", "true", "null", '"x"', "-1.5e3", "PING"])
+async def test_what_is_no_object_or_array_is_recorded_as_the_text_that_was_sent(text: str) -> None:
+    recording, connection = Recording({}), Sent()
+    await recording.send_text(connection, text)  # type: ignore[arg-type]
+    assert (connection.messages, recording.messages) == ([text], [RecordedMessage(sent=True, value=text)])
+
+
 async def test_the_next_message_waits_for_silence_but_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module.MAX_IDLE_PERIODS == 10
     recording = Recording({})

@@ -134,6 +134,7 @@ def test_messages_are_read_by_their_direction_and_kind() -> None:
             "wss://a.example.com/",
             frame("send", '{"a": 1}'),
             frame("request", "[1]", None),
+            frame("send", '"x"'),
             frame("receive", "12"),
             frame("response", "plain"),
             frame("receive", base64.b64encode(b"\x00\xff").decode(), 2),
@@ -145,6 +146,7 @@ def test_messages_are_read_by_their_direction_and_kind() -> None:
     assert [(each.sent, each.value) for each in recorded.messages] == [
         (True, {"a": 1}),
         (True, [1]),
+        (True, '"x"'),
         (False, "12"),
         (False, "plain"),
         (False, b"\x00\xff"),

@@ -123,6 +123,11 @@ def lines_of_text(message: Any) -> Iterator[Any]:
         yield "OK " + message[4:].rstrip() + "\r\n"
 
 
+def counting(message: Any) -> Iterator[Any]:
+    if message is not None:
+        yield json.dumps(int(json.loads(message)) + 1)
+
+
 def binary(message: Any) -> Iterator[Any]:
     if isinstance(message, bytes):
         yield bytes([message[0] + 1]) + b"\0"
@@ -255,6 +260,7 @@ CONVERSATIONS: dict[str, Conversation] = {
     "lines that end with CR LF": Conversation(
         lines_of_text, ["SAY a\\r\\n", "SAY b\\r\\n"], [("say", {"text": "hi"}, "OK hi\r\n")], options=["--escapes"]
     ),
+    "numbers": Conversation(counting, ["5", "true"], [("5", {}, "6"), ("true", {}, "2")]),
     "binary messages": Conversation(binary, ["07 ff"], [("send", {}, b"\x08\0")], options=["--hex"]),
     "GraphQL": Conversation(
         graphql,

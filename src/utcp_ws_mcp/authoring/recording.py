@@ -28,7 +28,7 @@ from ..observability.redaction import redact_strings
 from ..observability.secret_forms import is_word
 from ..observability.secret_search import SecretGroup
 from ..recorder.manifest import Draft, draft_manifest
-from ..recorder.messages import RecordedMessage
+from ..recorder.messages import RecordedMessage, sent_text
 from ..records import MutableRecord, field, replace
 
 MAX_IDLE_PERIODS: Final = 10
@@ -108,7 +108,7 @@ class Recording(MutableRecord):
 
     async def send_text(self, connection: Connection, text: str) -> None:
         """Send a text message with the values of its variables; the recording keeps their names."""
-        self.messages.append(RecordedMessage(True, decode(text).value))
+        self.messages.append(sent_text(text))
         await connection.send([self.substitute(text)])
 
     async def send_binary(self, connection: Connection, data: bytes) -> None:

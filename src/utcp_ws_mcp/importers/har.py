@@ -16,7 +16,7 @@ from ..core.network_policy import URL, parse_url
 from ..errors import BridgeError, ImportFailed
 from ..manifest.secret_names import is_secret_name
 from ..recorder.manifest import draft_manifest
-from ..recorder.messages import RecordedMessage
+from ..recorder.messages import RecordedMessage, sent_text
 from ..records import Record
 from .model import Description, Document, Format, ImportOptions, Operation, Skipped
 from .naming import is_reading
@@ -168,7 +168,8 @@ def _messages(entry: Mapping[str, Any]) -> Iterator[RecordedMessage]:
                 yield RecordedMessage(is_sent, base64.b64decode(data, validate=True))
         elif each.get("opcode", 1) == 1:
             value = decode(data).value
-            yield RecordedMessage(is_sent, value if isinstance(value, dict | list | str) else data)
+            kept = value if isinstance(value, dict | list | str) else data
+            yield sent_text(data) if is_sent else RecordedMessage(False, kept)
 
 
 def _secrets(headers: Mapping[str, str], query: str, messages: Sequence[RecordedMessage]) -> Iterator[tuple[str, str]]:

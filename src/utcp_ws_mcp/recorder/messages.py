@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
+from ..core.codecs.message import decode
 from ..core.expressions.paths import UNDEFINED, Path, value_at
 from ..manifest.secret_names import is_secret_name
 from ..records import Record
@@ -58,6 +59,14 @@ class RecordedMessage(Record):
     def is_json(self) -> bool:
         """Return whether the message is a JSON object or array."""
         return isinstance(self.value, dict | list)
+
+
+def sent_text(text: str) -> RecordedMessage:
+    """Return a text message that was sent. What is no object or array stays text: a number is no message of a manifest,
+    and a JSON string would lose its quotes.
+    """
+    value = decode(text).value
+    return RecordedMessage(True, value if isinstance(value, dict | list) else text)
 
 
 def is_plain(text: str, length: int = _MAX_NAME_LENGTH) -> bool:

@@ -222,6 +222,20 @@ def test_what_cannot_be_read_is_refused_when_it_is_compiled(source):
         Expression(source, NAMES)
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("", "an expression is empty. Write one, or remove it."),
+        (" \n", "an expression is empty. Write one, or remove it."),
+        ("message.id ==", "invalid expression 'message.id ==': syntax error: unexpected end of the expression."),
+    ],
+)
+def test_an_expression_that_ends_too_early_is_refused_in_words_of_a_manifest(source, message):
+    with pytest.raises(InvalidTemplate) as invalid:
+        Expression(source, NAMES)
+    assert (str(invalid.value), invalid.value.code) == (f"{message} [invalid-expression]", "invalid-expression")
+
+
 FAILS = {
     "text and a number": "args.a - 1",
     "by zero": "1 // 0",

@@ -270,6 +270,8 @@ class Expression:
         Raises:
             InvalidTemplate: where it cannot be read.
         """
+        if not self.source:
+            raise InvalidTemplate("an expression is empty. Write one, or remove it.", code="invalid-expression")
         if len(self.source) > MAX_EXPRESSION_LENGTH:
             raise InvalidTemplate(
                 f"the expression {self.source[:60]!r}… has more than {MAX_EXPRESSION_LENGTH} characters. "

@@ -60,7 +60,7 @@ def clear_reason(reason: str) -> str:
     if found := _CONVERSION.fullmatch(reason):
         source, target = (_RUST_TYPES.get(name, name) for name in found.groups())
         return f"{source} cannot become {target}"
-    return _CLEARER_REASONS.get(reason, reason)
+    return _CLEARER_REASONS.get(reason, reason.replace("end of variable block", "end of the expression"))
 
 
 def suggest_name(name: str, allowed: Collection[str]) -> str:
