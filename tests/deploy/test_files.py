@@ -86,6 +86,16 @@ def test_compose_declares_what_its_services_use_and_needs_only_files_that_are_de
             assert each["file"] in head or (DEPLOY / each["file"]).exists(), each
 
 
+def test_the_guide_makes_all_secrets_of_compose_and_lets_users_that_are_not_root_read_theirs() -> None:
+    text = (DEPLOY.parent / "docs" / "guides" / "replicas.md").read_text(encoding="utf-8")
+    commands = text.partition("mkdir -m 700 deploy/secrets\n")[2].partition("```")[0]
+    files = {name: Path(each["file"]).name for name, each in COMPOSE["secrets"].items()}
+    assert {name for name in files.values() if not re.search(rf"[> ]{re.escape(name)}\n", commands)} == set()
+    [readable] = re.findall(r"^chmod 644 (.*)", commands, re.MULTILINE)
+    used = {files[name] for service in (*REPLICAS, "redis") for name in COMPOSE["services"][service]["secrets"]}
+    assert used | {"../manifest.json", "../redis.conf"} == set(readable.split())
+
+
 def test_nginx_distributes_to_the_replicas_of_compose() -> None:
     text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
     assert re.findall(r"server (\S+):8080", text) == [*REPLICAS] * 2
