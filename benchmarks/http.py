@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import subprocess
@@ -20,10 +19,14 @@ from .command import Size, run
 from .comparison import Comparison, Target
 from .environment import OURS, TEMPLATES, BenchmarkEnvironment, benchmark_environment
 from .fixtures import INPUT_SCHEMA
+from .wrk import Wrk
 
 BARE = "the SDK's bare HTTP server, does nothing"
 MINIMUM: Final = {1: 2.0, 32: 5.0, 200: 5.0}
 """The least ratio to the bare server, by connections that call at once."""
+
+SECONDS: Final = 1
+"""Seconds of a load."""
 
 START_TIMEOUT: Final = 60.0
 META: Final = {
@@ -43,18 +46,19 @@ _BODY: Final = json.dumps(
 
 def measure(size: Size) -> Sequence[Comparison]:
     """Compare with the SDK's server for each number of connections."""
-    rounds, calls = size.of(5, 1), size.of(1500, 40)
+    rounds = size.of(7, 0)
     comparisons, ours = [], {}
     with benchmark_environment() as environment, servers(environment) as ports:
+        wrk = Wrk(environment.folder, _BODY, call_headers("m0_t0"))
         for connections, minimum in MINIMUM.items():
             rate, cpu = defaultdict(list), defaultdict(list)
             for number in range(rounds + 1):
                 for label, (port, process) in ports.items():
-                    before, began = cpu_seconds(process.pid), time.perf_counter()
-                    asyncio.run(_burst(port, calls, connections))
-                    if number:  # the first round warms up
-                        rate[label].append(calls / (time.perf_counter() - began))
-                        cpu[label].append((cpu_seconds(process.pid) - before) / calls)
+                    before = cpu_seconds(process.pid)
+                    load = wrk.run(f"http://127.0.0.1:{port}/mcp", connections, SECONDS)
+                    if number or size.smoke:  # the first round warms up
+                        rate[label].append(load.calls / load.seconds)
+                        cpu[label].append((cpu_seconds(process.pid) - before) / load.calls)
             what = f"calls over HTTP, {connections} at once"
             targets = {BARE: Target(minimum, at_least=True)}
             comparisons.append(Comparison(what, "/s", OURS, rate, cpu, targets))
@@ -118,72 +122,22 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def request_head(port: int, tool: str, length: int) -> bytes:
-    """Return the head of a call of 2026-07-28 whose body has a length."""
-    head = {
-        "Host": f"127.0.0.1:{port}",
+def call_headers(tool: str) -> dict[str, str]:
+    """Return the headers of a call of 2026-07-28."""
+    return {
         "Content-Type": "application/json",
         "Accept": "application/json, text/event-stream",
         "MCP-Protocol-Version": "2026-07-28",
         "Mcp-Method": "tools/call",
         "Mcp-Name": tool,
-        "Content-Length": str(length),
     }
+
+
+def request_head(port: int, tool: str, length: int) -> bytes:
+    """Return the head of a call of 2026-07-28 whose body has a length."""
+    head = {"Host": f"127.0.0.1:{port}", **call_headers(tool), "Content-Length": str(length)}
     lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
     return f"POST /mcp HTTP/1.1\r\n{lines}\r\n".encode()
-
-
-async def _burst(port: int, calls: int, connections: int) -> None:
-    """Make so many calls over so many connections.
-
-    Raises:
-        RuntimeError: if one of them fails.
-    """
-    request = request_head(port, "m0_t0", len(_BODY)) + _BODY
-    left = [calls]
-    loop, done = asyncio.get_running_loop(), []
-    for _ in range(min(connections, calls)):
-        done.append(loop.create_future())
-        await loop.create_connection(lambda: _Caller(request, left, done[-1]), "127.0.0.1", port)
-    await asyncio.gather(*done)
-
-
-class _Caller(asyncio.Protocol):
-    """Sends the next request when the response to the last one is complete, as long as calls are left."""
-
-    def __init__(self, request: bytes, left: list[int], done: asyncio.Future[None]) -> None:
-        self._request = request
-        self._left = left
-        self._done = done
-        self._received = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._next()
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, separator, body = self._received.partition(b"\r\n\r\n")
-        if not separator:
-            return
-        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-        if len(body) < length:
-            return
-        if not head.startswith(b"HTTP/1.1 200") or b'"isError":true' in body:
-            self._done.set_exception(RuntimeError(f"a call failed: {self._received[:500]!r}"))
-            self._transport.close()
-            return
-        self._received = b""
-        self._next()
-
-    def _next(self) -> None:
-        if not self._left[0]:
-            self._transport.close()
-            self._done.set_result(None)
-            return
-        self._left[0] -= 1
-        self._transport.write(self._request)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,15 @@ MAY_IMPORT = {
 }
 
 OWNERS = {
-    "websockets": {"client.frames", "client.handshake", "client.proxy", "client.websocket", "demo"},
+    "websockets": {
+        "client.frames",
+        "client.incoming",
+        "client.messages",
+        "client.handshake",
+        "client.proxy",
+        "client.websocket",
+        "demo",
+    },
     "msgspec": {"records", "core.codecs.json_text", "manifest.variables"},
     "aiohappyeyeballs": {"client.dial"},
     "minijinja": {f"core.expressions.{name}" for name in ("expression", "analysis", "syntax", "checks", "bounded")},
@@ -61,7 +69,10 @@ OWNERS = {
     "ruamel": {"hosts.yaml_config"},
     "tomlkit": {"hosts.toml_config"},
     "uvicorn": {
-        *(f"server.http.{name}" for name in ("app", "connections", "fast_connection", "fast_response", "graceful")),
+        *(
+            f"server.http.{name}"
+            for name in ("app", "connections", "fast_connection", "fast_response", "graceful", "known_heads")
+        ),
         "studio.ui.server",
     },
     "sse_starlette": {"server.http.graceful"},
@@ -88,6 +99,7 @@ OWNERS = {
     "mcp_types": {"server", "demo", "authoring.server"},
     "utcp": {"plugins.utcp"},
     "asyncio": {
+        "client.eager",
         "client.wakeup",
         "client.handshake",
         "client.pending_pings",

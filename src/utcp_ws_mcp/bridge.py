@@ -17,6 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from .client.discovery import DiscoveryManager, DiscoveryTask
+from .client.eager import ensure_task
 from .client.feeds.access import FeedAccess
 from .client.feeds.lazy import LazyFeeds
 from .client.manifest_files import LoadedManifest, load_manifest
@@ -258,6 +259,7 @@ class Bridge(BridgeStatus, FeedAccess):
                 tool = tool.with_timeout(timeout)
             pool = self._pool_manager.pool(tool.manual)
             if self._feeds.opened_by_calls:
+                await ensure_task()
                 await self._feeds.open_for_call(tool, valid)
             return await self._call_runner.call(pool, tool, valid, on_item, started_at)
         except BridgeError as failed:

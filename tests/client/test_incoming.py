@@ -166,6 +166,7 @@ def test_the_body_of_a_response_that_rejects_the_handshake_reaches_the_parser() 
         (Frame(TEXT, b"\xff").serialize(mask=False), CloseCode.INVALID_DATA),
         (Frame(CONTINUATION, b"of nothing").serialize(mask=False), CloseCode.PROTOCOL_ERROR),
     ],
+    ids=["masked", "compressed", "too large", "not UTF-8", "a fragment of nothing"],
 )
 def test_a_frame_that_is_not_allowed_fails_the_connection(frame: bytes, code: CloseCode) -> None:
     client = opened()

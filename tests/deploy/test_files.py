@@ -60,6 +60,14 @@ def test_replicas_are_started_with_options_that_exist(arguments: list[str], tmp_
     assert all(found[name] for name in ("token_file", "shared_file", "shared_key_file", "env_files"))
 
 
+def test_each_replica_can_be_asked_for_its_metrics_at_its_own_address() -> None:
+    for name, replica in REPLICAS.items():
+        assert f"--allowed-host={name}:8080" in replica["command"]
+    address = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    assert address in CONTAINER["env"]
+    assert "--allowed-host=$(POD_IP):8080" in CONTAINER["args"]
+
+
 def test_compose_mounts_every_file_that_a_replica_is_given() -> None:
     for replica in REPLICAS.values():
         mounted = {each["target"] for each in replica["configs"]} | {f"/run/secrets/{n}" for n in replica["secrets"]}
@@ -76,6 +84,16 @@ def test_compose_declares_what_its_services_use_and_needs_only_files_that_are_de
     for kind in ("configs", "secrets"):
         for each in COMPOSE[kind].values():
             assert each["file"] in head or (DEPLOY / each["file"]).exists(), each
+
+
+def test_the_guide_makes_all_secrets_of_compose_and_lets_users_that_are_not_root_read_theirs() -> None:
+    text = (DEPLOY.parent / "docs" / "guides" / "replicas.md").read_text(encoding="utf-8")
+    commands = text.partition("mkdir -m 700 deploy/secrets\n")[2].partition("```")[0]
+    files = {name: Path(each["file"]).name for name, each in COMPOSE["secrets"].items()}
+    assert {name for name in files.values() if not re.search(rf"[> ]{re.escape(name)}\n", commands)} == set()
+    [readable] = re.findall(r"^chmod 644 (.*)", commands, re.MULTILINE)
+    used = {files[name] for service in (*REPLICAS, "redis") for name in COMPOSE["services"][service]["secrets"]}
+    assert used | {"../manifest.json", "../redis.conf"} == set(readable.split())
 
 
 def test_nginx_distributes_to_the_replicas_of_compose() -> None:

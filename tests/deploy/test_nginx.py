@@ -11,8 +11,8 @@ import ssl
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import pytest
 import trustme
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
-from mcp import Client
+from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.peer import PATIENCE, Peer, entry, jsonrpc, peer
@@ -51,15 +51,20 @@ class Site:
 
 
 @asynccontextmanager
-async def site(folder: Path, seen: Peer, *options: str, **template: Any) -> AsyncIterator[Site]:
-    """Two replicas, each of which sends the endpoint its number in a header, and nginx in front of them."""
+async def site(
+    folder: Path, seen: Peer, *options: str, gone: Sequence[int] = (), **template: Any
+) -> AsyncIterator[Site]:
+    """Two replicas, each of which sends the endpoint its number in a header, and nginx in front of them.
+
+    nginx knows replicas at the ports `gone`, too.
+    """
     found = Site()
     async with AsyncExitStack() as stack:
         for number in "12":
             document = entry(seen, "t", headers={"X-Replica": number}, **{**RPC, **template})
             found.replicas.append(await stack.enter_async_context(replica(folder / number, document, *options)))
         ports = [await port_of(process) for process in found.replicas]
-        found.url = await stack.enter_async_context(nginx(folder, ports, found.trust))
+        found.url = await stack.enter_async_context(nginx(folder, [*ports, *gone], found.trust))
         yield found
 
 
@@ -94,10 +99,9 @@ async def nginx(folder: Path, ports: list[int], trust: ssl.SSLContext) -> AsyncI
     certificate.private_key_and_cert_chain_pem.write_to_path(folder / "cert.pem")
     text = CONFIGURATION.read_text(encoding="utf-8")
     port = free_port()
+    servers = "".join(f"server 127.0.0.1:{each} max_fails=1 fail_timeout=5s;\n" for each in ports)
     changed = {
-        r"mcp-1:8080": f"127.0.0.1:{ports[0]}",
-        r"mcp-2:8080": f"127.0.0.1:{ports[1]}",
-        r" +server mcp-3:8080.*;\n": "",
+        r"( +server mcp-\d+:\S+.*;\n)+": servers,
         r"listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
         r"/etc/ssl/\S+(?=;)": f"{folder}/cert.pem",
         r"/run/nginx\.pid": f"{folder}/nginx.pid",
@@ -124,6 +128,19 @@ async def nginx(folder: Path, ports: list[int], trust: ssl.SSLContext) -> AsyncI
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """A port that answers no connection, as an address does whose host is gone: its queue is full."""
+    with socket.socket() as listening, ExitStack() as stack:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(8):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
 
 
 async def end(process: Process) -> None:
@@ -209,6 +226,36 @@ async def test_when_a_replica_ends_the_other_answers(tmp_path: Path) -> None:
         for number in range(6):
             assert not (await client.call_tool("m_t", {"n": number})).is_error
         assert [await found.replicas[0].wait(), found.replicas[1].returncode] == [0, None]
+
+
+async def test_a_call_that_a_replica_has_is_not_sent_to_another_one(tmp_path: Path) -> None:
+    holders: list[int] = []
+
+    async def keep(seen: Peer, connection: Any, message: Any) -> None:
+        holders.append(int(connection.request.headers["X-Replica"]))
+
+    async def call(client: Client) -> None:
+        with pytest.raises(MCPError):
+            await client.call_tool("m_t", {})
+
+    async with peer(keep) as seen, site(tmp_path, seen) as found, found.client("auto") as client:
+        await client.list_tools()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, client)
+            await seen.until(lambda: len(holders) == 1)
+            found.replicas[holders[0] - 1].kill()
+        assert len(holders) == 1
+
+
+@ERAS
+async def test_when_the_host_of_a_replica_is_gone_the_others_answer(tmp_path: Path, mode: str) -> None:
+    async with AsyncExitStack() as stack:
+        seen = await stack.enter_async_context(peer(tell_replica))
+        gone = [stack.enter_context(silent_port())]
+        found = await stack.enter_async_context(site(tmp_path, seen, "--stateless", gone=gone))
+        client = await stack.enter_async_context(found.client(mode))
+        for number in range(6):
+            assert (await client.call_tool("m_t", {"n": number})).structured_content["n"] == number
 
 
 async def test_only_mcp_passes(tmp_path: Path) -> None:

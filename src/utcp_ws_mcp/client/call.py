@@ -28,6 +28,7 @@ from ..errors import (
 from .call_http import CallRequests
 from .cancel import send_cancel_messages
 from .close_info import error_of_lost_exchange, lost_connection
+from .eager import ensure_task
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
@@ -159,6 +160,7 @@ class Call:
 
     async def _wait_and_send(self, request: LeaseRequest) -> None:
         """Wait for a connection that accepts the request."""
+        await ensure_task()
         for attempt in count(1):
             self._finish()
             self._lease = await self._pool.lease(request, self._deadline)
@@ -217,6 +219,7 @@ class Call:
         """Wait until the peer keeps up with what is sent; return False at the deadline."""
         if connection.can_write:
             return True
+        await ensure_task()
         with anyio.move_on_after(self._deadline - anyio.current_time()) as scope:
             await connection.drain()
         return not scope.cancelled_caught

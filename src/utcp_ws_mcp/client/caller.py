@@ -17,6 +17,7 @@ from ..errors import BridgeError, ConnectionLost, NetworkError, Outcome, Session
 from ..observability import events
 from ..observability.events import Observer
 from .call import Call
+from .eager import ensure_task
 from .pool.pool import ConnectionPool
 from .wakeup import current_time
 
@@ -80,6 +81,7 @@ class CallRunner:
                     raise
                 lost_error = error if isinstance(error, ConnectionLost) else lost_error
                 retries += 1
+            await ensure_task()
             await anyio.sleep(delay)
 
     async def stream(

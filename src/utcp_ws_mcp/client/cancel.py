@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from ..core.exchange.cancellation import CancelMessage
+from .eager import ensure_task
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -18,6 +19,7 @@ CANCEL_TIMEOUT: Final = 1.0
 
 async def send_cancel_messages(connection: Connection, messages: Sequence[CancelMessage]) -> None:
     """Send the messages that are due because the caller of an exchange leaves (`Cancellations.end`)."""
+    await ensure_task()
     # Shielded: a cancelled call, above all, must tell the endpoint to stop.
     with anyio.move_on_after(CANCEL_TIMEOUT, shield=True):
         for purpose, value in messages:

@@ -238,7 +238,7 @@ class Connection:
                 if role is Role.HEARTBEAT:
                     self.heartbeat.acknowledge()
                 if self._reports_messages:
-                    self._observe(events.MessageReceived(self.manual, message.for_display, role.value))
+                    self._observe(events.MessageReceived(self.manual, message.for_display, role))
                 if explanation:
                     self.emit_explanation(explanation)
                 if self.dispatcher.outbox:

@@ -30,6 +30,7 @@ from .frames import MessageFrames
 from .incoming import Incoming
 from .messages import Data, Messages
 from .pending_pings import PendingPings
+from .wakeup import loop_state
 from .write_batch import WriteBatch
 
 CLOSE_TIMEOUT: Final = 2.0
@@ -79,6 +80,7 @@ class WebSocket(asyncio.Protocol):
         self.transport: asyncio.Transport
         self._outgoing: WriteBatch
         self._loop = asyncio.get_running_loop()
+        self._resumptions = loop_state(self._loop).resumptions
         self._ping_timeout = ping_timeout
         self._handshake_ended: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
@@ -221,7 +223,12 @@ class WebSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Deliver the messages in what arrived, and process all else in it."""
-        self._incoming.feed(data)
+        # What waits for a reply continues here, when the state of the connection is that after all messages.
+        self._resumptions.hold()
+        try:
+            self._incoming.feed(data)
+        finally:
+            self._resumptions.release()
 
     def _parse(self, data: bytes) -> None:
         """Parse a part of what arrived, send the automatic replies to it, and deliver the messages in it."""

@@ -5,7 +5,7 @@ Events contain no header values and no credentials. `manual` is the name of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ..records import Record
 
@@ -187,30 +187,48 @@ def noop(event: Event) -> None:
 class SelectiveObserver:
     """An observer that ignores events of some types. They need not be made for it: each message has one."""
 
-    __slots__ = ("_observe", "ignored")
+    __slots__ = ("ignored", "observe")
 
     def __init__(self, observe: Observer, ignored: frozenset[type]) -> None:
         self.ignored = ignored
-        self._observe = observe
+        self.observe = observe
 
     def __call__(self, event: Event) -> None:
         """Observe an event."""
         if type(event) not in self.ignored:
-            self._observe(event)
+            self.observe(event)
+
+
+class Broadcast:
+    """An observer that passes each event to several, in order. It ignores what all of them ignore."""
+
+    __slots__ = ("_by_type", "_observers", "ignored")
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        ignored = [ignored_by(each) for each in observers]
+        self.ignored = ignored[0].intersection(*ignored) if ignored else frozenset()
+        self._observers = observers
+        self._by_type: dict[type, Sequence[Observer]] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Observe an event."""
+        kind = type(event)
+        if kind not in self._by_type:
+            self._by_type[kind] = list(self._interested_in(kind))
+        for observe in self._by_type[kind]:
+            observe(event)
+
+    def _interested_in(self, kind: type) -> Iterator[Observer]:
+        for each in self._observers:
+            if kind not in ignored_by(each):
+                yield each.observe if isinstance(each, SelectiveObserver) else each
 
 
 def ignored_by(observe: Observer) -> frozenset[type]:
     """Return the types of events that an observer ignores."""
-    return observe.ignored if isinstance(observe, SelectiveObserver) else frozenset()
+    return observe.ignored if isinstance(observe, SelectiveObserver | Broadcast) else frozenset()
 
 
 def broadcast(observers: Sequence[Observer]) -> Observer:
     """Return one observer that passes each event to all observers, in order."""
-    if len(observers) == 1:
-        return observers[0]
-
-    def observe(event: Event) -> None:
-        for observer in observers:
-            observer(event)
-
-    return observe
+    return observers[0] if len(observers) == 1 else Broadcast(observers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any, Final, Literal
 
@@ -142,19 +143,18 @@ class MetricsObserver:
     """An observer that records the measurements of counters and histograms. `guard` removes credentials from labels."""
 
     def __init__(self, record: RecordMeasurement, guard: Callable[[str], str] | None = None) -> None:
-        self._record = record
-        self._guard = guard
+        self._add = record if guard is None else partial(_record_guarded, record, guard)
         self._lost: Counter[str] = Counter()
         self._measures: Mapping[type[events.Event], Callable[[Any], None]] = {
             events.CallFinished: self._call_finished,
             events.RequestSent: lambda event: self._add(CONNECTION_WAIT, (event.tool,), event.seconds),
-            events.MessageSent: lambda event: self._add(MESSAGES_SENT, (event.manual,)),
+            events.MessageSent: lambda event: self._add(MESSAGES_SENT, (event.manual,), 1),
             events.MessageReceived: self._message_received,
             events.ConnectionOpened: self._opened,
             events.ConnectionClosed: self._closed,
-            events.DiscoverySucceeded: lambda event: self._add(DISCOVERY_ATTEMPTS, (event.manual, "success")),
-            events.DiscoveryFailed: lambda event: self._add(DISCOVERY_ATTEMPTS, (event.manual, "failure")),
-            events.SharedStoreLost: lambda event: self._add(SHARED_STORE_LOSSES, (event.code,)),
+            events.DiscoverySucceeded: lambda event: self._add(DISCOVERY_ATTEMPTS, (event.manual, "success"), 1),
+            events.DiscoveryFailed: lambda event: self._add(DISCOVERY_ATTEMPTS, (event.manual, "failure"), 1),
+            events.SharedStoreLost: lambda event: self._add(SHARED_STORE_LOSSES, (event.code,), 1),
         }
 
     def __call__(self, event: events.Event) -> None:
@@ -166,28 +166,35 @@ class MetricsObserver:
             for measurement in _feed_measurements(event):
                 self._add(*measurement)
 
-    def _add(self, instrument: Instrument, labels: tuple[str, ...], amount: float = 1) -> None:
-        self._record(instrument, labels if self._guard is None else tuple(map(self._guard, labels)), amount)
-
     def _call_finished(self, event: events.CallFinished) -> None:
-        self._add(CALL_COUNT, (event.tool, event.error_type or ""))
+        self._add(CALL_COUNT, (event.tool, event.error_type or ""), 1)
         self._add(CALL_DURATION, (event.tool,), event.seconds)
 
     def _message_received(self, event: events.MessageReceived) -> None:
-        self._add(MESSAGES_RECEIVED, (event.manual, event.role))
+        self._add(MESSAGES_RECEIVED, (event.manual, event.role), 1)
         if event.role == UNMATCHED:
-            self._add(MESSAGES_UNMATCHED, (event.manual,))
+            self._add(MESSAGES_UNMATCHED, (event.manual,), 1)
 
     def _opened(self, event: events.ConnectionOpened) -> None:
-        self._add(CONNECTIONS_OPENED, (event.manual,))
+        self._add(CONNECTIONS_OPENED, (event.manual,), 1)
         if self._lost[event.manual]:
             self._lost[event.manual] -= 1
-            self._add(RECONNECTS, (event.manual,))
+            self._add(RECONNECTS, (event.manual,), 1)
 
     def _closed(self, event: events.ConnectionClosed) -> None:
         if event.remote:
             self._lost[event.manual] += 1
-            self._add(CONNECTIONS_LOST, (event.manual,))
+            self._add(CONNECTIONS_LOST, (event.manual,), 1)
+
+
+def _record_guarded(
+    record: RecordMeasurement,
+    guard: Callable[[str], str],
+    instrument: Instrument,
+    labels: tuple[str, ...],
+    amount: float,
+) -> None:
+    record(instrument, tuple(map(guard, labels)), amount)
 
 
 def _feed_measurements(event: events.FeedEvent) -> Iterator[Measurement]:

@@ -81,6 +81,10 @@ class MetaTools(ToolService):
         """Return the name of one of the three, or None, without waiting for discoveries."""
         return self.find_known(name)
 
+    def begins_at_once(self, tool: Any) -> bool:
+        """Return False: the tool that is called may be any."""
+        return False
+
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """Return the input schema of one of the three, or None."""
         tool = META_TOOLS.get(name)

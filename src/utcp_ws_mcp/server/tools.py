@@ -128,6 +128,10 @@ class ToolService:
         shown = to_json_safe(name[:MAX_SHOWN_NAME])
         return str(to_json_safe(str(self._bridge.unknown_tool(shown, self._server_name))))
 
+    def begins_at_once(self, tool: CompiledTool) -> bool:
+        """Return whether `call` of a tool for no caller needs no task before it waits for the reply (`EagerTask`)."""
+        return tool.has_plain_reply and self._callers is None
+
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """Return the input schema that hosts see of a tool, or None if it is not known now."""
         return self._listing().input_schema(name)

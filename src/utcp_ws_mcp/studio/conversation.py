@@ -299,7 +299,7 @@ class Conversation(MutableRecord):
         """Write the roles into the lines; a message that was not recorded gets that of most others of its kind."""
         by_kind: dict[Any, Counter[str]] = {}
         for message, role in zip(messages, roles, strict=True):
-            by_kind.setdefault((message.sent, message_kind(message.value)), Counter())[role.value] += 1
+            by_kind.setdefault((message.sent, message_kind(message.value)), Counter())[role] += 1
         for line in self.lines:
             if line.recorded is not None and line.recorded < len(roles):
                 line.role = roles[line.recorded].value

@@ -141,7 +141,7 @@ class _Judge:
         try:
             for message in self._framer.decode(raw):
                 role, reasons = self._router.route(message, self._awaited[0] if self._awaited else None)
-                judged.append(Judgement(role.value, reasons))
+                judged.append(Judgement(role, reasons))
                 if self._awaited and self._awaited[0].finished:
                     self._awaited.pop(0)
         except MessageTooLarge:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
 
 from tests.peer import PATIENCE
 from tests.server.http.test_fast_path import CALL, HEADERS, Cycle, request
+from utcp_ws_mcp.client.eager import EagerTask
 from utcp_ws_mcp.server.auth.access import Caller
 from utcp_ws_mcp.server.http.body import MAX_BODY_SIZE, MAX_BODY_VALUES
 from utcp_ws_mcp.server.http.fast_connection import EVENT_STREAM_AFTER, FastExchange, FastLane
@@ -39,12 +40,13 @@ class Exchange:
         self.answer_now = asyncio.Event()
         self.answer_now.set()
         self._answer = answer
-        path: Any = SimpleNamespace(answer=self._on_request, guard=str)
+        path: Any = SimpleNamespace(answer=self._on_request, guard=str, begins_at_once=lambda asked: True)
         lane = FastLane(path, "/mcp", POLICY, False, lambda given: ((b"x-origin", given),), **options)
         patience: Any = SimpleNamespace(set=self.alarms.append, clear=lambda: self.alarms.append(None))
         headers = {name.lower().encode(): value.encode() for name, value in HEADERS.items()}
         headers |= {b"origin": origin.encode()} if origin else {}
-        self.exchange = FastExchange(lane, self.cycle, headers, self._app, patience)
+        task = EagerTask(asyncio.get_running_loop())
+        self.exchange = FastExchange(lane, self.cycle, headers, self._app, patience, task)
 
     def _resume(self) -> None:
         self.resumed += 1
@@ -61,7 +63,6 @@ class Exchange:
         """Serve; return who has answered."""
         with anyio.fail_after(PATIENCE):
             await self.exchange("scope", "receive", "send")
-        assert self.exchange.task is None
         assert self.left in ([], [("scope", "receive", "send")])
         assert bool(self.cycle.written) is not bool(self.left)
         return "application" if self.left else "lane"
@@ -171,12 +172,12 @@ async def test_a_client_that_goes_ends_the_request_quietly() -> None:
     exchange = Exchange()
     exchange.answer_now.clear()
     task = asyncio.ensure_future(exchange.exchange("scope", "receive", "send"))
-    exchange.exchange.task = task
+    exchange.exchange.task = cast("EagerTask", task)
     await anyio.wait_all_tasks_blocked()
     exchange.exchange.cancel()
     with anyio.fail_after(PATIENCE):
         await task
-    assert (exchange.left, exchange.cycle.written, exchange.exchange.task) == ([], b"", None)
+    assert (exchange.left, exchange.cycle.written) == ([], b"")
     assert exchange.cycle.disconnected
     assert exchange.alarms[-1] is None
 

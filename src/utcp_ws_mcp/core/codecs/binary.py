@@ -46,15 +46,15 @@ def as_binary(value: Any) -> Any:
     return Binary(value) if type(value) is bytes else value
 
 
-def refuse_binary(write: Callable[[], T]) -> T:
-    """Return what `write` returns.
+def refuse_binary(render: Callable[[], T]) -> T:
+    """Return what `render` returns.
 
     Raises:
         RejectedValue: if it wrote bytes into text, whatever came of it.
     """
     before = _written.get()
     try:
-        return write()
+        return render()
     finally:
         if _written.get() != before:
             raise RejectedValue(

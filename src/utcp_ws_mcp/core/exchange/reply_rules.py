@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, ClassVar, Final
 
 from ...manifest.models.call_template import CallTemplate
@@ -21,7 +21,7 @@ from ..templates.compiler import Compiler
 from ..templates.nodes import Node, RenderError
 
 
-class Role(Enum):
+class Role(StrEnum):
     """What a message was classified as; the values are shown in traces and logs."""
 
     REPLY = "reply"

@@ -62,6 +62,7 @@ class CompiledTool(Record):
         rules: The rules for its replies.
         returns_parsed_json: Whether a result or item that is no text or bytes is a part of a message that was parsed
             as JSON.
+        has_plain_reply: Whether a call sends its messages at once and returns the one reply to them.
         has_structured_output: Whether results have the form of `outputs`: feeds and JSON replies do, text and streams
             do not.
     """
@@ -78,6 +79,7 @@ class CompiledTool(Record):
         "full_name",
         "rules",
         "returns_parsed_json",
+        "has_plain_reply",
         "has_structured_output",
     )
     manual: str
@@ -102,6 +104,7 @@ class CompiledTool(Record):
     full_name: str = ""
     rules: ReplyRules = _NO_RULES
     returns_parsed_json: bool = False
+    has_plain_reply: bool = False
     has_structured_output: bool = False
 
     def __post_init__(self) -> None:
@@ -113,6 +116,8 @@ class CompiledTool(Record):
         force_setattr(self, "full_name", f"{self.manual}.{self.name}")
         force_setattr(self, "rules", rules)
         force_setattr(self, "returns_parsed_json", is_part and is_json and self.feed is None)
+        has_reply = rules.stream is None and not rules.no_reply
+        force_setattr(self, "has_plain_reply", has_reply and not rules.sends_http and self.feed is None)
         is_value = bool(self.outputs) and self.template.response_format == "json" and rules.stream is None
         force_setattr(self, "has_structured_output", is_value or self.feed is not None)
 

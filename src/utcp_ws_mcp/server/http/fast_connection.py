@@ -14,12 +14,14 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from ...records import Record
+from ...client.eager import EagerTask, ensure_task
+from ...records import Record, field
 from ..auth.access import Caller
 from .body import MAX_BODY_SIZE, has_too_many_values
 from .connections import Alarm, LimitedProtocol
 from .fast_path import DistinctHeaders, FastRequest, HttpFastPath, has_usual_routing, read_request
 from .fast_response import FastResponse, HeaderPairs
+from .known_heads import KnownHeads
 from .security import Headers, HttpAccessPolicy, Rejection, is_json_content
 
 EVENT_STREAM_AFTER: Final = 15.0
@@ -46,6 +48,7 @@ class FastLane(Record):
         identify: Who sends a request; None: there is only one caller.
         check_calls: Which tools a caller may call; None: all.
         cors_headers: The headers that let a web page of an origin read a response.
+        heads: The heads of accepted requests.
     """
 
     fast_path: HttpFastPath
@@ -55,6 +58,7 @@ class FastLane(Record):
     cors_headers: Callable[[bytes], HeaderPairs]
     identify: Identify | None = None
     check_calls: CheckCalls | None = None
+    heads: KnownHeads = field(default_factory=KnownHeads)
 
     def usual_headers(self, scope: Any) -> DistinctHeaders | None:
         """Return the headers of a request whose head is usual and accepted, or None."""
@@ -87,6 +91,8 @@ class FastProtocol(LimitedProtocol):
         super().__init__(*args, **kwargs)
         self._lane = lane
         self._served: FastExchange | None = None
+        self._is_reading = False
+        self._beginning = b""  # what is read, if it begins with a request
         self._patience = Alarm(self.loop, self._on_patience)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -96,22 +102,48 @@ class FastProtocol(LimitedProtocol):
         if self._served is not None:
             self._served.cancel()
 
+    def data_received(self, data: bytes) -> None:
+        """Read what has arrived, then serve the request in it: nearly always its body has arrived as well."""
+        begins = self._awaited == "request"
+        known = self._lane.heads.find(data) if begins and self._lane is not None else None
+        if known is None:
+            self._is_reading, self._beginning = True, data if begins else b""
+            super().data_received(data)
+            self._is_reading, self._beginning = False, b""
+        else:
+            self._await(None)
+            self.cycle = known.begin(self, data)
+            self._serve_next(self.cycle, known.headers)
+        self._start()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         lane = self._lane if app is self.app else None  # another one rejects what is too much
         headers = None if lane is None else lane.usual_headers(cycle.scope)
         if lane is None or headers is None:
             super()._start_asgi_task(cycle, app)
             return
-        self._served = FastExchange(lane, cycle, headers, app, self._patience)
-        self.tasks.add(self.loop.create_task(self._serve(cycle, self._served)))
+        lane.heads.add(self._beginning, cycle, headers)
+        self._serve_next(cycle, headers)
+        if not self._is_reading:  # the client has sent it before the response to another one
+            self.loop.call_soon(self._start)
 
-    async def _serve(self, cycle: RequestResponseCycle, exchange: FastExchange) -> None:
-        """Serve a request in its task. A callback of the task, as uvicorn adds, takes another turn of the loop."""
-        exchange.task = task = asyncio.current_task()
+    def _serve_next(self, cycle: RequestResponseCycle, headers: DistinctHeaders) -> None:
+        assert self._lane is not None
+        self._served = FastExchange(self._lane, cycle, headers, self.app, self._patience, EagerTask(self.loop))
+        self.tasks.add(self._served.task)  # type: ignore[arg-type]  # uvicorn counts and cancels them
+
+    def _start(self) -> None:
+        """Serve the request that has arrived and is not served yet."""
+        exchange = self._served
+        if exchange is not None and not exchange.has_begun:
+            exchange.has_begun = True
+            exchange.task.start(self._serve(exchange))
+
+    async def _serve(self, exchange: FastExchange) -> None:
         try:
-            await cycle.run_asgi(exchange)
+            await exchange.cycle.run_asgi(exchange)
         finally:
-            self.tasks.discard(task)
+            self.tasks.discard(exchange.task)
             if self._served is exchange:  # an idle connection keeps nothing of its last request
                 self._served = None
 
@@ -123,31 +155,39 @@ class FastProtocol(LimitedProtocol):
 class FastExchange:
     """A request and its response, served in the place of the application `app`, to which it may still be left.
 
-    `patience` rings `keep_alive` if the answer takes long. `task` is where it is served, until it is left to `app`.
+    `patience` rings `keep_alive` if the answer takes long. It is served in `task`.
     """
 
     def __init__(
-        self, lane: FastLane, cycle: RequestResponseCycle, headers: DistinctHeaders, app: Any, patience: Alarm
+        self,
+        lane: FastLane,
+        cycle: RequestResponseCycle,
+        headers: DistinctHeaders,
+        app: Any,
+        patience: Alarm,
+        task: EagerTask,
     ) -> None:
+        self.cycle = cycle
+        self.task = task
+        self.has_begun = False
         self._lane = lane
-        self._cycle = cycle
         self._headers = headers
         self._app = app
         self._patience = patience
-        self.task: asyncio.Task[Any] | None = None
+        self._is_left = False
         self._response: FastResponse | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the request."""
         try:
-            is_answered = self._cycle.disconnected or await self._answer()
+            is_answered = self.cycle.disconnected or await self._answer()
         except asyncio.CancelledError:
-            if self._cycle.disconnected:
+            if self.cycle.disconnected:
                 return
             raise
-        finally:
-            self.task = None
         if not is_answered:
+            self._is_left = True
+            await ensure_task()
             await self._app(scope, receive, send)
 
     def keep_alive(self) -> None:
@@ -157,9 +197,9 @@ class FastExchange:
 
     def cancel(self) -> None:
         """Stop serving: the client has gone. The application notices it by itself."""
-        self._cycle.disconnected = True
-        self._cycle.message_event.set()
-        if self.task is not None:
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        if not self._is_left:
             self.task.cancel()
 
     async def _answer(self) -> bool:
@@ -168,9 +208,12 @@ class FastExchange:
         request = None if body is None else read_request(self._headers, body)
         if request is None:
             return False
-        if self._lane.identify is None:
+        identify = self._lane.identify
+        if identify is not None or not self._lane.fast_path.begins_at_once(request):
+            await ensure_task()
+        if identify is None:
             return await self._respond(request, None)
-        caller = await self._lane.identify(list(self._headers.items()))
+        caller = await identify(list(self._headers.items()))
         if isinstance(caller, Rejection):
             return False
         if self._lane.check_calls is not None and self._lane.check_calls(request.called_tools, caller):
@@ -180,7 +223,7 @@ class FastExchange:
     async def _respond(self, request: FastRequest, caller: Caller | None) -> bool:
         origin = self._headers.get(b"origin")
         headers = () if origin is None else self._lane.cors_headers(origin)
-        response = self._response = FastResponse(self._cycle, self._lane.fast_path.guard, headers)
+        response = self._response = FastResponse(self.cycle, self._lane.fast_path.guard, headers)
         self._patience.set(EVENT_STREAM_AFTER)
         try:
             answer = await self._lane.fast_path.answer(request, caller, response)
@@ -194,7 +237,7 @@ class FastExchange:
 
     async def _whole_body(self) -> bytes | None:
         """Return the body, which stays where it is for the application; None if it is not to be parsed."""
-        cycle = self._cycle
+        cycle = self.cycle
         while cycle.more_body and len(cycle.body) <= MAX_BODY_SIZE and not cycle.disconnected:
             cycle.flow.resume_reading()
             cycle.message_event.clear()

@@ -125,6 +125,13 @@ class HttpFastPath:
             "tools/list": self._list_tools,
         }
 
+    def begins_at_once(self, request: FastRequest) -> bool:
+        """Return whether `answer` without a caller needs no task before it waits for a reply (`EagerTask`)."""
+        if request.method != "tools/call":
+            return False
+        tool = self._tools.find_known(request.params["name"])
+        return tool is not None and self._tools.begins_at_once(tool)
+
     async def answer(self, request: FastRequest, caller: Caller | None, response: FastResponse) -> Answer | None:
         """Return the answer to a request, or None if it must be left to the SDK; `response` takes the progress."""
         return await self._handlers[request.method](request, caller, response)

@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
+from ...client.eager import EagerTask
 from ...core.codecs.message import encode_json
+from ...core.tools.tool import CompiledTool
 from ..content import ICON, SERVER_INFO, SERVER_INFO_META
 from ..progress import ProgressCallback
 from ..resources import ResourceNotWatched, media_type, unknown_resource
@@ -48,7 +51,7 @@ class FastPath:
         self._outbound = outbound
         self._subscriptions = Subscriptions(outbound, tools.resources)
         self._loop = asyncio.get_running_loop()
-        self._tasks: dict[Any, asyncio.Task[None]] = {}
+        self._tasks: dict[Any, EagerTask] = {}
         self._handlers: dict[str, Callable[[Any, JsonObject], bool]] = {
             "initialize": self._initialize,
             "server/discover": self._discover,
@@ -81,10 +84,10 @@ class FastPath:
     async def aclose(self) -> None:
         """End the subscriptions, and cancel the requests that are running."""
         self._subscriptions.close()
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        running = list(self._tasks.values())
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*(each.task for each in running if each.task is not None), return_exceptions=True)
 
     def _initialize(self, request_id: Any, params: JsonObject) -> bool:
         version, client = params.get("protocolVersion"), params.get("clientInfo")
@@ -192,7 +195,9 @@ class FastPath:
             return False
         if not self._is_supported(params, {"_meta", "name", "arguments"}):
             return False
-        self._start_task(request_id, self._run_tool_call, params)
+        tool = self._tools.find_known(params["name"])
+        at_once = tool is not None and self._tools.begins_at_once(tool)
+        self._start_task(request_id, partial(self._run_tool_call, tool), params, at_once=at_once)
         return True
 
     def _is_list_request(self, params: JsonObject) -> bool:
@@ -213,7 +218,8 @@ class FastPath:
             task = self._tasks.get(key)
             if task is not None:
                 task.cancel()
-                task.add_done_callback(lambda cancelled: self._forget(key, cancelled))  # it may not have begun
+                if task.task is not None:  # it may not have begun, and then forgets nothing
+                    task.task.add_done_callback(lambda _: self._forget(key, task))
             return task is not None or self._subscriptions.cancel(key)
         return False
 
@@ -228,8 +234,8 @@ class FastPath:
         following = () if next_cursor is None else (f',"nextCursor":"{next_cursor}"',)
         self._respond_cacheable(request_id, ('"tools":', tools, *following), LIST_TTL)
 
-    async def _run_tool_call(self, request_id: Any, params: JsonObject) -> None:
-        tool = self._tools.find_known(params["name"]) or await self._tools.find(params["name"])
+    async def _run_tool_call(self, tool: CompiledTool | None, request_id: Any, params: JsonObject) -> None:
+        tool = tool or await self._tools.find(params["name"])
         if tool is None:
             self._respond_error(request_id, INVALID_PARAMS, self._tools.unknown_tool_message(params["name"]))
             return
@@ -268,21 +274,21 @@ class FastPath:
         error = encode_json({"code": code, "message": message, **({} if data is None else {"data": data})})
         self._outbound.respond(request_id, (f'{{"jsonrpc":"2.0","id":{encode_json(request_id)},"error":{error}}}',))
 
-    def _start_task(self, request_id: Any, work: Work, params: JsonObject) -> None:
-        self._tasks[request_id] = self._loop.create_task(self._serve(request_id, work, params))
+    def _start_task(self, request_id: Any, work: Work, params: JsonObject, *, at_once: bool = False) -> None:
+        task = self._tasks[request_id] = EagerTask(self._loop)
+        task.start(self._serve(task, request_id, work, params), at_once=at_once)
 
-    async def _serve(self, request_id: Any, work: Work, params: JsonObject) -> None:
-        """Do the work of a request in its task. A callback of the task would take another turn of the event loop."""
+    async def _serve(self, task: EagerTask, request_id: Any, work: Work, params: JsonObject) -> None:
         try:
             await work(request_id, params)
         except Exception:  # an edge: the host must get an answer, whatever failed
             logger.exception("internal error in a request")
             self._respond_error(request_id, INTERNAL_ERROR, INTERNAL_ERROR_MESSAGE)
         finally:
-            self._forget(request_id, asyncio.current_task(self._loop))
+            self._forget(request_id, task)
 
-    def _forget(self, request_id: Any, task: asyncio.Task[None] | None) -> None:
-        """Forget a task that has ended, unless the host has used the id for another request."""
+    def _forget(self, request_id: Any, task: EagerTask) -> None:
+        """Forget a request that has ended, unless the host has used the id for another one."""
         if self._tasks.get(request_id) is task:
             del self._tasks[request_id]
 
