@@ -61,6 +61,20 @@ REGULAR: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             "send": {"type": "pong", "id": "{{ message.id }}", "at": "{{ message.at }}"},
         },
     ),
+    "an answer of another kind": (
+        ('< {"type": "ping", "id": 8}', '> {"type": "alive", "id": 8}'),
+        {
+            "match": "message.type == 'ping' and message.id is defined",
+            "send": {"type": "alive", "id": "{{ message.id }}"},
+        },
+    ),
+    "two IDs": (
+        ('< {"type": "ping", "id": "a", "seq": "b"}', '> {"type": "pong", "id": "a", "seq": "b"}'),
+        {
+            "match": "message.type == 'ping' and message.id is defined",
+            "send": {"type": "pong", "id": "{{ message.id }}", "seq": "{{ message.seq }}"},
+        },
+    ),
     "an ID of another name": (
         ('< {"type": "ping", "msg_id": "a"}', '> {"type": "pong", "id": "a"}'),
         {
@@ -109,6 +123,9 @@ def test_what_is_answered_in_the_same_way_each_time_gets_a_rule(lines: tuple[str
 
 DECIDED: dict[str, tuple[str, ...]] = {
     "one answer": ('< {"op": "sure", "id": 8}', '> {"id": 8, "result": true}'),
+    "one answer with two IDs": (
+        '< {"op": "sure", "id": 8, "seq": "b"}', '> {"id": 8, "seq": "b", "result": true}',
+    ),
     "different answers": (
         '< {"op": "sure", "id": 8}', '> {"id": 8, "result": true}',
         '< {"op": "sure", "id": 9}', '> {"id": 9, "result": false}',
@@ -135,10 +152,20 @@ REQUESTS: dict[str, tuple[str, ...]] = {
     ),
     "one message with the ID of an event": ('< {"type": "order", "id": "o7"}', '> {"type": "cancel", "id": "o7"}'),
     "another ID": ('< {"type": "ping", "id": 8}', '> {"type": "pong", "id": "8"}'),
+    "no ID": ('< {"type": "ping", "id": null}', '> {"type": "pong", "id": null}'),
+    "a list as an ID": ('< {"type": "ping", "id": [1]}', '> {"type": "pong", "id": [1]}'),
+    "a message with the ID of one that was sent": ('> {"id": 8, "op": "add"}', '> {"id": 8, "result": 1}'),
+    "a heartbeat with the ID of something else": ('< {"op": "who", "id": 1}', '> {"type": "ping", "id": 1}'),
     "a message without a kind": ('< {"id": 8}', '> {"id": 8, "result": 1}'),
     "a marked question": ('<E {"type": "ping", "id": 8}', '> {"type": "pong", "id": 8}'),
     "a marked request": ('< {"type": "ping", "id": 8}', '>Q {"type": "pong", "id": 8}'),
     "a login": ('< {"type": "ping", "id": 8}', '> {"id": 8, "result": {"token": "x"}}'),
+    "messages with the IDs of earlier requests": (
+        '> {"id": "a7", "op": "start"}', '< {"type": "job", "id": "a7"}', '> {"type": "stop", "id": "a7"}',
+        '> {"id": "a8", "op": "start"}', '< {"type": "job", "id": "a8"}', '> {"type": "stop", "id": "a8"}',
+    ),
+    "one message without a result": ('< {"op": "sure", "id": 8}', '> {"id": 8, "v": true}'),
+    "one message of another kind with a result": ('< {"op": "sure", "id": 8}', '> {"op": "set", "id": 8, "data": 1}'),
     "a request with the ID of the last one": (
         '> {"id": 8, "op": "add"}', '< {"id": 8, "v": 1}', '> {"id": 8, "op": "remove"}',
     ),
@@ -150,6 +177,21 @@ def test_what_may_be_a_request_gets_no_rule(lines: tuple[str, ...]) -> None:
     document = draft(GET, GOT, *lines)
     assert "auto_reply" not in document
     assert not is_said(document)
+
+
+def test_a_heartbeat_of_both_sides_is_a_tool_and_a_rule() -> None:
+    lines = ('> {"type": "ping", "id": 3}', '< {"type": "pong", "id": 3}')
+    document = draft(GET, GOT, *lines, '< {"type": "ping", "id": "a"}', '> {"type": "pong", "id": "a"}')
+    assert [tool["name"] for tool in document["tools"]] == ["get", "ping"]
+    assert document["auto_reply"][0]["send"] == {"type": "pong", "id": "{{ message.id }}"}
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("sure", "sure"), ("s" * 40, "s" * 40), ("s" * 41, "s" * 40)])
+def test_the_comment_names_what_was_asked(kind: str, shown: str) -> None:
+    document = draft(GET, GOT, f'< {{"op": "{kind}", "id": 8}}', '> {"id": 8, "result": true}')
+    assert document["$comment"][-1] == (
+        f"The endpoint asked '{shown}', and an answer was sent by hand. If it is always the same, write \"auto_reply\"."
+    )
 
 
 def test_text_that_an_answer_holds_is_no_template() -> None:

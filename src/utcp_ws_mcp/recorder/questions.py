@@ -109,9 +109,8 @@ def _asks(message: RecordedMessage) -> bool:
 def _is_response(sent: Any, asked: Any) -> bool:
     """Return whether a message cannot be a request: it has a result and no kind, or both messages are heartbeats."""
     kind = message_kind(asked)
-    if kind is None or (_is_heartbeat(asked) and _is_heartbeat(sent)):
-        return kind is not None
-    return value_at(sent, kind[0]) is UNDEFINED and any(key in sent for key in _RESPONSE_KEYS)
+    is_bare = kind is not None and value_at(sent, kind[0]) is UNDEFINED and any(key in sent for key in _RESPONSE_KEYS)
+    return is_bare or (_is_heartbeat(asked) and _is_heartbeat(sent))
 
 
 def _is_heartbeat(value: Any) -> bool:
@@ -146,12 +145,13 @@ def _template(answer: Answer) -> Any:
 
 def _echoes(answer: Answer) -> list[tuple[Path, str]]:
     """Return the paths of the answer whose values are those of the question at the same path, and the ID."""
-    echoes = [(answer.sent_path, f"{{{{ {path_expression(answer.asked_path)} }}}}")]
-    for path, item in leaves(answer.sent.value):
-        is_value = isinstance(item, str | int | float) and path and path[-1] not in CONSTANT_KEYS
-        if is_value and path != answer.sent_path and value_at(answer.asked.value, path) == item:
-            echoes.append((path, f"{{{{ {path_expression(path)} }}}}"))
-    return echoes
+    places = [
+        path
+        for path, item in leaves(answer.sent.value)
+        if path[-1] not in CONSTANT_KEYS and value_at(answer.asked.value, path) == item
+    ]
+    echoes = [(path, f"{{{{ {path_expression(path)} }}}}") for path in places]
+    return [*echoes, (answer.sent_path, f"{{{{ {path_expression(answer.asked_path)} }}}}")]
 
 
 def draft_auto_replies(
