@@ -688,7 +688,7 @@ def test_a_name_may_hold_a_variable_that_is_no_secret():
     assert load(document, USER="ada", ROOM="hall").entries[0].tools[0].tool.name == "ada_hall_${KEY}"
 
 
-@pytest.mark.parametrize("value", ["hunter2", "hunter'2", 'hunter"2\\', "hunt'er\"2"])
+@pytest.mark.parametrize("value", ["hunter", "hunter2", "hunter'2", 'hunter"2\\', "hunt'er\"2"])
 def test_a_problem_does_not_show_the_value_of_a_secret(value):
     tool = {"name": "a", "tool_call_template": {"preset": "$API_KEY"}}
     for template in ({"preset": "${API_KEY}"}, {"tools": [tool]}):
