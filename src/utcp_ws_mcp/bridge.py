@@ -30,7 +30,7 @@ from .errors import BridgeError, ConnectError, Problem
 from .manifest.entries import ManifestEntry
 from .manifest.secret_names import redact_by_key
 from .observability import events
-from .observability.events import Observer, SelectiveObserver
+from .observability.events import Broadcast, Observer, TypedObserver
 from .observability.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -88,9 +88,9 @@ class Bridge(BridgeStatus, FeedAccess):
     ) -> None:
         self.fleet = fleet
         self._max_feed_bytes = max_feed_bytes
-        self._observer = observe
-        self._observe: Observer = SelectiveObserver(self._pass_on, events.ignored_by(observe))
-        self._reports_calls = events.CallFinished not in events.ignored_by(observe)
+        noted = TypedObserver({events.ConnectionClosed: self._note_closed})
+        self._observe: Observer = Broadcast((noted, observe), self._note_failed_observer)
+        self._reports_calls = not events.ignores(observe, events.CallFinished)
         self._redact = Redactor() if redactor is None else redactor
         self._redact.add_secrets(each.manifest for each in loaded)
         self._ambient = Ambient(lambda: datetime.now(UTC), os.urandom, self._redact_message)
@@ -365,10 +365,6 @@ class Bridge(BridgeStatus, FeedAccess):
         if event.remote:
             self._discovery_manager.connection_lost(event.manual)
 
-    def _pass_on(self, event: events.Event) -> None:
-        if isinstance(event, events.ConnectionClosed):
-            self._note_closed(event)
-        try:
-            self._observer(event)
-        except Exception:  # observers are the code of the caller, and must not break a call
-            logger.exception("an observer failed")
+    def _note_failed_observer(self, error: Exception) -> None:
+        """Log the exception of an observer: observers are the code of the caller, and must not break a call."""
+        logger.error("an observer failed", exc_info=error)

@@ -414,7 +414,7 @@ OAUTH = ["--issuer", "https://i.example", "--audience", "https://m.example/mcp"]
     ("options", "environ", "sentence"),
     [
         (["--http", "0"], {}, "serve --http needs a token. Set "),
-        (["--http", "0"], {"UTCP_WS_MCP_TOKEN": ""}, "the token must be visible ASCII characters"),
+        (["--http", "0"], {"UTCP_WS_MCP_TOKEN": ""}, "UTCP_WS_MCP_TOKEN must be visible ASCII characters"),
         (["--http", "nowhere"], {}, "cannot listen on nowhere: expected PORT, or HOST:PORT"),
         (["--http", "0.0.0.0:0", "--no-auth"], {}, "--no-auth is for loopback only: "),
         (["--transport", "http", "--host", "0.0.0.0", "--port", "0", "--no-auth"], {}, "[no-auth-not-allowed]"),
@@ -502,4 +502,4 @@ def test_a_port_in_use_is_one_sentence(manifest: Path) -> None:
 def test_the_token_may_come_from_a_file(manifest: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("a token\n")
     refused = run("serve", str(manifest), "--http", "0", "--token-file", str(tmp_path / "token"))
-    assert "the token must be visible ASCII characters without spaces" in refused.stderr
+    assert "--token-file or UTCP_WS_MCP_TOKEN must be visible ASCII characters" in refused.stderr

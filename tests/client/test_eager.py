@@ -78,7 +78,7 @@ async def test_without_a_holder_it_continues_in_the_next_turn() -> None:
     assert run.task.task is None
 
 
-async def test_it_does_not_continue_in_a_task_of_somebody_else() -> None:
+async def test_it_does_not_continue_in_another_task() -> None:
     run = Run()
     await run.start(wait_for_wakeup)
     resumptions = loop_state(run.loop).resumptions

@@ -360,8 +360,9 @@ def test_a_selective_observer_gets_all_but_the_ignored_types() -> None:
     for event in (events.MessageSent("m", "x"), kept):
         observe(event)
     assert seen == [kept]
-    assert events.ignored_by(observe) == {events.MessageSent}
-    assert events.ignored_by(seen.append) == frozenset()
+    assert events.ignores(observe, events.MessageSent)
+    assert not events.ignores(observe, events.MessageSent, events.WarningIssued)
+    assert not events.ignores(seen.append, events.MessageSent)
 
 
 @pytest.mark.parametrize(("length", "is_cut"), [(1000, False), (1001, True)])
@@ -376,7 +377,44 @@ def test_a_message_is_cut_at_the_length_of_the_log(
     assert "x" * 1001 not in shown
 
 
+def test_an_observer_of_types_gets_only_those() -> None:
+    seen: list[events.Event] = []
+    observe = events.TypedObserver({events.WarningIssued: seen.append})
+    warning = events.WarningIssued("x")
+    for event in (events.MessageSent("m", "x"), warning):
+        observe(event)
+    assert seen == [warning]
+    assert events.ignores(observe, events.MessageSent)
+
+
+def test_an_exception_of_an_observer_reaches_who_asked_for_it() -> None:
+    failed: list[Exception] = []
+
+    def fail(event: events.Event) -> None:
+        raise ValueError
+
+    event = events.WarningIssued("x")
+    events.Broadcast([fail], failed.append)(event)
+    assert [type(error) for error in failed] == [ValueError]
+    with pytest.raises(ValueError):
+        events.Broadcast([fail])(event)
+
+
+def test_observers_of_observers_are_asked_once_what_they_want() -> None:
+    seen: list[str] = []
+    selective = events.SelectiveObserver(lambda _: seen.append("selective"), frozenset({events.MessageSent}))
+    inner = events.Broadcast([selective, lambda _: seen.append("plain")])
+    outer = events.Broadcast([inner, events.TypedObserver({events.MessageSent: lambda _: seen.append("typed")})])
+    outer(events.MessageSent("m", "x"))
+    outer(events.WarningIssued("x"))
+    assert seen == ["plain", "typed", "selective", "plain"]
+
+
+CALLS_AND_MESSAGES = (events.RequestSent, events.MessageSent, events.MessageReceived, events.CallFinished)
+
+
 @pytest.mark.parametrize(("level", "ignored"), [("debug", 0), ("info", 3), ("warning", 4)])
 def test_the_observer_of_the_log_ignores_what_the_level_leaves_out(level: str, ignored: int) -> None:
     configure_logging(level)
-    assert len(events.ignored_by(log_observer(str))) == ignored
+    observe = log_observer(str)
+    assert [events.ignores(observe, kind) for kind in CALLS_AND_MESSAGES].count(True) == ignored

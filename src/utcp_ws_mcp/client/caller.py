@@ -40,7 +40,7 @@ class CallRunner:
     def __init__(self, ambient: Ambient, observe: Observer) -> None:
         self._ambient = ambient
         self._observe = observe
-        self._reports_requests = events.RequestSent not in events.ignored_by(observe)
+        self._reports_requests = not events.ignores(observe, events.RequestSent)
 
     current_time = staticmethod(current_time)
     """Return the clock of deadlines."""

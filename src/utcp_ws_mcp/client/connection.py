@@ -98,7 +98,7 @@ class Connection:
         self._websocket = websocket
         self._framer, self.encode = framer, framer.encode
         self._observe = observe
-        self._reports_messages = not {events.MessageSent, events.MessageReceived} <= events.ignored_by(observe)
+        self._reports_messages = not events.ignores(observe, events.MessageSent, events.MessageReceived)
         self._router = MessageRouter(state, dispatcher, on_draining, self._note_unsolicited, trace_rules=trace_rules)
         self._on_refused_pings = on_refused_pings
         self._opened_at = anyio.current_time()

@@ -36,7 +36,7 @@ class EagerTask:
         self._work: Coroutine[Any, Any, None]
         self._loop = loop
         self._context = copy_context()
-        self._resumptions = loop_state(loop).resumptions
+        self._wake = partial(loop_state(loop).resumptions.add, self._run)
         self._awaited: Wakeup | None = None
 
     def start(self, work: Coroutine[Any, Any, None], *, at_once: bool = True) -> None:
@@ -71,9 +71,6 @@ class EagerTask:
             awaited.call_on_resume(self._wake)
         else:
             self._continue_in_task(lambda: awaited)
-
-    def _wake(self) -> None:
-        self._resumptions.add(self._run)
 
     def _continue_in_task(self, first: Step) -> None:
         self.task = self._loop.create_task(_continued(self._work, first), context=self._context)

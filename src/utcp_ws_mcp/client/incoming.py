@@ -46,13 +46,14 @@ class Incoming:
         self._protocol = protocol
         self._deliver = deliver
         self._parse = parse
+        self._is_connecting = True
         self._kept = b""  # the end of what has arrived of the handshake, or the beginning of the head of a frame
         self._missing = 0  # the bytes of a frame that the parser does not have yet
         self._is_fragmented = False  # the parser has only a part of a message
 
     def feed(self, data: bytes) -> None:
         """Process what has arrived."""
-        if self._protocol.state is CONNECTING:
+        if self._is_connecting:
             data = self._feed_handshake(data)
         elif self._kept:
             data, self._kept = self._kept + data, b""
@@ -94,6 +95,7 @@ class Incoming:
         self._kept = head[1 - len(END_OF_HANDSHAKE) :] if end < 0 else b""
         self._parse(data[:cut])
         if self._protocol.state is not CONNECTING:
+            self._is_connecting = False
             return data[cut:]
         if cut < len(data):  # the body of a response that does not accept the handshake
             self._parse(data[cut:])

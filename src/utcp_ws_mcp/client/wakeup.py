@@ -128,7 +128,9 @@ class Wakeup:
     def set(self) -> None:
         """Wake the one that waits, or the next `wait`."""
         self._is_set = True
-        self.resume()
+        on_resume, self._on_resume = self._on_resume, None
+        if on_resume is not None:
+            on_resume()
 
     def resume(self) -> None:
         """Let `wait` return, whether or not `set` was called."""

@@ -5,7 +5,8 @@ Events contain no header values and no credentials. `manual` is the name of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ..records import Record
 
@@ -187,46 +188,86 @@ def noop(event: Event) -> None:
 class SelectiveObserver:
     """An observer that ignores events of some types. They need not be made for it: each message has one."""
 
-    __slots__ = ("ignored", "observe")
+    __slots__ = ("_ignored", "_observe")
 
     def __init__(self, observe: Observer, ignored: frozenset[type]) -> None:
-        self.ignored = ignored
-        self.observe = observe
+        self._ignored = ignored
+        self._observe = observe
 
     def __call__(self, event: Event) -> None:
         """Observe an event."""
-        if type(event) not in self.ignored:
-            self.observe(event)
+        if type(event) not in self._ignored:
+            self._observe(event)
+
+    def handlers(self, kind: type) -> Sequence[Observer]:
+        """Return what handles events of a type."""
+        return () if kind in self._ignored else handlers_of(self._observe, kind)
+
+
+class TypedObserver:
+    """An observer with a function for each type of events that it does not ignore."""
+
+    __slots__ = ("_functions",)
+
+    def __init__(self, functions: Mapping[type, Callable[[Any], None]]) -> None:
+        self._functions = functions
+
+    def __call__(self, event: Event) -> None:
+        """Observe an event."""
+        for handle in self.handlers(type(event)):
+            handle(event)
+
+    def handlers(self, kind: type) -> Sequence[Observer]:
+        """Return what handles events of a type."""
+        function = self._functions.get(kind)
+        return () if function is None else (function,)
 
 
 class Broadcast:
-    """An observer that passes each event to several, in order. It ignores what all of them ignore."""
+    """An observer that passes each event to several, in order.
 
-    __slots__ = ("_by_type", "_observers", "ignored")
+    Args:
+        observers: They get the events.
+        on_error: Takes the exception that one of them raises; the rest do not get the event. None: it is raised.
+    """
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
-        ignored = [ignored_by(each) for each in observers]
-        self.ignored = ignored[0].intersection(*ignored) if ignored else frozenset()
+    __slots__ = ("_handlers", "_observers", "_on_error")
+
+    def __init__(self, observers: Sequence[Observer], on_error: Callable[[Exception], None] | None = None) -> None:
         self._observers = observers
-        self._by_type: dict[type, Sequence[Observer]] = {}
+        self._on_error = on_error
+        self._handlers: dict[type, Sequence[Observer]] = {}
 
     def __call__(self, event: Event) -> None:
         """Observe an event."""
-        kind = type(event)
-        if kind not in self._by_type:
-            self._by_type[kind] = list(self._interested_in(kind))
-        for observe in self._by_type[kind]:
-            observe(event)
+        handlers = self._handlers.get(type(event))
+        if handlers is None:
+            handlers = self._handlers[type(event)] = self.handlers(type(event))
+        try:
+            for handle in handlers:
+                handle(event)
+        except Exception as error:
+            if self._on_error is None:
+                raise
+            self._on_error(error)
 
-    def _interested_in(self, kind: type) -> Iterator[Observer]:
-        for each in self._observers:
-            if kind not in ignored_by(each):
-                yield each.observe if isinstance(each, SelectiveObserver) else each
+    def handlers(self, kind: type) -> Sequence[Observer]:
+        """Return what handles events of a type."""
+        return [handler for each in self._observers for handler in handlers_of(each, kind)]
 
 
-def ignored_by(observe: Observer) -> frozenset[type]:
-    """Return the types of events that an observer ignores."""
-    return observe.ignored if isinstance(observe, SelectiveObserver | Broadcast) else frozenset()
+def handlers_of(observe: Observer, kind: type) -> Sequence[Observer]:
+    """Return what an observer calls for events of a type: the observer, or the parts of it; nothing if it ignores them.
+
+    It does not change, so that each event need not find its way through the observers.
+    """
+    handlers: Callable[[type], Sequence[Observer]] | None = getattr(observe, "handlers", None)
+    return (observe,) if handlers is None else handlers(kind)
+
+
+def ignores(observe: Observer, *kinds: type) -> bool:
+    """Return whether an observer ignores events of all these types."""
+    return not any(handlers_of(observe, kind) for kind in kinds)
 
 
 def broadcast(observers: Sequence[Observer]) -> Observer:

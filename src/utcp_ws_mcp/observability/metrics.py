@@ -145,7 +145,7 @@ class MetricsObserver:
     def __init__(self, record: RecordMeasurement, guard: Callable[[str], str] | None = None) -> None:
         self._add = record if guard is None else partial(_record_guarded, record, guard)
         self._lost: Counter[str] = Counter()
-        self._measures: Mapping[type[events.Event], Callable[[Any], None]] = {
+        self._measures: Mapping[type, Callable[[Any], None]] = {
             events.CallFinished: self._call_finished,
             events.RequestSent: lambda event: self._add(CONNECTION_WAIT, (event.tool,), event.seconds),
             events.MessageSent: lambda event: self._add(MESSAGES_SENT, (event.manual,), 1),
@@ -159,12 +159,19 @@ class MetricsObserver:
 
     def __call__(self, event: events.Event) -> None:
         """Record an event."""
-        measure = self._measures.get(type(event))
-        if measure is not None:
+        for measure in self.handlers(type(event)):
             measure(event)
-        elif isinstance(event, events.FeedEvent):
-            for measurement in _feed_measurements(event):
-                self._add(*measurement)
+
+    def handlers(self, kind: type) -> Sequence[Callable[[Any], None]]:
+        """Return what records events of a type."""
+        if issubclass(kind, events.FeedEvent):
+            return (self._feed_changed,)
+        measure = self._measures.get(kind)
+        return () if measure is None else (measure,)
+
+    def _feed_changed(self, event: events.FeedEvent) -> None:
+        for measurement in _feed_measurements(event):
+            self._add(*measurement)
 
     def _call_finished(self, event: events.CallFinished) -> None:
         self._add(CALL_COUNT, (event.tool, event.error_type or ""), 1)

@@ -1,4 +1,4 @@
-"""Heads that were read before: when they are used again, and that nobody can tell."""
+"""Heads that were read before: when they are used again, and that every request is answered as without them."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ async def test_another_head_is_parsed_between_known_ones() -> None:
     assert [scope["path"] for scope, _ in server.requests] == ["/mcp"] * 3 + ["/a", "/mcp"]
 
 
-async def test_a_client_that_closes_after_the_response_is_told_so() -> None:
+async def test_a_connection_of_one_request_closes_after_the_response() -> None:
     server = Server(heads := Counted())
     last = Server(heads)
     await server.send(post(body(1)))

@@ -21,6 +21,7 @@ from utcp_ws_mcp import bridge as bridge_module
 from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.client import caller, http_steps, oauth
 from utcp_ws_mcp.client.discovery import DISCOVERY_TIMEOUT as DISCOVERY
+from utcp_ws_mcp.client.eager import EagerTask
 from utcp_ws_mcp.client.feeds import keeper
 from utcp_ws_mcp.client.http_client import HttpResponse
 from utcp_ws_mcp.client.pin_store import PinStore
@@ -156,7 +157,9 @@ class _Simulation:
     async def _make_call(self, planned: PlannedCall) -> Any:
         name, arguments = f"{NAME}.{planned.tool}", {"n": planned.n}
         if planned.style == "call":
-            return await self._bridge.call_tool(name, arguments)
+            tool = self._bridge.tools.get(name)
+            begins_at_once = tool is not None and tool.has_plain_reply and planned.n % 2
+            return await (self._call_at_once if begins_at_once else self._bridge.call_tool)(name, arguments)
         if planned.style == "on_item":
             return await self._bridge.call_tool(name, arguments, lambda _: asyncio.sleep(0.1))
         items: list[Any] = []
@@ -166,6 +169,26 @@ class _Simulation:
                 if len(items) == planned.max_items:
                     break
         return items if planned.tool not in ("ask", "look") else items[0]
+
+    async def _call_at_once(self, name: str, arguments: dict[str, Any]) -> Any:
+        """Call as servers do where a call needs no task: in a callback of the event loop."""
+        ended, eager = self._loop.create_future(), EagerTask(self._loop)
+
+        async def call() -> None:
+            try:
+                value = await self._bridge.call_tool(name, arguments)
+            except Exception as failed:
+                if not ended.cancelled():
+                    ended.set_exception(failed)
+            else:
+                if not ended.cancelled():
+                    ended.set_result(value)
+
+        self._loop.call_soon(lambda: eager.start(call()))
+        try:
+            return await ended
+        finally:
+            eager.cancel()
 
     async def _probe(self) -> None:
         """Check that the tools work after the recovery."""

@@ -122,7 +122,9 @@ def check_token(options: HttpOptions, address: ListenAddress) -> str | None:
         )
     if not options.token or not all("!" <= char <= "~" for char in options.token):
         raise ServeOptionsError(
-            "the token must be visible ASCII characters without spaces, at least one", code="invalid-token"
+            f"the token of --token-file or {TOKEN_VARIABLE} must be visible ASCII characters without spaces, at least "
+            "one",
+            code="invalid-token",
         )
     return options.token
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -130,18 +131,19 @@ class Alarm:
     reading the request.
     """
 
-    __slots__ = ("_at", "_loop", "_ring", "_timer")
+    __slots__ = ("_at", "_loop", "_ring", "_timer", "_timer_at")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
         self._loop = loop
         self._ring = ring
         self._at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
 
     def set(self, seconds: float) -> None:
         """Ring in so many seconds, and at no other time."""
         self._at = self._loop.time() + seconds
-        if self._timer is None or self._at < self._timer.when():
+        if self._timer is None or self._at < self._timer_at:
             self._start_timer(self._at)
 
     def clear(self) -> None:
@@ -158,7 +160,7 @@ class Alarm:
     def _start_timer(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(when, self._on_timer, when)
+        self._timer, self._timer_at = self._loop.call_at(when, self._on_timer, when), when
 
     def _on_timer(self, when: float) -> None:
         self._timer = None
