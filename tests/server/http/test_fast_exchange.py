@@ -46,7 +46,8 @@ class Exchange:
         headers = {name.lower().encode(): value.encode() for name, value in HEADERS.items()}
         headers |= {b"origin": origin.encode()} if origin else {}
         task = EagerTask(asyncio.get_running_loop())
-        self.exchange = FastExchange(lane, self.cycle, headers, self._app, patience, task)
+        self.ended: list[Any] = []
+        self.exchange = FastExchange(lane, self.cycle, headers, self._app, patience, task, self.ended.append)
 
     def _resume(self) -> None:
         self.resumed += 1
@@ -63,6 +64,7 @@ class Exchange:
         """Serve; return who has answered."""
         with anyio.fail_after(PATIENCE):
             await self.exchange("scope", "receive", "send")
+        assert self.ended == [self.exchange]
         assert self.left in ([], [("scope", "receive", "send")])
         assert bool(self.cycle.written) is not bool(self.left)
         return "application" if self.left else "lane"

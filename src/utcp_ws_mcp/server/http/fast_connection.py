@@ -129,7 +129,8 @@ class FastProtocol(LimitedProtocol):
 
     def _serve_next(self, cycle: RequestResponseCycle, headers: DistinctHeaders) -> None:
         assert self._lane is not None
-        self._served = FastExchange(self._lane, cycle, headers, self.app, self._patience, EagerTask(self.loop))
+        task = EagerTask(self.loop)
+        self._served = FastExchange(self._lane, cycle, headers, self.app, self._patience, task, self._end)
         self.tasks.add(self._served.task)  # type: ignore[arg-type]  # uvicorn counts and cancels them
 
     def _start(self) -> None:
@@ -137,15 +138,13 @@ class FastProtocol(LimitedProtocol):
         exchange = self._served
         if exchange is not None and not exchange.has_begun:
             exchange.has_begun = True
-            exchange.task.start(self._serve(exchange))
+            exchange.task.start(exchange.cycle.run_asgi(exchange))
 
-    async def _serve(self, exchange: FastExchange) -> None:
-        try:
-            await exchange.cycle.run_asgi(exchange)
-        finally:
-            self.tasks.discard(exchange.task)
-            if self._served is exchange:  # an idle connection keeps nothing of its last request
-                self._served = None
+    def _end(self, exchange: FastExchange) -> None:
+        """Forget a request that was served: an idle connection keeps nothing of it."""
+        self.tasks.discard(exchange.task)
+        if self._served is exchange:
+            self._served = None
 
     def _on_patience(self) -> None:
         if self._served is not None:
@@ -155,7 +154,14 @@ class FastProtocol(LimitedProtocol):
 class FastExchange:
     """A request and its response, served in the place of the application `app`, to which it may still be left.
 
-    `patience` rings `keep_alive` if the answer takes long. It is served in `task`.
+    Args:
+        lane: What accepts and answers requests.
+        cycle: The request, and its response.
+        headers: The headers of the request.
+        app: The application.
+        patience: Rings `keep_alive` if the answer takes long.
+        task: Where the request is served.
+        on_end: Called when it was served.
     """
 
     def __init__(
@@ -166,6 +172,7 @@ class FastExchange:
         app: Any,
         patience: Alarm,
         task: EagerTask,
+        on_end: Callable[[FastExchange], None],
     ) -> None:
         self.cycle = cycle
         self.task = task
@@ -174,21 +181,22 @@ class FastExchange:
         self._headers = headers
         self._app = app
         self._patience = patience
+        self._on_end = on_end
         self._is_left = False
         self._response: FastResponse | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the request."""
         try:
-            is_answered = self.cycle.disconnected or await self._answer()
+            if not (self.cycle.disconnected or await self._is_answered()):
+                self._is_left = True
+                await ensure_task()
+                await self._app(scope, receive, send)
         except asyncio.CancelledError:
-            if self.cycle.disconnected:
-                return
-            raise
-        if not is_answered:
-            self._is_left = True
-            await ensure_task()
-            await self._app(scope, receive, send)
+            if self._is_left or not self.cycle.disconnected:
+                raise
+        finally:
+            self._on_end(self)
 
     def keep_alive(self) -> None:
         """Begin an event stream, which keeps proxies waiting: there is no answer yet."""
@@ -202,31 +210,17 @@ class FastExchange:
         if not self._is_left:
             self.task.cancel()
 
-    async def _answer(self) -> bool:
+    async def _is_answered(self) -> bool:
         """Answer the request; return False, and send nothing, if it must be left to the application."""
-        body = await self._whole_body()
-        request = None if body is None else read_request(self._headers, body)
-        if request is None:
+        accepted = await self._accept()
+        if accepted is None:
             return False
-        identify = self._lane.identify
-        if identify is not None or not self._lane.fast_path.begins_at_once(request):
-            await ensure_task()
-        if identify is None:
-            return await self._respond(request, None)
-        caller = await identify(list(self._headers.items()))
-        if isinstance(caller, Rejection):
-            return False
-        if self._lane.check_calls is not None and self._lane.check_calls(request.called_tools, caller):
-            return False
-        return await self._respond(request, caller)
-
-    async def _respond(self, request: FastRequest, caller: Caller | None) -> bool:
         origin = self._headers.get(b"origin")
         headers = () if origin is None else self._lane.cors_headers(origin)
         response = self._response = FastResponse(self.cycle, self._lane.fast_path.guard, headers)
         self._patience.set(EVENT_STREAM_AFTER)
         try:
-            answer = await self._lane.fast_path.answer(request, caller, response)
+            answer = await self._lane.fast_path.answer(*accepted, response)
             if answer is not None:
                 await response.finish(answer)
         finally:
@@ -234,6 +228,23 @@ class FastExchange:
             self._response = None
             await response.end()
         return answer is not None
+
+    async def _accept(self) -> tuple[FastRequest, Caller | None] | None:
+        """Return the request and who sends it; None if it must be left to the application."""
+        body = await self._whole_body()
+        request = None if body is None else read_request(self._headers, body)
+        if request is None:
+            return None
+        identify, check_calls = self._lane.identify, self._lane.check_calls
+        if identify is None:
+            if not self._lane.fast_path.begins_at_once(request):
+                await ensure_task()
+            return request, None
+        await ensure_task()
+        caller = await identify(list(self._headers.items()))
+        if isinstance(caller, Rejection) or (check_calls is not None and check_calls(request.called_tools, caller)):
+            return None
+        return request, caller
 
     async def _whole_body(self) -> bytes | None:
         """Return the body, which stays where it is for the application; None if it is not to be parsed."""

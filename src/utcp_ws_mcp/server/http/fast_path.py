@@ -132,9 +132,9 @@ class HttpFastPath:
         tool = self._tools.find_known(request.params["name"])
         return tool is not None and self._tools.begins_at_once(tool)
 
-    async def answer(self, request: FastRequest, caller: Caller | None, response: FastResponse) -> Answer | None:
+    def answer(self, request: FastRequest, caller: Caller | None, response: FastResponse) -> Awaitable[Answer | None]:
         """Return the answer to a request, or None if it must be left to the SDK; `response` takes the progress."""
-        return await self._handlers[request.method](request, caller, response)
+        return self._handlers[request.method](request, caller, response)
 
     async def _call_tool(self, request: FastRequest, caller: Caller | None, response: FastResponse) -> Answer | None:
         name = request.params["name"]

@@ -59,10 +59,13 @@ class FastResponse:
         """Send the answer, behind the parts that are being sent."""
         body = self._safe(answer.message)
         self._is_finished = True
-        if self._stream is None:
-            await self._send_whole(answer.status, body)
-        else:
+        if self._stream is not None:
             await self._stream.send(_event(body), is_last=True)
+            return
+        if self._cycle.flow.write_paused:
+            await self._cycle.flow.drain()
+        if not self._cycle.disconnected:
+            self._send_whole(answer.status, body)
 
     def start_pings(self) -> None:
         """Begin an event stream if there is none yet, and keep it alive."""
@@ -86,13 +89,9 @@ class FastResponse:
             self._stream = _EventStream(self._cycle, self._headers)
         await self._stream.send(part)
 
-    async def _send_whole(self, status: int, body: bytes) -> None:
+    def _send_whole(self, status: int, body: bytes) -> None:
         """Send a response with a length as `RequestResponseCycle.send` would, its head together with its body."""
         cycle = self._cycle
-        if cycle.flow.write_paused:
-            await cycle.flow.drain()
-        if cycle.disconnected:
-            return
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         head = self._head(status, len(body))
