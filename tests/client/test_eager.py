@@ -222,6 +222,47 @@ async def test_cancelled_after_it_has_become_a_task_it_is_cancelled() -> None:
     assert run.task.task.cancelled()
 
 
+async def clean_up(run: Run) -> None:
+    try:
+        await wait_for_wakeup(run)
+    finally:
+        await anyio.sleep(0)
+        run.note("cleaned up")
+
+
+async def test_cancelled_twice_in_one_turn_it_cleans_up() -> None:
+    run = Run()
+    await run.start(clean_up)
+
+    def cancel_twice() -> None:
+        run.task.cancel()
+        run.task.cancel()
+
+    await run.in_callback(cancel_twice)
+    await run.noted("cleaned up")
+    assert True not in run.notes
+
+
+async def test_cancelled_before_the_first_turn_of_its_task_it_cleans_up() -> None:
+    run = Run()
+
+    async def work(run: Run) -> None:
+        try:
+            await ensure_task()
+            run.note("went on")
+        finally:
+            await anyio.sleep(0)
+            run.note("cleaned up")
+
+    def start_and_cancel() -> None:
+        run.task.start(work(run))
+        run.task.cancel()
+
+    await run.in_callback(start_and_cancel)
+    await run.noted("cleaned up")
+    assert "went on" not in run.notes
+
+
 async def test_cancelled_after_its_end_nothing_happens() -> None:
     run = Run()
     run.wakeup.set()

@@ -73,23 +73,28 @@ class EagerTask:
             self._continue_in_task(lambda: awaited)
 
     def _continue_in_task(self, first: Step) -> None:
-        self.task = self._loop.create_task(_continued(self._work, first), context=self._context)
+        rest = _continue(self._work, first)
+        rest.send(None)  # a task that is cancelled before its first turn would not begin it, and nothing be cleaned up
+        self.task = self._loop.create_task(rest, context=self._context)
+
+
+async def _continue(work: Coroutine[Any, Any, None], step: Step) -> None:
+    """Continue a coroutine that has begun, with a first step in the first turn of the task."""
+    awaited = None
+    try:
+        while True:
+            try:
+                await _suspend(awaited)
+            except BaseException as error:  # of what it waits for, or the cancellation of the task
+                step = partial(work.throw, error)
+            awaited, step = step(), partial(work.send, None)
+    except StopIteration:
+        return
 
 
 @coroutine
-def _continued(work: Coroutine[Any, Any, None], step: Step) -> Generator[Any, Any, None]:
-    """Continue a coroutine that has begun, with a first step."""
-    try:
-        while True:
-            awaited = step()
-            try:
-                yield awaited
-            except BaseException as error:  # such as the cancellation of the task
-                step = partial(work.throw, error)
-            else:
-                step = partial(work.send, None)
-    except StopIteration:
-        return
+def _suspend(awaited: Any) -> Generator[Any, None, None]:
+    yield awaited
 
 
 async def ensure_task() -> None:
