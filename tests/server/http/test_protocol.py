@@ -144,6 +144,22 @@ async def test_a_request_that_follows_before_the_answer_is_served_next() -> None
     assert connection.alarm.waits[-1] == KEEP_ALIVE_TIMEOUT
 
 
+@pytest.mark.parametrize("begun", [POST, POST + "{"], ids=["no body", "half of a body"])
+async def test_a_request_that_waits_for_the_answer_to_another_one_has_time(begun: str) -> None:
+    connection = Connection()
+    connection.release.clear()
+    connection.send(GET)
+    connection.send(begun)
+    connection.alarm.ring()
+    assert not connection.transport.closed
+    assert connection.alarm.waits[-1] == REQUEST_TIMEOUT
+    connection.release.set()
+    await connection.responses(1)
+    connection.alarm.ring()
+    assert connection.transport.written.count(TIMEOUT) == 1
+    assert connection.transport.closed
+
+
 @pytest.mark.parametrize(
     ("sent", "answer"),
     [("", b""), ("G", TIMEOUT), (POST[:40], TIMEOUT), (POST, TIMEOUT), (POST + "{", TIMEOUT)],

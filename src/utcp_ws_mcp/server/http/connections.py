@@ -280,6 +280,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def _on_deadline(self) -> None:
         if self.transport.is_closing():
             return
+        if self.pipeline:  # nothing is read until the requests before it are answered
+            self._deadline.set(REQUEST_TIMEOUT)
+            return
         if self._awaited == "head":
             has_begun = self._head_size > 0
         else:
