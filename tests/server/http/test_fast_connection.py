@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from anyio.abc import SocketStream
 
-from tests.peer import PATIENCE, entry, jsonrpc, peer
+from tests.peer import PATIENCE, entry, jsonrpc, peer, silent
 from tests.server.http.test_app import BEARER, RPC, TOKEN, served
 from tests.server.http.test_connections import connect, raw_server, rest_of
 from tests.server.http.test_fast_path import CALL, HEADERS, request
@@ -163,6 +163,22 @@ async def test_a_client_that_waits_to_be_asked_for_the_body_is_asked(tmp_path: P
         await stream.send(body)
         assert b'"isError":false' in await stream.receive()
     assert fast == []
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+async def test_the_call_of_a_client_that_has_gone_is_cancelled(tmp_path: Path, fast: list[Any], size: int) -> None:
+    async with peer(silent) as seen, served(tmp_path, entry(seen, "t", **RPC)) as url:
+        host = url.removeprefix("http://").removesuffix("/mcp")
+        async with await connect(int(host.rpartition(":")[2])) as stream:
+            await stream.send(raw(host, call(1, text="x" * size)))
+            with anyio.fail_after(PATIENCE):
+                while not seen.received:
+                    await anyio.sleep(0.001)
+        async with httpx2.AsyncClient(headers=BEARER, timeout=PATIENCE) as http:
+            with anyio.fail_after(PATIENCE):
+                while 'error_type="Cancelled"' not in (await http.get(url.replace("/mcp", "/metrics"))).text:
+                    await anyio.sleep(0.001)
+    assert fast == [1]
 
 
 async def test_what_is_too_large_is_rejected_as_elsewhere(tmp_path: Path, fast: list[Any]) -> None:

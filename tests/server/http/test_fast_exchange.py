@@ -147,7 +147,7 @@ async def test_a_body_is_waited_for() -> None:
         exchange.cycle.more_body = False
         exchange.cycle.message_event.set()
     assert exchange.asked != []
-    assert exchange.resumed == 3
+    assert exchange.resumed == 4
 
 
 def padded(size: int) -> bytes:

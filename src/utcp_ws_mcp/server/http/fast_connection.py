@@ -253,6 +253,7 @@ class FastExchange:
             cycle.flow.resume_reading()
             cycle.message_event.clear()
             await cycle.message_event.wait()
+        cycle.flow.resume_reading()  # a large body has stopped it, and that the client goes is noticed only by reading
         cycle.message_event.set()
         if cycle.more_body or len(cycle.body) > MAX_BODY_SIZE or has_too_many_values(cycle.body):
             return None
