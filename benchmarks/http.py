@@ -22,6 +22,13 @@ from .fixtures import INPUT_SCHEMA
 from .wrk import Wrk
 
 BARE = "the SDK's bare HTTP server, does nothing"
+TUNED = "the same with httptools and uvloop"
+COMMANDS: Final = {
+    BARE: ("-m", "benchmarks.servers.bare_http", "h11", "asyncio"),
+    TUNED: ("-m", "benchmarks.servers.bare_http", "httptools", "uvloop"),
+}
+"""The SDK's server with what its package installs, and with the libraries that uvicorn would use if they were there."""
+
 MINIMUM: Final = {1: 2.0, 32: 5.0, 200: 5.0}
 """The least ratio to the bare server, by connections that call at once."""
 
@@ -48,7 +55,7 @@ def measure(size: Size) -> Sequence[Comparison]:
     """Compare with the SDK's server for each number of connections."""
     rounds = size.of(7, 0)
     comparisons, ours = [], {}
-    with benchmark_environment() as environment, servers(environment) as ports:
+    with benchmark_environment() as environment, servers(environment, *COMMANDS) as ports:
         wrk = Wrk(environment.folder, _BODY, call_headers("m0_t0"))
         for connections, minimum in MINIMUM.items():
             rate, cpu = defaultdict(list), defaultdict(list)
@@ -69,23 +76,21 @@ def measure(size: Size) -> Sequence[Comparison]:
 
 
 @contextmanager
-def servers(environment: BenchmarkEnvironment) -> Iterator[dict[str, tuple[int, subprocess.Popen[bytes]]]]:
-    """Run both servers until the block ends; yield their ports and processes by label."""
+def servers(environment: BenchmarkEnvironment, *bare: str) -> Iterator[dict[str, tuple[int, subprocess.Popen[bytes]]]]:
+    """Run ours and others of `COMMANDS` until the block ends; yield their ports and processes by label."""
     manifest = environment.folder / "http.json"
     common = {"limits": {"max_in_flight": 2000}, "tools": [{"name": "t0", "inputs": INPUT_SCHEMA}]}
     kinds = {"m0": TEMPLATES["replies"], "s0": TEMPLATES["streams"]}
     manifest.write_text(
         json.dumps([{"name": name, "url": environment.url(name), **common, **kind} for name, kind in kinds.items()])
     )
-    ours, bare = _free_port(), _free_port()
-    commands = {
-        OURS: (ours, ["-m", "utcp_ws_mcp", str(manifest), "--http", str(ours), "--no-auth", "--max-sessions", "5000"]),
-        BARE: (bare, ["-m", "benchmarks.servers.bare_http", str(bare)]),
-    }
+    options = ("--no-auth", "--max-sessions", "5000", "--http")
+    commands = {OURS: ("-m", "utcp_ws_mcp", str(manifest), *options)} | {label: COMMANDS[label] for label in bare}
     with (environment.folder / "http.log").open("wb") as log:
         running = {
-            label: (port, subprocess.Popen([sys.executable, *command], stderr=log))
-            for label, (port, command) in commands.items()
+            label: (port, subprocess.Popen([sys.executable, *command, str(port)], stderr=log))
+            for label, command in commands.items()
+            for port in [_free_port()]
         }
         try:
             for port, _ in running.values():

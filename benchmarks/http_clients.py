@@ -45,7 +45,7 @@ def _idle(environment: BenchmarkEnvironment, rounds: int, clients: int, *, sessi
     """Measure clients that have called once and stay: with a connection, or with a session and an event stream."""
     taken = defaultdict(list)
     for _ in range(rounds):
-        with servers(environment) as running:
+        with servers(environment, BARE) as running:
             for label, (port, process) in running.items():
                 with _clients(port, 1, sessions=sessions):
                     before = _memory(process.pid)
@@ -110,7 +110,7 @@ def _memory(pid: int) -> int:
 
 def _progress(environment: BenchmarkEnvironment, rounds: int, items: int) -> Comparison:
     rate, used = defaultdict(list), defaultdict(list)
-    with servers(environment) as running:
+    with servers(environment, BARE) as running:
         for number in range(rounds + 1):
             for label, (port, process) in running.items():
                 before, seconds = cpu_seconds(process.pid), _time_stream(port, items)

@@ -1,4 +1,8 @@
-"""The SDK's streamable HTTP server with tools that do nothing: the cost of MCP over HTTP itself."""
+"""The SDK's streamable HTTP server with tools that do nothing: the cost of MCP over HTTP itself.
+
+The arguments are the HTTP library and the event loop of uvicorn, which would take the best that the environment has,
+and the port.
+"""
 
 import sys
 from typing import Any
@@ -28,4 +32,5 @@ async def call_tool(ctx: Any, params: types.CallToolRequestParams) -> types.Call
 if __name__ == "__main__":
     server: Server[Any] = Server("bare", on_list_tools=list_tools, on_call_tool=call_tool)
     app = server.streamable_http_app()
-    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=False, log_level="error")
+    http, loop, port = sys.argv[1:]
+    uvicorn.run(app, host="127.0.0.1", port=int(port), http=http, loop=loop, access_log=False, log_level="error")
