@@ -51,6 +51,27 @@ async def test_a_feed_is_listed_and_read_by_cursor(tmp_path: Path) -> None:
         assert read(resources, "utcp-ws://feeds")[0]["open"][0]["events"] == 1
 
 
+async def test_a_resource_has_only_the_events_that_fulfil_its_condition(tmp_path: Path) -> None:
+    async def greet(connection: Any) -> None:
+        for number in range(6):
+            await connection.send(json.dumps({"floor": 3, "text": number}))
+
+    async with peer(silent, greet=greet) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
+        resources, uri = EndpointResources(bridge), "utcp-ws://feeds/m/said?floor=3"
+        start = read(resources, uri)["cursor"]
+        with anyio.fail_after(10):
+            while len(read(resources, f"{uri}&cursor={start}")["events"]) < 6:
+                await checkpoint()
+        page = read(resources, f"{uri}&cursor={start}&where=data%20%3E%201&max_events=2")
+        assert [event["data"] for event in page["events"]] == [2, 3]
+        assert page["has_more"]
+        page = read(resources, f"{uri}&cursor={page['cursor']}&where=data%20%3E%201")
+        assert [event["data"] for event in page["events"]] == [4, 5]
+        assert [event["data"] for event in read(resources, f"{uri}&where=data%20%3D%3D%200")["events"]] == [0]
+        assert read(resources, f"{uri}&where=data%20%3E%209")["events"] == []
+        assert "where" in read(resources, f"{uri}&where=1%20in%20data")["problem"]
+
+
 async def test_a_feed_says_how_often_it_was_opened_again_and_what_it_left_out(tmp_path: Path) -> None:
     said = [{"floor": 3, "text": "a", "n": 1}, {"floor": 3, "text": "a", "n": 1}, {"floor": 3, "n": 2}]
 

@@ -20,6 +20,8 @@ BURST_SECONDS: Final = 0.05
 """Seconds that a read which has waited goes on waiting for more events of a burst."""
 MAX_WAITING_READS: Final = 64
 """Reads of one feed that may wait at the same time."""
+MAX_SEARCHED: Final = 2000
+"""Events that a read without a pause compares with its condition: meanwhile nothing else runs."""
 
 
 class FeedState(Enum):
@@ -196,6 +198,20 @@ class LiveFeed:
             self._waiting.discard(wakeup)
         return self._result(found, timed_out=timed_out)
 
+    def read_now(self, request: ReadRequest) -> ReadResult:
+        """Return the events behind the cursor without waiting; a long search goes on with the cursor of the result.
+
+        Raises:
+            InvalidCursor: if the feed has not returned the cursor.
+        """
+        self.expire()
+        found = _Reading(self.buffer, request)
+        searched = request.max_events
+        while (is_cut := found.advance_page()) and searched < MAX_SEARCHED:
+            searched += request.max_events
+        result = self._result(found, timed_out=False)
+        return replace(result, has_more=True) if is_cut else result
+
     def _result(self, found: _Reading, *, timed_out: bool) -> ReadResult:
         result = found.result(self.describe_state(), timed_out=timed_out)
         self.note_read(result.events)
@@ -244,18 +260,21 @@ class _Reading:
 
     async def advance(self) -> None:
         """Read what has arrived since the last time, page by page, so that a long search delays no other task."""
+        while self.advance_page():
+            await anyio.lowlevel.checkpoint()
+
+    def advance_page(self) -> bool:
+        """Read one page; return whether there is more that may be added."""
         request = self._request
         begins = request.cursor is None and not self.is_done
         if begins and self._cursor is not None and self._cursor.epoch != self._buffer.epoch:
             self._cursor = None  # another life began during the wait: a reader without a cursor missed nothing
-        while not self.is_full:
-            room = request.max_events - len(self._events) if request.accepts is None else request.max_events
-            page = self._buffer.read(self._cursor, room, request.max_bytes - self._bytes)
-            self._add(page)
-            if not page.has_more:
-                break
-            if not self.is_full:
-                await anyio.lowlevel.checkpoint()
+        if self.is_full:
+            return False
+        room = request.max_events - len(self._events) if request.accepts is None else request.max_events
+        page = self._buffer.read(self._cursor, room, request.max_bytes - self._bytes)
+        self._add(page)
+        return page.has_more and not self.is_full
 
     def _add(self, page: Page) -> None:
         if self._cursor is None:  # the first page, or the first one of another life

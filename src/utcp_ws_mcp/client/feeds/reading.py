@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -75,7 +76,7 @@ def read_page(manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any
     """Return the result of NAME_events with what is there now.
 
     Raises:
-        InvalidArguments: if the cursor or a number is wrong.
+        InvalidArguments: if the cursor, the condition or a number is wrong.
         CallError: if too many sets of arguments are followed.
     """
     assert tool.feed is not None
@@ -83,25 +84,10 @@ def read_page(manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any
     instance = manager.get(tool, arguments)
     live = instance.live
     instance.note_read()
-    live.expire()
     if instance.keeper.is_ahead(request.cursor):
         return _events(_nothing_yet(live, request, timed_out=False))
-    try:
-        page = live.buffer.read(request.cursor, request.max_events, request.max_bytes)
-    except InvalidCursor as error:
-        raise InvalidArguments(tool.full_name, f"{error}.", code="invalid-cursor") from None
-    live.note_read(page.events)
-    return _events(
-        ReadResult(
-            page.events,
-            page.gaps,
-            page.cursor,
-            page.missed,
-            page.has_more,
-            timed_out=False,
-            state=live.describe_state(),
-        )
-    )
+    with _refusals(tool):
+        return _events(live.read_now(request))
 
 
 class FeedItem(Record):
@@ -195,14 +181,22 @@ async def _read(tool: CompiledTool, instance: FeedInstance, request: ReadRequest
     if not await instance.keeper.reach(request.cursor):
         return _nothing_yet(live, request, timed_out=True)
     try:
-        return await live.read(request)
+        with _refusals(tool):
+            return await live.read(request)
+    except TooManyReads:
+        message = f"{tool.full_name}: {MAX_WAITING_READS} reads of this feed are waiting already. Read without waiting."
+        raise CallError(message, code="too-many-reads") from None
+
+
+@contextmanager
+def _refusals(tool: CompiledTool) -> Iterator[None]:
+    """Raise what is wrong with the arguments of a read as InvalidArguments."""
+    try:
+        yield
     except InvalidCursor as error:
         raise InvalidArguments(tool.full_name, f"{error}.", code="invalid-cursor") from None
     except EvaluationError as error:
         raise InvalidArguments(tool.full_name, f'"where": {error}', code=error.code) from None
-    except TooManyReads:
-        message = f"{tool.full_name}: {MAX_WAITING_READS} reads of this feed are waiting already. Read without waiting."
-        raise CallError(message, code="too-many-reads") from None
 
 
 def _nothing_yet(live: LiveFeed, request: ReadRequest, *, timed_out: bool) -> ReadResult:
@@ -214,10 +208,8 @@ def _nothing_yet(live: LiveFeed, request: ReadRequest, *, timed_out: bool) -> Re
 def _read_request(tool: CompiledTool, arguments: dict[str, Any]) -> ReadRequest:
     assert tool.feed is not None
     text = arguments.get("cursor")
-    try:
+    with _refusals(tool):
         cursor = None if text is None else Cursor.parse(text)
-    except InvalidCursor as error:
-        raise InvalidArguments(tool.full_name, f"{error}.", code="invalid-cursor") from None
     longest = tool.feed.feed.definition.max_wait_seconds
     wait = arguments.get("wait_seconds", 0.0 if cursor is None else min(DEFAULT_WAIT_SECONDS, longest))
     if not 0 <= wait <= longest:  # also false for NaN
