@@ -172,8 +172,8 @@ def check_bounds(live: LiveFeed, shape: FeedShape) -> Iterator[str]:
 
 
 def check_latest(page: dict[str, Any], happened: int) -> Iterator[str]:
-    """Whether the newest values are those of the last events."""
-    found = {value["key"]: value["data"] for value in page["values"]}
-    expected = {number % KEYS: number for number in range(happened - KEYS + 1, happened + 1)}
+    """Whether the newest values are those of the last events, in their order."""
+    found = [(value["key"], value["data"]) for value in page["values"]]
+    expected = [(number % KEYS, number) for number in range(happened - KEYS + 1, happened + 1)]
     if found != expected:
         yield f"the newest values are {found}, not {expected}"
