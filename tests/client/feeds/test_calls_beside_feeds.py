@@ -111,6 +111,32 @@ async def test_a_feed_leaves_a_connection_that_no_call_may_use(tmp_path: Path) -
         assert "a late reply to an ended call" in gaps[0]["reason"]
 
 
+async def test_a_feed_to_which_nothing_confirms_a_replay_leaves_the_only_connection_to_calls(tmp_path: Path) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if "key" in message:
+            await connection.send(json.dumps({"key": message["key"]}))
+            await connection.send(json.dumps(said(len(seen.upgrades))))
+
+    resume = [{"send": {"after": "{{ position }}"}}, {"expect": "message.replayed", "timeout": 0.05}]
+    fields = {
+        "message": "{{ args }}",
+        "response_format": "json",
+        "reply": {"match": "message.key == args.key", "concurrent": True},
+        "limits": {"max_connections": 1},
+        "feeds": [{**SAID, "start": "first_use", "position": "message.n", "resume": resume}],
+    }
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "ask", **fields)) as bridge:
+        with anyio.fail_after(10):
+            cursor = (await bridge.call_tool("m.said_events"))["cursor"]
+            await bridge.call_tool("m.ask", {"key": "a"})
+            await seen.open[0].close(1012)
+            reasons: list[str] = []
+            while not any("does not replay" in reason for reason in reasons):
+                result = await bridge.call_tool("m.said_events", {"cursor": cursor})
+                reasons, cursor = [gap["reason"] for gap in result["gaps"]], result["cursor"]
+            assert await bridge.call_tool("m.ask", {"key": "b"}) == {"key": "b"}
+
+
 async def test_a_feed_that_is_refused_fails_no_call(tmp_path: Path) -> None:
     refused = [{"send": {"id": 0, "params": {}, "method": "x"}}, {"expect": "message.id == 0", "fail": "true"}]
     document = {**CHAT, "feeds": [{**SAID, "open": refused}]}

@@ -79,6 +79,31 @@ async def test_an_endpoint_that_never_confirms_is_named_and_asked_again(tmp_path
         await seen.until(lambda: len(seen.received) >= 2)
 
 
+async def confirm_all_but(seen: Peer, connection: Any, message: Any) -> None:
+    """Confirm each subscription except that of the symbol NOPE."""
+    if message["op"] == "subscribe" and message["symbol"] != "NOPE":
+        await connection.send(json.dumps({"op": "subscribed"}))
+
+
+UNSURE = [FEED["open"][0], {"expect": "message.op == 'subscribed'", "timeout": 0.05}]
+"""Steps of which a late confirmation could be that of another subscription."""
+
+
+def subscribed_to(seen: Peer, symbol: str) -> int:
+    return seen.received.count({"op": "subscribe", "symbol": symbol})
+
+
+async def test_a_subscription_that_is_never_confirmed_takes_no_connection_from_another(tmp_path: Path) -> None:
+    async with peer(confirm_all_but) as seen, bridge_to(tmp_path, manifest(seen, open=UNSURE)) as bridge:
+        cursor = (await read(bridge))["cursor"]
+        assert "0.05 s" in (await read(bridge, symbol="NOPE"))["state"]
+        await seen.until(lambda: subscribed_to(seen, "NOPE") >= 4)
+        await Exchange().send(seen.open[0], 1)
+        (result,) = await read_until(bridge, cursor, lambda result: True)
+        assert (prices(result), result["missed"], result["gaps"], result["state"]) == ([1], 0, [], "open")
+        assert subscribed_to(seen, "A") == 1
+
+
 async def test_what_an_endpoint_says_instead_of_a_confirmation_is_shown(tmp_path: Path) -> None:
     async def answer(seen: Peer, connection: Any, message: Any) -> None:
         await connection.send(json.dumps({"op": "come back later"}))

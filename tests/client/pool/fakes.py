@@ -119,13 +119,21 @@ def enqueue(pool: PoolState, mode: LeaseMode, handshake: Any = None) -> Waiter:
 
 
 def add_connection(
-    pool: PoolState, handshake: Any, state: State, *, in_flight: int = 0, passive: int = 0, **connection: Any
+    pool: PoolState,
+    handshake: Any,
+    state: State,
+    *,
+    in_flight: int = 0,
+    passive: int = 0,
+    vacated: bool = False,
+    **connection: Any,
 ) -> PooledConnection:
     """Put a connection into a pool that already has a group for its key, or get one."""
     waiter = enqueue(pool, LeaseMode.SHARED, handshake)
     pooled = pool.add(waiter)
     pool.dequeue(waiter)
     pooled.state, pooled.in_flight, pooled.passive_in_flight = state, in_flight, passive
+    pooled.vacated = vacated
     if state is not State.CONNECTING:
         pooled.connection = FakeConnection(**connection)  # type: ignore[assignment]
     return pooled

@@ -16,6 +16,7 @@ from utcp_ws_mcp.client.pool.planner import (
     Close,
     Open,
     Sync,
+    Vacate,
     needs_planning,
     plan,
     plan_release,
@@ -49,6 +50,8 @@ def describe(action: Action | None, calls: list[Waiter], connections: list[Poole
             return f"sync {connections.index(pooled)}"
         case Close(pooled, reason):
             return f"close {connections.index(pooled)}" + (f": {reason}" if reason else "")
+        case Vacate(pooled):
+            return f"vacate {connections.index(pooled)}"
         case AwaitCapacity(endpoint):
             return f"await capacity at {endpoint}" if endpoint else "await capacity"
     return "nothing"
@@ -84,6 +87,9 @@ FULL = (State.SHARED, {"in_flight": 2})
 HALF_FULL = (State.SHARED, {"in_flight": 1})
 BUSY = (State.EXCLUSIVE, {"in_flight": 1})
 CLOSING = (State.CLOSING, {})
+BLOCKED = (State.SHARED, {"in_flight": 1, "passive": 1, **ENDED})
+"""A feed keeps it, and no further call may use it."""
+ASKED = (State.SHARED, {"in_flight": 1, "passive": 1, "vacated": True, **ENDED})
 ONE = FakeHandshake(max_connections=1)
 AT_ONE = FakeHandshake(max_connections=1, at="here")
 ONE_SHOT = FakeHandshake(keep_alive=False)
@@ -170,6 +176,28 @@ LIMITS = {
     "a connection of no use makes way at the limit of the manual": case(
         (IDLE, LATE), calls="E", other=(BUSY,), capacity=2, expected="close 0: a reply may come late"
     ),
+    "a connection that only feeds keep stays while there is room": case(BLOCKED, calls="S", expected="open for call 0"),
+    "it stays if no call needs its place": case(BLOCKED, handshake=ONE, expected="nothing"),
+    "it makes way if a call needs its place": case(BLOCKED, calls="S", handshake=ONE, expected="vacate 0"),
+    "also for a feed": case(BLOCKED, calls="P", handshake=ONE, expected="vacate 0"),
+    "it is asked once": case(ASKED, calls="S", handshake=ONE, expected="nothing"),
+    "one that calls use, too, does not": case(
+        (State.SHARED, {"in_flight": 2, "passive": 1, **ENDED}), calls="S", handshake=ONE, expected="nothing"
+    ),
+    "an unused one makes way first": case(
+        BLOCKED,
+        (IDLE, LATE),
+        calls="E",
+        handshake=replace(ONE, max_connections=2),
+        expected="close 1: a reply may come late",
+    ),
+    "one of another key at the endpoint makes way": case(
+        calls="S", other=(BLOCKED,), at="here", handshake=AT_ONE, expected="vacate 0"
+    ),
+    "one of another key makes way at the limit of the manual": case(
+        calls="S", other=(BUSY, BLOCKED), capacity=2, expected="vacate 1"
+    ),
+    "those that were asked are waited for": case(calls="S", other=(ASKED,), capacity=1, expected="await capacity"),
     "the limit of an endpoint holds for all keys": case(
         calls="S", other=(BUSY,), at="here", handshake=AT_ONE, expected="await capacity at here"
     ),

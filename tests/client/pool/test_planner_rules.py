@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.client.pool.fakes import FakeConnection, FakeHandshake, enqueue
 from utcp_ws_mcp.client.pool.entry import LeaseMode, PooledConnection, State, Trigger, Waiter
-from utcp_ws_mcp.client.pool.planner import Action, Assign, AwaitCapacity, Close, Open, Sync, plan, plan_release
+from utcp_ws_mcp.client.pool.planner import Action, Assign, AwaitCapacity, Close, Open, Sync, Vacate, plan, plan_release
 from utcp_ws_mcp.client.pool.state import PoolState
 
 CONNECTING, UNSYNCED, SYNCING, IDLE = State.CONNECTING, State.UNSYNCED, State.SYNCING, State.IDLE
@@ -130,6 +130,9 @@ class History:
                 assert (place.reserved_for is waiter) == (waiter.request.mode is LeaseMode.FRESH)
             case Sync(pooled):
                 pooled.change(Trigger.SYNC_STARTED)
+            case Vacate(pooled):
+                assert pooled.in_flight == pooled.passive_in_flight
+                pooled.vacated = True
             case Close(pooled):
                 assert not pooled.in_flight
                 self._close(pooled)

@@ -728,15 +728,15 @@ def test_messages_wait_for_no_stream_when_their_exchange_has_ended():
 
 
 @pytest.mark.parametrize(
-    ("act", "reason"),
-    [("drain", SESSION_ENDED), ("retire", UNSOLICITED_MESSAGE)],
+    ("act", "reason", "woken"),
+    [("drain", SESSION_ENDED, 1), ("retire", UNSOLICITED_MESSAGE, 0)],
 )
-def test_exchanges_that_are_pending_go_on_and_learn_that_no_other_may_start(act, reason):
+def test_exchanges_that_are_pending_go_on_and_learn_of_the_end_of_the_session(act, reason, woken):
     wire = Wire()
     exchange = wire.open(BY_ID)
     getattr(wire.exchanges, act)()
     assert (wire.exchanges.reusable, wire.exchanges.unusable_reason) == (False, reason)
-    assert (wire.woken(exchange), exchange.finished) == (1, False)
+    assert (wire.woken(exchange), exchange.finished) == (woken, False)
     assert wire.receive({"id": 1}) is Role.REPLY
 
 
@@ -751,13 +751,14 @@ def test_the_first_reason_is_shown_unless_the_session_has_ended():
     assert wire.exchanges.unusable_reason == SESSION_ENDED
 
 
-def test_a_connection_that_only_calls_with_ids_may_use_wakes_nothing():
+def test_a_connection_that_no_call_may_use_wakes_what_is_pending_when_its_place_is_needed():
     wire = Wire()
     given_up, waiting = wire.open(BY_ID), wire.open(BY_ID)
     wire.exchanges.cancel(given_up)
-    assert (wire.exchanges.reusable, wire.woken(waiting)) == (True, 0)
     wire.exchanges.retire()
-    assert (wire.exchanges.reusable, wire.woken(waiting)) == (False, 1)
+    assert (wire.exchanges.reusable, wire.exchanges.vacated, wire.woken(waiting)) == (False, False, 0)
+    wire.exchanges.vacate()
+    assert (wire.exchanges.vacated, wire.woken(waiting), waiting.finished) == (True, 1, False)
     wire.exchanges.cancel(wire.open(BY_ID))
     assert not wire.exchanges.reusable
 

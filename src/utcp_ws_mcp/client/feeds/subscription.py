@@ -65,7 +65,6 @@ class FeedSubscription:
         self.overflowed = 0
         self._overflowed_bytes = 0
         self._wakeup = Wakeup()
-        self._is_shared = False  # whether calls may use the connection, too, once the feed is open
         self._lease: Lease | None = None
         self._exchange: Exchange | None = None
 
@@ -116,7 +115,6 @@ class FeedSubscription:
             await self._resume(exchange)
         self.overflowed += early.dropped
         exchange.wake = self._wakeup.set
-        self._is_shared = self._lease.connection.dispatcher.reusable
 
     def _note_arrival(self) -> None:
         """Keep no more of the events that come before the feed is open than it will keep."""
@@ -207,8 +205,9 @@ class FeedSubscription:
         assert self._lease is not None
         connection = self._lease.connection
         dispatcher = connection.dispatcher
-        # A connection that no further call may use keeps its place from them as long as the feed stays.
-        is_useless = dispatcher.unusable_reason == SESSION_ENDED or (self._is_shared and not dispatcher.reusable)
+        # A connection that no further call may use keeps its place from them as long as the feed stays. It does until
+        # the place is needed: a subscription that fails again and again would interrupt all other feeds each time.
+        is_useless = dispatcher.unusable_reason == SESSION_ENDED or dispatcher.vacated
         if not exchange.finished and not is_useless:
             return
         if not exchange.finished:

@@ -160,7 +160,8 @@ class PooledConnection(MutableRecord, eq=False):
     """A place in the pool: a connection, or one that is being opened (then `connection` is None).
 
     `in_flight` counts leases, `passive_in_flight` those of calls that send nothing, `leases_started` all leases ever.
-    `reserved_for` is the call for which it is opened, if no other call may use it.
+    `reserved_for` is the call for which it is opened, if no other call may use it. `vacated`: its feeds
+    were asked to leave.
     """
 
     handshake: HandshakeRequest
@@ -170,6 +171,7 @@ class PooledConnection(MutableRecord, eq=False):
     in_flight: int = 0
     passive_in_flight: int = 0
     leases_started: int = 0
+    vacated: bool = False
 
     def __repr__(self) -> str:
         return f"<PooledConnection {self.state.name} in_flight={self.in_flight} {self.connection!r}>"
@@ -194,6 +196,12 @@ class PooledConnection(MutableRecord, eq=False):
         """Whether no call uses the connection and none may use it any more (CMAP: "perished")."""
         unused = self.is_unused or self.state is State.SYNCING
         return unused and self.connection is not None and not self.connection.is_available
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether feeds, or calls that only listen, keep a connection that no other call may use any more."""
+        listening = 0 < self.in_flight == self.passive_in_flight
+        return listening and self.connection is not None and not self.connection.is_available
 
     @property
     def ended_unused(self) -> bool:

@@ -40,6 +40,12 @@ class Close(Record):
     reason: str = ""
 
 
+class Vacate(Record):
+    """Ask the feeds that keep a connection to leave it: no other call may use it, and its place is needed."""
+
+    pooled: PooledConnection
+
+
 class AwaitCapacity(Record):
     """Ask again when a connection of another key becomes idle or is closed: no place is left.
 
@@ -49,7 +55,7 @@ class AwaitCapacity(Record):
     endpoint: object | None = None
 
 
-Action = Assign | Open | Sync | Close | AwaitCapacity
+Action = Assign | Open | Sync | Close | Vacate | AwaitCapacity
 
 
 def plan(pool: PoolState, key: ConnectionKey, *, reserved_for_other: bool = False) -> Action | None:
@@ -199,17 +205,18 @@ def _open_or_make_room(pool: PoolState, group: ConnectionGroup, waiter: Waiter) 
         return _evict_from_group(group, mode, limit)
     at_endpoint = [pooled for pooled in pool.connections if pooled.endpoint == key.endpoint]
     if len(at_endpoint) >= limit:
-        return _evict_rival(at_endpoint, group, limit) or AwaitCapacity(key.endpoint)
+        return _evict_rival(at_endpoint, group, limit) or _vacate(at_endpoint, limit) or AwaitCapacity(key.endpoint)
     if len(pool.connections) >= pool.capacity:
         rivals = list(pool.connections)
-        return _evict_rival(rivals, group, pool.capacity) or _evict_own(rivals, group, mode, pool.capacity)
+        own = _evict_own(rivals, group, mode, pool.capacity)
+        return _evict_rival(rivals, group, pool.capacity) or own or _vacate(rivals, pool.capacity) or AwaitCapacity()
     return Open(waiter)
 
 
-def _evict_from_group(group: ConnectionGroup, mode: LeaseMode, limit: int) -> Close | None:
+def _evict_from_group(group: ConnectionGroup, mode: LeaseMode, limit: int) -> Close | Vacate | None:
     if len(group.connections) - group.count(State.CLOSING) < limit:
         return None  # a place will be free when the endpoint has got the disconnect messages
-    return _evict_useless(group, mode)
+    return _evict_useless(group, mode) or _vacate(group.connections, limit)
 
 
 def _evict_useless(group: ConnectionGroup, mode: LeaseMode) -> Close | None:
@@ -232,7 +239,13 @@ def _evict_rival(connections: list[PooledConnection], group: ConnectionGroup, li
 
 def _evict_own(
     connections: list[PooledConnection], group: ConnectionGroup, mode: LeaseMode, limit: int
-) -> Close | AwaitCapacity:
+) -> Close | None:
     closing = sum(pooled.state is State.CLOSING for pooled in connections)
-    useless = _evict_useless(group, mode) if len(connections) - closing >= limit else None
-    return useless or AwaitCapacity()
+    return _evict_useless(group, mode) if len(connections) - closing >= limit else None
+
+
+def _vacate(connections: list[PooledConnection], limit: int) -> Vacate | None:
+    """Let a connection make way that no further call may use, unless a place will be free without that."""
+    if len(connections) - sum(pooled.state is State.CLOSING for pooled in connections) < limit:
+        return None
+    return next((Vacate(pooled) for pooled in connections if pooled.is_blocked and not pooled.vacated), None)

@@ -21,7 +21,19 @@ from ..wakeup import Wakeup
 from .circuit_breaker import store_bounded
 from .entry import LeaseMode, LeaseRequest, PooledConnection, State, Trigger, Waiter
 from .lease import Lease, RateLimiter
-from .planner import Action, Assign, AwaitCapacity, Close, Open, Sync, find_ready, needs_planning, plan, plan_release
+from .planner import (
+    Action,
+    Assign,
+    AwaitCapacity,
+    Close,
+    Open,
+    Sync,
+    Vacate,
+    find_ready,
+    needs_planning,
+    plan,
+    plan_release,
+)
 from .state import ConnectionGroup, PoolState
 from .status import PoolStats, shutdown_error
 
@@ -241,6 +253,10 @@ class ConnectionPool:
             case Sync(pooled):
                 pooled.change(Trigger.SYNC_STARTED)
                 self._tasks.start_soon(self._sync, pooled)
+            case Vacate(pooled):
+                assert pooled.connection is not None
+                pooled.vacated = True
+                pooled.connection.dispatcher.vacate()
             case Close(pooled, reason):
                 self._close_connection(pooled, reason)
 

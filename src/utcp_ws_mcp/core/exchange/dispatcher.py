@@ -74,6 +74,7 @@ class Dispatcher:
     Attributes:
         reusable: Whether a further exchange may start: the next message would be recognized as its reply.
         unusable_reason: Why no further exchange may start, or no exclusive one.
+        vacated: Whether the place of the connection is needed: a feed goes on with another one.
         opened: Exchanges so far.
         incomplete: Exchanges for which more may come although their callers no longer wait.
         lost: Exchanges that the end of the connection settled.
@@ -96,6 +97,7 @@ class Dispatcher:
     ) -> None:
         self.reusable = True
         self.unusable_reason = ""
+        self.vacated = False
         self.opened = 0
         self.incomplete = 0
         self.lost = 0
@@ -253,6 +255,16 @@ class Dispatcher:
         """Allow no further exchange; those that are pending go on."""
         self.unusable_reason = ""  # that the session has ended says more than any reason before
         self._make_unusable(SESSION_ENDED)
+        self._wake_all()
+
+    def vacate(self) -> None:
+        """Let the feeds leave the connection, which no further exchange may use: another one needs its place."""
+        self.vacated = True
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for exchange in tuple(self._pending.all):
+            exchange.wake()
 
     def retire(self) -> None:
         """Allow no further exchange because of an unsolicited message; those that are pending go on."""
@@ -384,5 +396,3 @@ class Dispatcher:
         """Allow no further exchange, or no exclusive one; the first reason is the one that is shown."""
         self.unusable_reason = self.unusable_reason or reason
         self.reusable = self.reusable and exclusive_only
-        for exchange in () if self.reusable else tuple(self._pending.all):
-            exchange.wake()  # a feed goes on with another connection
