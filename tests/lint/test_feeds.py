@@ -45,6 +45,29 @@ FEED_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
         feeds(feed(max_instances=9, inputs={"properties": {}})), [("feeds[0].max_instances", "field-without-effect")]
     ),
     "a message that unsubscribes": (feeds(feed(open=[{"send": "on"}], close="off")), []),
+    "a refusal that is expected, too": (
+        feeds(feed(open=[{"expect": "message.a in [1, 2]", "fail": "message.a == 2"}])), []
+    ),
+    "a refusal with the same value and another field": (
+        feeds(feed(open=[{"expect": "message.a == 1", "fail": "message.a == 1 and message.b == 2"}])), []
+    ),
+    "a refusal that no field excludes": (
+        feeds(feed(open=[{"expect": "message.a == 1", "fail": "message.b == 1"}])), []
+    ),
+    "a refusal with a value of another type": (
+        feeds(feed(open=[{"expect": "message.a == 1", "fail": "message.a == true"}])), []
+    ),
+    "a refusal that is compared with an argument": (
+        feeds(feed(open=[{"expect": "message.a == args.room", "fail": "message.a == 'x'"}], **ROOM)), []
+    ),
+    "a refusal that is never expected": (
+        feeds(feed(open=[{"expect": "message"}, {"expect": "message.a == 1 and message", "fail": "2 == message.a"}])),
+        [("feeds[0].open[1].fail", "feed-fail-never-true")],
+    ),
+    "a refused replay that is never expected": (
+        feeds(feed(position="message.n", resume=[{"expect": "message.a == 'b'", "fail": "message.a == 'c'"}])),
+        [("feeds[0].resume[0].fail", "feed-fail-never-true")],
+    ),
     "a feed that only waits": (feeds(feed(open=[{"expect": "message.hi"}])), []),
     "a second feed that never unsubscribes": (
         feeds(feed(), feed(name="g", open=[{"expect": "message.hi"}, {"send": "on"}])),

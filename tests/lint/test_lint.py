@@ -383,6 +383,11 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         "is true for any message, also for answers to the heartbeat. Compare a field.",
         "feed-match-too-broad",
     ),
+    "a refusal that no step of a feed expects": (
+        entry(feeds=[{**EVENTS, "open": [{"expect": "message.op == 'subscribed'", "fail": "message.op == 'error'"}]}]),
+        "feeds[0].open[0].fail: is asked only about the message that \"expect\" selects, in which message.op is 'su",
+        "feed-fail-never-true",
+    ),
     "a feed that never unsubscribes": (
         entry(feeds=[{**EVENTS, "open": [{"send": "on"}]}]),
         'feeds[0].open: the feed f is opened by a message, and has no "close"',

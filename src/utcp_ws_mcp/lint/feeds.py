@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
+from ..core.exchange.match_index import find_terms
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.analysis import (
     ALL_MEMBERS,
@@ -14,8 +16,9 @@ from ..core.expressions.analysis import (
     find_members,
     find_optional_members,
 )
-from ..core.expressions.expression import Expression
+from ..core.expressions.expression import Expression, compile_expression
 from ..core.expressions.paths import UNDEFINED, Path
+from ..core.expressions.scope import CALL_REPLY_NAMES
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.entries import ManifestEntry
@@ -29,6 +32,7 @@ from .values import find_captures, suggestion
 
 SHORT_LINGER: Final = 1.0
 """Seconds; a feed that lingers no longer keeps nothing for a reader who reads again."""
+_STEP_NAMES: Final = CALL_REPLY_NAMES | {"position"}
 _OTHER: Final = "\x00 another value"
 _UNKNOWN_VALUES: Final = frozenset({"reply", "request", "let", "vars"})
 """Names whose values say what belongs to the subscription; they are known only while it runs."""
@@ -59,6 +63,7 @@ def check_feeds(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator
         yield from _check_arguments(entry, place)
         yield from _check_session(entry, place)
         yield from _check_match(entry, place, calls, is_alone=len(places) == 1)
+        yield from _check_steps(place)
         yield from _check_close(place, preset.get("open"))
         yield from _check_lifetime(place)
     yield from _check_connections(entry, places, calls)
@@ -151,6 +156,37 @@ def _selects(place: _FeedPlace, message: Any) -> bool:
     args = dict.fromkeys(find_members(match.source, "args"), _OTHER)
     known = {"message": message, "tool": place.feed.name, "session": session, "args": args, "request_id": _OTHER}
     return match.is_true(defaultdict(lambda: UNDEFINED, known))
+
+
+def _check_steps(place: _FeedPlace) -> Iterator[Problem]:
+    """Yield a problem for each step whose `fail` is true for no message that `expect` selects."""
+    for field in ("open", "resume"):
+        for index, step in enumerate(getattr(place.feed, field)):
+            if step.expect and step.fail and (shown := _contradiction(step.expect, step.fail)) is not None:
+                message = (
+                    f'is asked only about the message that "expect" selects, in which {shown}. '
+                    "Let \"expect\" select the refusal, too, such as by a list: … in ['subscribed', 'error']."
+                )
+                yield Problem(join_path(place.path, f"{field}[{index}].fail"), message, code="feed-fail-never-true")
+
+
+def _contradiction(expect: str, fail: str) -> str | None:
+    """Return the part of a message that two predicates compare with different values, and the value of the first."""
+    expected, failed = _literal_terms(expect), _literal_terms(fail)
+    for path in expected.keys() & failed.keys():
+        value, other = expected[path], failed[path]
+        if type(value) is type(other) and isinstance(value, str | int) and value != other:
+            return f"{'.'.join(map(str, path))} is {value!r}"
+    return None
+
+
+def _literal_terms(source: str) -> dict[Path, Any]:
+    """Return the parts of a message that a predicate compares with literals, and these."""
+    found: dict[Path, Any] = {}
+    for term in find_terms(compile_expression(source, _STEP_NAMES)):
+        with suppress(KeyError):  # the value of a name, which is known only when the feed is opened
+            found[term.path] = term.value({})
+    return found
 
 
 def _check_close(place: _FeedPlace, preset_open: Any) -> Iterator[Problem]:

@@ -41,6 +41,10 @@ WARNINGS: Final[Mapping[str, str]] = {
         "The `match` of a feed is true for any message, also for the events of other feeds or for the answers to the "
         "heartbeat."
     ),
+    "feed-fail-never-true": (
+        "`expect` and `fail` of a step of a feed compare the same field with different values. `fail` is asked only "
+        "about the expected message, so a refusal is seen only when the step times out."
+    ),
     "feed-not-closed": (
         "A feed subscribes with `open` and has no `close`: when it is closed, the endpoint goes on sending events."
     ),
