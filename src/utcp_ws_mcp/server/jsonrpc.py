@@ -34,9 +34,9 @@ def read_batch(line: bytes) -> tuple[list[tuple[bytes, JsonObject]], list[str]]:
     try:
         batch = json.loads(line)
     except (ValueError, RecursionError):
-        raise ValueError(_error_response(PARSE_ERROR, "this is not JSON")) from None
+        raise ValueError(error_response(PARSE_ERROR, "this is not JSON")) from None
     if not batch:
-        raise ValueError(_error_response(INVALID_REQUEST, "this batch is empty"))
+        raise ValueError(error_response(INVALID_REQUEST, "this batch is empty"))
     messages: list[tuple[bytes, JsonObject]] = []
     errors: list[str] = []
     for part in (json.dumps(each).encode() for each in batch):
@@ -67,7 +67,7 @@ def read_message(line: bytes) -> JsonObject | None:
         request_id = message.get("id") if isinstance(message, dict) else None
         text = "this is not a JSON-RPC 2.0 request or notification"
         is_short_id = _is_id(request_id) and len(str(request_id)) <= MAX_REPEATED_ID_LENGTH
-        raise ValueError(_error_response(INVALID_REQUEST, text, request_id if is_short_id else None))
+        raise ValueError(error_response(INVALID_REQUEST, text, request_id if is_short_id else None))
     known: JsonObject = message
     return known
 
@@ -77,7 +77,7 @@ def _parse_unusual(line: bytes, errors: list[str]) -> Any:
     try:
         return json.loads(_decode_line(line, errors), parse_constant=errors.append)
     except (ValueError, RecursionError):
-        raise ValueError(_error_response(PARSE_ERROR, "this is not JSON")) from None
+        raise ValueError(error_response(PARSE_ERROR, "this is not JSON")) from None
 
 
 def _decode_line(line: bytes, errors: list[str]) -> str:
@@ -102,5 +102,6 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _error_response(code: int, message: str, request_id: Any = None) -> str:
+def error_response(code: int, message: str, request_id: Any = None) -> str:
+    """Return the text of a response with an error."""
     return encode_json({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}})

@@ -15,6 +15,7 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
 from sse_starlette.sse import _shutdown_watcher
 
 from tests.client.test_discovery import announces, manual
@@ -84,6 +85,14 @@ async def test_tools_are_listed_and_called(tmp_path: Path, mode: str) -> None:
             result = await client.call_tool("m_t", {"n": 1})
     assert result.structured_content == {"n": 1}
     assert [closed[0] for closed in seen.closed] == [1001]
+
+
+@ERAS
+async def test_a_client_learns_that_its_request_is_too_large(tmp_path: Path, mode: str) -> None:
+    async with peer(jsonrpc) as seen, served(tmp_path, entry(seen, "t", **RPC)) as url, client_of(url, mode) as client:
+        with pytest.raises(MCPError, match="the body has more than 4,194,304 bytes"):
+            await client.call_tool("m_t", {"n": "x" * (4 << 20)})
+        assert (await client.call_tool("m_t", {"n": 1})).structured_content == {"n": 1}
 
 
 @ERAS

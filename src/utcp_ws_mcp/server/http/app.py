@@ -33,8 +33,9 @@ from ..auth.identity import Identity
 from ..auth.resource_server import ResourceServer
 from ..auth.step_up import called_tools, check_scopes
 from ..guard import GuardMiddleware
-from ..jsonrpc import read_message
+from ..jsonrpc import error_response, read_message
 from ..sdk_server import SdkServer
+from ..stdio.protocol_versions import INVALID_REQUEST
 from ..tools import ToolService
 from .batch import messages_of_batch, serve_batch
 from .body import MAX_BODY_SIZE, read_body, replay
@@ -113,7 +114,9 @@ class McpEndpoint:
     async def _serve_messages(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive)
         if isinstance(body, Rejection):
-            await _rejection_response(body)(scope, receive, send)
+            # As JSON-RPC, so that a client shows the reason instead of the status.
+            text = error_response(INVALID_REQUEST, body.detail)
+            await Response(text, body.status, media_type="application/json")(scope, receive, send)
             return
         if body is None:
             return
