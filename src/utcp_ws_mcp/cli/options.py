@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import math
 import os
 import sys
@@ -22,7 +23,7 @@ from ..errors import BridgeError, InvalidManifest
 from ..manifest.variables import CallerValues
 from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
-from .terminal import echo, hide_secrets
+from .terminal import hide_secrets, report
 
 COLLECTION_THRESHOLD: Final = 10_000
 """New objects after which Python looks for cycles among them. With its default of 700, a tenth of the time of many
@@ -98,7 +99,7 @@ def load_manifests(
     try:
         loaded = [load_manifest(find_manifest(path), env_files=env_files, callers=callers) for path in paths]
     except InvalidManifest as invalid:
-        echo(str(invalid), err=True)
+        report(str(invalid))
         sys.exit(ExitCode.USAGE_ERROR)
     hide_secrets(Redactor(each.manifest for each in loaded))
     for each in loaded:
@@ -117,7 +118,7 @@ def read_variables(env_files: Sequence[Path]) -> dict[str, str]:
         content = read_dotenv(file, str(file))
         variables |= content.variables
         for warning in content.warnings:
-            echo(warning, err=True)
+            report(warning, logging.WARNING)
     return variables
 
 
@@ -125,9 +126,9 @@ def print_load_warnings(loaded: LoadedManifest) -> None:
     """Print which parts of a manifest are ignored, and which call templates are disabled."""
     manifest = loaded.manifest
     for warning in manifest.warnings:
-        echo(f"{manifest.source}: {warning}", err=True)
+        report(f"{manifest.source}: {warning}", logging.WARNING)
     for disabled in manifest.disabled:
-        echo(f"{manifest.source}: {disabled.error()}", err=True)
+        report(f"{manifest.source}: {disabled.error()}", logging.WARNING)
 
 
 def split_manifests(words: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -164,6 +165,6 @@ def run(command: Callable[..., Coroutine[Any, Any, int]], *args: Any) -> NoRetur
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except BridgeError as failed:
-        echo(str(failed), err=True)
+        report(str(failed))
         code = ExitCode.USAGE_ERROR
     sys.exit(code)

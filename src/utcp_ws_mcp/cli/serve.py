@@ -11,6 +11,7 @@ import click
 
 from ..errors import ServeOptionsError
 from ..manifest.variables import NO_CALLERS
+from ..observability.logging import configure_logging
 from ..server.http.defaults import (
     DEFAULT_FLEET,
     DEFAULT_HOST,
@@ -174,6 +175,8 @@ def serve(
     **http: Any,
 ) -> None:
     """Serve the tools of MANIFESTS over stdio, or over HTTP. This is the default command."""
+    if log_format == "json":
+        configure_logging(log_level, as_json=True)  # what prevents the start must be an object as well
     address = _http_address(http)
     variables = _caller_variables(http) if address is not None else None
     stand_ins = None if address is None else variables.stand_ins if variables is not None else NO_CALLERS

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any, Final
 
 import click
 
 from ..manifest.invisible import escape_invisible
-from ..observability.logging import report_crashes
+from ..observability.logging import log_always, logs_json, report_crashes
 from ..observability.redaction import Redactor
 
 _REDACTOR_KEY: Final = f"{__package__}.redactor"
@@ -26,9 +27,21 @@ def hide_secrets(redactor: Redactor) -> Redactor:
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Write a text without credentials, with visible forms of control characters."""
+    click.echo(escape_invisible(_without_secrets(text)), err=err, nl=nl)
+
+
+def report(text: str, level: int = logging.ERROR) -> None:
+    """Write a problem to stderr: as text, or as an object where the log of `serve` consists of them."""
+    if logs_json():
+        log_always(level, _without_secrets(text))
+    else:
+        echo(text, err=True)
+
+
+def _without_secrets(text: str) -> str:
     context = click.get_current_context(silent=True)
     redactor = context.meta.get(_REDACTOR_KEY) if context is not None else None
-    click.echo(escape_invisible(redactor.guard(text) if redactor is not None else text), err=err, nl=nl)
+    return text if redactor is None else redactor.guard(text)
 
 
 def write_result(data: bytes) -> None:

@@ -64,6 +64,16 @@ def configure_logging(
     logging.captureWarnings(capture=True)
 
 
+def log_always(level: int, text: str) -> None:
+    """Log a text, whatever the level of the log is: without it, an operator would not know why there are no tools."""
+    logger.handle(logger.makeRecord(logger.name, level, "", 0, text, (), None))
+
+
+def logs_json() -> bool:
+    """Return whether the log is configured to write JSON objects."""
+    return any(isinstance(handler.formatter, _JsonFormatter) for handler in logger.handlers)
+
+
 def report_crashes(guard: Callable[[str], str]) -> None:
     """Write tracebacks of defects as the log would, for commands that have no log."""
     handler = StderrHandler()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from ..client.manifest_files import LoadedManifest
 from ..client.manual_cache import ManualCache
 from ..manifest.variables import NO_CALLERS
 from ..observability.events import Observer, broadcast
-from ..observability.logging import configure_logging, log_observer
+from ..observability.logging import configure_logging, log_always, log_observer, logs_json
 from ..observability.redaction import Redactor, SinkRedactor
 from ..records import Record
 from .reload import watch_manifests
@@ -98,7 +99,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
             routes = metrics_routes(registry)
             # Only the SDK makes the spans of requests, so it answers them all if they are exported.
             fast_path = options.fast_path and not options.otel
-            await run_http_server(sdk_server, listener, routes, _print_url, resource_server, fast_path=fast_path)
+            await run_http_server(sdk_server, listener, routes, _announce, resource_server, fast_path=fast_path)
     return 0
 
 
@@ -154,5 +155,9 @@ def make_tool_service(bridge: Bridge, options: ServeOptions, callers: CallerBrid
     return MetaTools(bridge, options.messages, options.listing, callers)
 
 
-def _print_url(url: str) -> None:
-    print(f"utcp-ws-mcp serves {url}", file=sys.stderr, flush=True)
+def _announce(url: str) -> None:
+    text = f"utcp-ws-mcp serves {url}"
+    if logs_json():
+        log_always(logging.INFO, text)
+    else:
+        print(text, file=sys.stderr, flush=True)
