@@ -1,6 +1,7 @@
 """`python -m utcp_ws_mcp manifest.json`, and the command `utcp-ws-mcp`."""
 
 import gc
+import os
 import sys
 from types import ModuleType, TracebackType
 
@@ -15,6 +16,7 @@ def run() -> None:
     visit them again and again. `cli.options.run` turns it on before a command runs.
     """
     gc.disable()
+    _open_standard_streams()
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = report_crash_without_text
     _disable_pydantic_plugins()
@@ -28,6 +30,20 @@ def run() -> None:
         main(prog_name="utcp-ws-mcp")
     except KeyboardInterrupt:  # during the imports
         sys.exit(INTERRUPTED)
+
+
+def _open_standard_streams() -> None:
+    """Open the null device for standard streams that are closed, as with `<&-` in a shell.
+
+    Otherwise the next file or socket that is opened gets the number of the closed one, and what is meant for stdout is
+    written to it.
+    """
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(opened)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def report_crash_without_text(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

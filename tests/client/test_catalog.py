@@ -15,6 +15,7 @@ from utcp_ws_mcp.client.catalog import (
     read_catalog,
     without_info,
 )
+from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import InvalidManifest
 
 ENTRY = catalog_files()["obs"]
@@ -45,6 +46,12 @@ def test_a_file_comes_before_an_entry_of_its_name_but_not_with_the_prefix(folder
 def test_a_folder_does_not_hide_an_entry(folder: Path) -> None:
     (folder / "obs").mkdir()
     assert find_manifest("obs") == ENTRY
+
+
+def test_a_folder_that_is_no_entry_is_called_a_folder_by_who_reads_it(folder: Path) -> None:
+    (folder / "things").mkdir()
+    with pytest.raises(InvalidManifest, match="it is a folder"):
+        load_manifest(find_manifest("things"))
 
 
 @pytest.mark.parametrize(

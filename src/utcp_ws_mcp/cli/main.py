@@ -80,11 +80,37 @@ class DefaultServeGroup(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Ctrl-C, also while a command is imported, ends with the documented exit code."""
+        """Run the command. Ctrl-C, also while a command is imported, ends with the documented exit code.
+
+        Raises:
+            WorkingFolderGone: if the command needs the working folder, and that has been removed.
+        """
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(ExitCode.INTERRUPTED)
+        except FileNotFoundError:
+            if _has_working_folder():
+                raise
+            raise WorkingFolderGone from None
+
+
+class WorkingFolderGone(click.ClickException):
+    """The working folder has been removed, so that no relative path means anything."""
+
+    exit_code = ExitCode.USAGE_ERROR
+
+    def __init__(self) -> None:
+        """Compose the message."""
+        super().__init__("the working folder has been removed. Change to one that exists.")
+
+
+def _has_working_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _is_in_catalog(word: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
@@ -11,9 +13,29 @@ import click
 from ..manifest.invisible import escape_invisible
 from ..observability.logging import log_always, logs_json, report_crashes
 from ..observability.redaction import Redactor
+from .exit_codes import ExitCode
 
 _REDACTOR_KEY: Final = f"{__package__}.redactor"
 """Where the context of a command has the redactor of the manifests that it loaded."""
+
+
+class OutputFailed(click.ClickException):
+    """What a command writes cannot be written, because the disk is full for example."""
+
+    exit_code = ExitCode.USAGE_ERROR
+
+
+@contextmanager
+def _reporting_failures() -> Iterator[None]:
+    """Report that nothing can be written. Click ends a command whose reader has gone, as `head` does."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as failed:
+        reason = (failed.strerror or "the device failed").lower()
+        message = f"the output cannot be written: {reason}. Write it elsewhere."
+        raise OutputFailed(message) from None
 
 
 def hide_secrets(redactor: Redactor) -> Redactor:
@@ -27,7 +49,9 @@ def hide_secrets(redactor: Redactor) -> Redactor:
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Write a text without credentials, with visible forms of control characters."""
-    click.echo(escape_invisible(_without_secrets(text)), err=err, nl=nl)
+    shown = escape_invisible(_without_secrets(text))
+    with _reporting_failures():
+        click.echo(shown, err=err, nl=nl)
 
 
 def report(text: str, level: int = logging.ERROR) -> None:
@@ -47,8 +71,9 @@ def _without_secrets(text: str) -> str:
 def write_result(data: bytes) -> None:
     """Write a result, which is redacted, to stdout: unchanged for another program, visible for a terminal."""
     out: Any = sys.stdout
-    out.buffer.write(escape_invisible(data.decode("utf-8", "replace")).encode() if out.isatty() else data)
-    out.buffer.flush()
+    with _reporting_failures():
+        out.buffer.write(escape_invisible(data.decode("utf-8", "replace")).encode() if out.isatty() else data)
+        out.buffer.flush()
 
 
 def with_name(name: str, text: str) -> str:

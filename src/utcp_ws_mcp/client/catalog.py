@@ -99,6 +99,8 @@ def find_manifest(word: str | os.PathLike[str]) -> Path:
         return path
     if file := catalog_files().get(text):
         return file
+    if path.is_dir():
+        return path  # who reads it says that it is a folder
     message = f"there is no such file in {Path.cwd()}, and the catalogue has no entry of this name."
     raise _unknown_name(text, message, {*catalog_files(), *(file.name for file in Path().glob("*.json"))})
 

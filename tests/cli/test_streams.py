@@ -1,0 +1,72 @@
+"""Standard streams that are closed or full, and a working folder that is gone: a sentence, and no traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MANIFEST = {"name": "m", "url": "ws://localhost:9/", "tools": [{"name": "t"}]}
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the shell closes the streams")
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    file = tmp_path / "m.json"
+    file.write_text(json.dumps(MANIFEST), encoding="utf-8")
+    return file
+
+
+def shell(script: str, *arguments: str, typed: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run a script of the shell, in which `"$@"` is the command."""
+    command = ["/bin/sh", "-c", script, "sh", sys.executable, "-m", "utcp_ws_mcp", *arguments]
+    return subprocess.run(command, input=typed, capture_output=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("command", "code"), [(("serve", "FILE"), 0), (("tools", "--json", "FILE"), 0), (("schema",), 0)], ids=str
+)
+def test_a_command_bears_closed_streams(closed: str, command: tuple[str, ...], code: int, manifest: Path) -> None:
+    done = shell(f'"$@" {closed}', *(str(manifest) if word == "FILE" else word for word in command))
+    assert b"Traceback" not in done.stderr, done.stderr
+    assert b"internal error" not in done.stderr, done.stderr
+    assert done.returncode == code
+
+
+def test_a_server_without_stderr_answers_on_stdout(manifest: Path) -> None:
+    ping = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n'
+    assert json.loads(shell('"$@" 2>&-', "serve", str(manifest), typed=ping).stdout)["result"] == {}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("command", [("tools", "FILE"), ("catalog",), ("schema",), ("check", "FILE")], ids=" ".join)
+def test_a_full_disk_is_reported_in_a_sentence(command: tuple[str, ...], manifest: Path) -> None:
+    done = shell('"$@" > /dev/full', *(str(manifest) if word == "FILE" else word for word in command))
+    assert b"the output cannot be written: no space left on device. Write it elsewhere." in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "command", [("check", "m.json"), ("install", "mcp-json", "FILE", "--dry-run"), ("call", "m.t")], ids=" ".join
+)
+def test_a_working_folder_that_is_gone_is_named_as_the_cause(command: tuple[str, ...], manifest: Path) -> None:
+    gone = manifest.parent / "gone"
+    gone.mkdir()
+    script = f'cd {gone} && rmdir {gone} && "$@"'
+    done = shell(script, *(str(manifest) if word == "FILE" else word for word in command))
+    assert b"the working folder has been removed. Change to one that exists." in done.stderr
+    assert done.returncode == 2
+
+
+def test_a_command_that_needs_no_working_folder_runs_without_one(manifest: Path) -> None:
+    gone = manifest.parent / "gone"
+    gone.mkdir()
+    done = shell(f'cd {gone} && rmdir {gone} && "$@"', "tools", str(manifest))
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"m.t")
