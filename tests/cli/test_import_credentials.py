@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.parse
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -65,3 +66,21 @@ def test_a_changed_manifest_keeps_its_permissions(tmp_path: Path, mode: int) -> 
         run_import(url, str(file))
     assert "Open with none." in file.read_text(encoding="utf-8")
     assert file.stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("scheme", ["ws", "http"])
+def test_a_password_in_the_url_of_the_source_is_not_shown(scheme: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["import", f"{scheme}://me:pa55word@localhost:1/", str(tmp_path / "m.json")])
+    assert f"{scheme}://localhost:1/" in result.output
+    assert "pa55word" not in result.output
+
+
+def test_a_document_that_cannot_be_read_is_named_without_the_query_of_its_url(tmp_path: Path) -> None:
+    def page(connection: ServerConnection, request: Any) -> Any:
+        return connection.respond(200, "<html>")
+
+    with served(describe, process_request=page) as url:
+        source = f"{url.replace('ws:', 'http:')}?session=k3y-of-the-session"
+        result = CliRunner().invoke(main, ["import", source, str(tmp_path / "m.json")])
+    assert "HTML or XML" in result.output
+    assert "k3y-of" not in result.output

@@ -262,6 +262,13 @@ def test_a_file_whose_urls_are_all_odd_has_the_title_of_its_file() -> None:
     assert (result.title, result.endpoints, [*result.operations]) == ("file.har", {}, [])
 
 
+def test_the_password_of_a_url_that_cannot_be_used_is_not_shown() -> None:
+    result = import_har(har(entry("wss://u:p4ssword@a.example.com/", *TALK)), ImportOptions(), "file.har")
+    (skipped,) = result.skipped
+    assert skipped.name == "wss://a.example.com/"
+    assert skipped.reason == 'the URL contains a user name or password. Use "auth"'
+
+
 def test_events_of_a_conversation_are_a_feed_that_only_reads() -> None:
     news = [("receive", {"event": "news", "n": number}) for number in range(3)]
     result = import_har(har(entry("wss://a.example.com/live", *TALK, *news)), ImportOptions(), "file.har")

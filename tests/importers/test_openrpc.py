@@ -86,7 +86,7 @@ def test_a_method_without_result_is_a_notification_which_nothing_answers() -> No
 def test_a_server_with_variables_has_their_defaults_and_asks_for_the_others() -> None:
     server = {"url": "wss://{host}/{tenant}/rpc", "variables": {"host": {"default": "a.example.com"}, "tenant": {}}}
     result = imported(document(method("f"), servers=[server]), url=None)
-    assert result.manifest["url"] == "wss://a.example.com/${TENANT}/rpc"
+    assert result.manifest["url"] == "wss://a.example.com/${NODE_TENANT}/rpc"
 
 
 @pytest.mark.parametrize(

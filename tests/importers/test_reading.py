@@ -15,10 +15,11 @@ from utcp_ws_mcp.errors import ImportFailed
 from utcp_ws_mcp.importers import reading
 from utcp_ws_mcp.importers.detection import detect
 from utcp_ws_mcp.importers.failures import Inexpressible
-from utcp_ws_mcp.importers.model import Format
+from utcp_ws_mcp.importers.model import Format, ImportOptions
 from utcp_ws_mcp.importers.reading import check_size, parse_text, parse_yaml
 from utcp_ws_mcp.importers.references import References, files_of, join_reference
-from utcp_ws_mcp.importers.urls import fill_variables
+from utcp_ws_mcp.importers.run import import_document
+from utcp_ws_mcp.importers.urls import fill_variables, shown_url
 from utcp_ws_mcp.importers.yaml_reader import TooManyValues, read_yaml
 
 from .sides import imported
@@ -183,6 +184,44 @@ def test_the_bounds_are_what_the_message_says() -> None:
     assert f"{reading.MAX_SOURCE_BYTES >> 20} MiB" == "32 MiB"
 
 
+FOREIGN = {
+    "<!doctype html>\n<html>…": "HTML or XML",
+    "\n  <?xml version='1.0'?><a/>": "HTML or XML",
+    '// ours\nsyntax = "proto3";\nenum A { B = 0; }': "a Protobuf schema",
+    "syntax='proto2';\nmessage A { }": "a Protobuf schema",
+}
+
+
+@pytest.mark.parametrize(("text", "what"), FOREIGN.items(), ids=FOREIGN.values())
+def test_a_text_of_another_kind_is_called_by_its_name(text: str, what: str) -> None:
+    with pytest.raises(ImportFailed, match=f"it is {what}"):
+        parse_text(text, "file")
+
+
+@pytest.mark.parametrize("text", ["any words", "query { hello }", "42"])
+def test_words_are_no_graphql_schema(text: str) -> None:
+    with pytest.raises(ImportFailed, match="it is none of AsyncAPI"):
+        detect(parse_text(text, "file"), "file")
+
+
+def test_the_saved_answer_of_rpc_discover_is_openrpc() -> None:
+    answer = {"jsonrpc": "2.0", "id": 1, "result": {"openrpc": "1.2.6", "methods": [{"name": "f", "params": []}]}}
+    result = import_document(answer, ImportOptions(url="wss://a.example.com/"), "file")
+    assert result.manifest["preset"] == "jsonrpc2"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("ws://u:p4ssword@a.example/x?token=t#f", "ws://a.example/x"),
+        ("http://u@a.example", "http://a.example"),
+        ("wss://a.example/x@y", "wss://a.example/x@y"),
+    ],
+)
+def test_a_url_is_shown_without_what_may_be_secret(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
+
+
 HOSTILE_REFERENCES = {
     "an index of many digits": "#/list/" + "9" * 5_000,
     "a path of many steps": "#/a" + "/a" * 200_000,
@@ -197,7 +236,8 @@ def test_a_hostile_reference_leads_nowhere(reference: str) -> None:
 
 @pytest.mark.parametrize("default", ["${KEY}", "$KEY", "{{ vars.KEY }}", "UTCP_ARG_x_UTCP_ARG"])
 def test_the_default_of_a_server_is_no_placeholder_of_the_manifest(default: str) -> None:
-    assert fill_variables("wss://a.example/{path}", {"path": {"default": default}}) == "wss://a.example/${PATH}"
+    url = fill_variables("wss://a.example/{path}", {"path": {"default": default}}, "Shop")
+    assert url == "wss://a.example/${SHOP_PATH}"
 
 
 OPTIONS = import_sources.SourceOptions(None, None, {}, {}, remote_references=False)

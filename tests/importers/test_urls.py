@@ -17,24 +17,33 @@ from utcp_ws_mcp.importers.urls import Server, choose_server, endpoint_fields, f
         ({"host": {"default": 8080}}, "8080"),
         ({"host": {"enum": ["b", "c"]}}, "b"),
         ({"host": {"default": "a", "enum": ["b"]}}, "a"),
-        ({"host": {"default": ""}}, "${HOST}"),
-        ({"host": {"default": None}}, "${HOST}"),
-        ({"host": {"enum": []}}, "${HOST}"),
-        ({"host": {"enum": "abc"}}, "${HOST}"),
-        ({"host": {"default": "{x}"}}, "${HOST}"),
-        ({"host": {}}, "${HOST}"),
-        ({"host": "a"}, "${HOST}"),
-        ({"other": {"default": "a"}}, "${HOST}"),
-        (None, "${HOST}"),
-        ([], "${HOST}"),
+        ({"host": {"default": ""}}, "${SHOP_HOST}"),
+        ({"host": {"default": None}}, "${SHOP_HOST}"),
+        ({"host": {"enum": []}}, "${SHOP_HOST}"),
+        ({"host": {"enum": "abc"}}, "${SHOP_HOST}"),
+        ({"host": {"default": "{x}"}}, "${SHOP_HOST}"),
+        ({"host": {}}, "${SHOP_HOST}"),
+        ({"host": "a"}, "${SHOP_HOST}"),
+        ({"other": {"default": "a"}}, "${SHOP_HOST}"),
+        (None, "${SHOP_HOST}"),
+        ([], "${SHOP_HOST}"),
     ],
 )
 def test_a_variable_of_a_url_has_its_default_or_must_be_set(variables: Any, expected: str) -> None:
-    assert fill_variables("wss://{host}/x", variables) == f"wss://{expected}/x"
+    assert fill_variables("wss://{host}/x", variables, "Shop API") == f"wss://{expected}/x"
+
+
+def test_an_empty_default_leaves_a_part_of_the_path_out() -> None:
+    variables = {"tenant": {"default": ""}}
+    assert fill_variables("wss://a.example.com/{tenant}", variables, "Shop") == "wss://a.example.com/"
+
+
+def test_a_variable_without_default_is_none_that_every_environment_has() -> None:
+    assert fill_variables("wss://{user}.example.com{path}", {}, None) == "wss://${API_USER}.example.com${API_PATH}"
 
 
 def test_the_variables_of_a_url_may_be_references() -> None:
-    url = fill_variables("{a}-{b}", {"a": 1, "b": 2}, lambda value: {"default": f"n{value}"})
+    url = fill_variables("{a}-{b}", {"a": 1, "b": 2}, "Shop", lambda value: {"default": f"n{value}"})
     assert url == "n1-n2"
 
 

@@ -12,6 +12,7 @@ from ..core.codecs.message import excerpt
 from ..errors import BridgeError, CallTimeout, ImportFailed, ToolError
 from ..importers.model import Document, Format
 from ..importers.openrpc.introspection import QUESTIONS
+from ..importers.urls import shown_url
 from ..manifest.variables import VariableResolver
 from ..recorder.credentials import SecretVariables, without_secrets
 from .import_sources import Source, SourceOptions
@@ -70,10 +71,9 @@ async def ask_endpoint(url: str, options: SourceOptions) -> Source:
             if failed.outcome is failed.outcome.NOT_SENT and len(errors) == 1 and options.format is not None:
                 break
             continue
-        return Source(url.partition("?")[0], answer, format_, {}, url, fields)
-    shown = url.partition("?")[0]
+        return Source(shown_url(url), answer, format_, {}, url, fields)
     message = (
-        f"{shown} does not describe itself: {'; '.join(dict.fromkeys(errors))}. "
+        f"{shown_url(url)} does not describe itself: {'; '.join(dict.fromkeys(errors))}. "
         "Check the URL, --header and --preset, or give a file with the description."
     )
     raise ImportFailed(message, code="endpoint-not-described")

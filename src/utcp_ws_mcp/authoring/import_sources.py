@@ -19,6 +19,7 @@ from ..importers.model import Document, Format, ImportOptions
 from ..importers.reading import MAX_SOURCE_BYTES, check_size, parse_text
 from ..importers.references import files_of
 from ..importers.run import Imported, import_document
+from ..importers.urls import shown_url
 from ..manifest.models.network import Network
 from ..manifest.secret_names import is_secret_name
 from ..manifest.variables import VARIABLE
@@ -218,7 +219,7 @@ def _read_folder(folder: Path) -> Source:
 
 async def _fetch(url: str, options: SourceOptions) -> Source:
     target = _document_url(url, options)
-    document = parse_text(await _get(target, options), target)
+    document = parse_text(await _get(target, options), shown_url(target))
 
     async def read(name: str) -> Any:
         return await _fetch_other(urljoin(target, name), options)
@@ -227,7 +228,7 @@ async def _fetch(url: str, options: SourceOptions) -> Source:
     is_browser = urlsplit(target).path == "/json/protocol"
     endpoint = _websocket_url(target, "/devtools/browser/{{ session.browser }}") if is_browser else None
     fields = _browser_fields(target) if is_browser else {}
-    return Source(_shown(target), document, options.format, others, endpoint, fields)
+    return Source(shown_url(target), document, options.format, others, endpoint, fields)
 
 
 def _document_url(url: str, options: SourceOptions) -> str:
@@ -257,7 +258,7 @@ async def _fetch_other(url: str, options: SourceOptions) -> Any:
     """
     if not options.remote_references:
         return None
-    return parse_text(await _get(url, replace(options, headers={}, variables={})), url)
+    return parse_text(await _get(url, replace(options, headers={}, variables={})), shown_url(url))
 
 
 async def _get(url: str, options: SourceOptions) -> str:
@@ -267,17 +268,17 @@ async def _get(url: str, options: SourceOptions) -> str:
         response = await send_request(request, ANY_ADDRESS, options.resolver or EndpointResolver(), FETCH_TIMEOUT)
     except BridgeError as failed:
         raise ImportFailed(
-            f"{_shown(url)} cannot be fetched: {failed.message}", code="description-not-fetched"
+            f"{shown_url(url)} cannot be fetched: {failed.message}", code="description-not-fetched"
         ) from None
     if response.status != 200:
         location = response.headers.get("location", "")
         hint = f" It redirects to {_redirect(location)}: give that URL." if location else " Check the URL and --header."
-        message = f"{_shown(url)} cannot be fetched: the server answered with HTTP {response.status}.{hint}"
+        message = f"{shown_url(url)} cannot be fetched: the server answered with HTTP {response.status}.{hint}"
         raise ImportFailed(message, code="description-not-fetched")
     try:
         return response.body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        message = f"{_shown(url)} cannot be read: it is not UTF-8 text. Give the URL of a description."
+        message = f"{shown_url(url)} cannot be read: it is not UTF-8 text. Give the URL of a description."
         raise ImportFailed(message, code="description-not-readable") from None
 
 
@@ -287,8 +288,3 @@ def _redirect(location: str) -> str:
         return parse_url(location, ("http", "https")).address
     except ForbiddenURL:
         return "another place"
-
-
-def _shown(url: str) -> str:
-    """Return a URL as it may be shown: without its query, which may contain secrets."""
-    return url.partition("?")[0]

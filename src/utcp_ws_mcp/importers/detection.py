@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ..errors import ImportFailed
 from .model import TITLES, Format
+from .reading import is_sdl
 
 
 def _has(*keys: str) -> Callable[[Any], bool]:
@@ -20,21 +21,21 @@ def _is_har(document: Any) -> bool:
 
 def _is_graphql(document: Any) -> bool:
     if isinstance(document, str):
-        return True
+        return is_sdl(document)
     data = document.get("data", document) if isinstance(document, dict) else None
     return isinstance(data, dict) and isinstance(data.get("__schema"), dict)
 
 
-def is_rpc_result(document: Any) -> bool:
-    """Return whether a document is what an endpoint answers to a question for its methods, without OpenRPC."""
-    from .openrpc.introspection import recognize
+def _is_openrpc(document: Any) -> bool:
+    """Return whether a document is OpenRPC, or what an endpoint answers to a question for its methods."""
+    from .openrpc.introspection import recognize, unwrap
 
-    return recognize(document) is not None
+    return _has("openrpc")(unwrap(document)) or recognize(document) is not None
 
 
 RECOGNIZERS: Final[Mapping[Format, Callable[[Any], bool]]] = {
     Format.ASYNCAPI: _has("asyncapi"),
-    Format.OPENRPC: lambda document: _has("openrpc")(document) or is_rpc_result(document),
+    Format.OPENRPC: _is_openrpc,
     Format.GRAPHQL: _is_graphql,
     Format.CDP: _has("domains"),
     Format.OBS: _has("requests", "enums"),

@@ -21,7 +21,7 @@ from ..records import Record
 from .model import Description, Document, Format, ImportOptions, Operation, Skipped
 from .naming import is_reading
 from .shapes import mapping, objects
-from .urls import variable_name
+from .urls import shown_url, variable_name
 
 MIN_SECRET: Final = 8
 """Characters of a secret that is replaced wherever it stands; shorter ones may be words."""
@@ -56,7 +56,7 @@ def import_har(document: Mapping[str, Any], options: ImportOptions, source: str)
         try:
             draft = _draft(options.url or url, group, secrets)
         except BridgeError as failed:
-            skipped.append(Skipped(url, failed.message))
+            skipped.append(Skipped(shown_url(url), failed.message.rstrip(".")))
             continue
         tools, feeds = draft.pop("tools", []), draft.pop("feeds", [])
         key = url.partition("://")[2]

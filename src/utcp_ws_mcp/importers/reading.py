@@ -23,6 +23,16 @@ _SDL: Final = re.compile(
 )
 
 
+_FOREIGN: Final = (
+    (re.compile(r"\A<"), "HTML or XML, perhaps the page that shows the description"),
+    (
+        re.compile(r"""^[ \t]*syntax[ \t]*=[ \t]*["']proto[23]["']""", re.MULTILINE),
+        "a Protobuf schema, which does not say which message answers which (framing.codec can use it)",
+    ),
+)
+"""Texts that are mistaken for descriptions."""
+
+
 def parse_text(text: str, source: str) -> Any:
     """Return what a text contains: the value of JSON or YAML, or the text itself if it is a GraphQL schema.
 
@@ -30,14 +40,17 @@ def parse_text(text: str, source: str) -> Any:
         ImportFailed: if it is none of them.
     """
     stripped = text.lstrip("\ufeff \t\r\n")
+    if foreign := next((what for pattern, what in _FOREIGN if pattern.search(stripped)), None):
+        message = f"{source} cannot be read: it is {foreign}. Give the file or URL of a description."
+        raise ImportFailed(message, code="description-not-readable")
     if stripped.startswith(("{", "[")):
         return _parse_json(stripped, source)
-    if _is_sdl(stripped):
+    if is_sdl(stripped):
         return stripped
     return parse_yaml(stripped, source)
 
 
-def _is_sdl(text: str) -> bool:
+def is_sdl(text: str) -> bool:
     """Return whether a text is a GraphQL schema: it has definitions, and no YAML document would have their form."""
     without_texts = re.sub(r'"""[\s\S]*?"""|"(?:\\.|[^"\\\n])*"|#[^\n]*', '""', text)
     return bool(_SDL.search(without_texts)) and "{" in without_texts and not re.match(r"[\w'\"-]+:\s", without_texts)

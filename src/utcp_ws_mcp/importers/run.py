@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ImportFailed
+from ..manifest.variables import VARIABLE
 from ..records import Record, replace
 from .assembly import assemble
 from .detection import detect
@@ -75,10 +77,21 @@ def import_document(
         if not reasons:
             what = "nothing is imported: it describes no operation. Give a document that has operations."
         raise ImportFailed(f"{source}: {what}", code="nothing-to-import")
+    content = assemble(description, selection.kept, options)
+    description = replace(description, variables=_variables_of(content, description.variables))
     report = report_lines(description, selection)
     comment = [f"Imported from {source}. {report[0]}", *report[1:COMMENT_LINES]]
-    manifest = {"$comment": comment, **assemble(description, selection.kept, options)}
+    manifest = {"$comment": comment, **content}
     return Imported(with_marks(manifest), report, description, selection)
+
+
+def _variables_of(content: Document, described: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a manifest: those that the document describes, as far as they are used, and of URLs."""
+    text = json.dumps(content)
+    urls = " ".join(str(each.get("url", "")) for each in content.get("manual_call_templates", [content]))
+    named = (name for name in VARIABLE.findall(urls) if name and name not in described)
+    of_urls = dict.fromkeys(named, "a part of the URL")
+    return {**{name: what for name, what in described.items() if name in text}, **of_urls}
 
 
 def describe(

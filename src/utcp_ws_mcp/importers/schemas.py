@@ -241,6 +241,12 @@ def _narrowed(properties: Document, more: Mapping[str, Any]) -> Document:
     return merged
 
 
+_FLAT: Final = frozenset({"type", "properties", "required", "additionalProperties", "description", "title"}) | (
+    _NOT_FOR_HOSTS - {"nullable"}
+)
+"""What a part of `allOf` may have whose properties can stand in the whole, which may have those of other parts too."""
+
+
 def flat_object(schema: Document) -> Document:
     """Return an object schema whose properties stand at its top, where `allOf` has distributed them."""
     parts = schema.get("allOf")
@@ -250,7 +256,7 @@ def flat_object(schema: Document) -> Document:
     properties: Document = {}
     rest: list[Document] = []
     for part in map(flat_object, parts):
-        if "$ref" in part or part.keys() - {"type", "properties", "required", "description", "title"}:
+        if not all(key in _FLAT or key.startswith("x-") for key in part):
             rest.append(part)
             continue
         properties = _narrowed(properties, mapping(part.get("properties")))

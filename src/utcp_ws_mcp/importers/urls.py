@@ -11,6 +11,7 @@ from ..errors import BridgeError, ImportFailed
 from ..recorder.manifest import network_fields
 from ..records import Record
 from .model import Document
+from .naming import manual_name
 
 _VARIABLE: Final = re.compile(r"\{([^{}]+)\}")
 _PLACEHOLDER: Final = re.compile(r"[{}$]|UTCP_ARG_")
@@ -27,10 +28,12 @@ class Server(Record):
         return self.url.startswith(("ws://", "wss://"))
 
 
-def fill_variables(url: str, variables: Any, resolve: Callable[[Any], Any] = lambda value: value) -> str:
-    """Return a URL with the defaults of its variables, and `${NAME}` for those without one.
+def fill_variables(url: str, variables: Any, title: Any, resolve: Callable[[Any], Any] = lambda value: value) -> str:
+    """Return a URL with the defaults of its variables, and `${API_NAME}` for those without one.
 
-    A default that a manifest would take for a placeholder counts as none.
+    A default that a manifest would take for a placeholder counts as none, and so does an empty one in the host. The
+    name begins with that of the API: the environment has variables such as `USER`, `HOST` and `PATH`, which must not
+    go to an endpoint.
     """
 
     def value(found: re.Match[str]) -> str:
@@ -38,8 +41,9 @@ def fill_variables(url: str, variables: Any, resolve: Callable[[Any], Any] = lam
         definition = definition if isinstance(definition, Mapping) else {}
         options = definition.get("enum")
         default = definition.get("default", options[0] if isinstance(options, list) and options else None)
-        is_usable = default not in (None, "") and not _PLACEHOLDER.search(str(default))
-        return str(default) if is_usable else f"${{{variable_name(found[1])}}}"
+        is_in_path = "/" in url[: found.start()].partition("://")[2]
+        is_usable = default is not None and (default != "" or is_in_path) and not _PLACEHOLDER.search(str(default))
+        return str(default) if is_usable else f"${{{api_variable(title, found[1])}}}"
 
     return _VARIABLE.sub(value, url)
 
@@ -48,6 +52,16 @@ def variable_name(name: str) -> str:
     """Return the name of a variable in a manifest for a name in a description."""
     upper = re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).strip("_").upper()
     return upper if re.match(r"[A-Z_]", upper) else f"VALUE_{upper}"
+
+
+def shown_url(url: str) -> str:
+    """Return a URL as it may be shown: without its query and its user name and password, which may be secrets."""
+    return re.sub(r"(?<=//)[^/?#]*@", "", url.partition("?")[0])
+
+
+def api_variable(title: Any, name: str) -> str:
+    """Return the name of a variable that belongs to the API of a title."""
+    return f"{variable_name(manual_name(str(title or 'api')))}_{variable_name(name)}"
 
 
 def choose_server(servers: Sequence[Server], url: str | None, source: str) -> Server:

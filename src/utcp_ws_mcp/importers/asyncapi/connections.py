@@ -13,9 +13,14 @@ from ...manifest.secret_names import is_secret_name
 from ...recorder.messages import literal
 from ...records import Record, field, replace
 from ..model import Document
-from ..naming import argument_name, manual_name
-from ..urls import Server, choose_server, endpoint_fields, variable_name
+from ..naming import argument_name
+from ..urls import Server, api_variable, choose_server, endpoint_fields
 from .model import Api, Channel
+
+_CHALLENGES: Final = frozenset(
+    {"digest", "negotiate", "ntlm", "hoba", "mutual", "dpop", "scram-sha-1", "scram-sha-256"}
+)
+"""Schemes of HTTP authentication whose header depends on a request of the server."""
 
 _PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
 
@@ -51,8 +56,11 @@ class Connections:
         """
         self._api = api
         self._given = url
+        self._unexpressed: dict[str, str] = {}
         websockets = [server for server in api.servers if server.url.startswith(("ws://", "wss://"))]
-        self.server = choose_server([Server(each.url) for each in api.servers], url, source)
+        addresses = (each.channel.address or "" for each in api.operations)
+        whole = [Server(address) for address in addresses if _is_url(address)]
+        self.server = choose_server([*(Server(each.url) for each in api.servers), *whole], url, source)
         self._api_server = next((each for each in websockets if each.url == self.server.url), None)
         self._by_key = {each.key: each for each in websockets}
         # A handshake has the credentials of all calls of its connection.
@@ -63,6 +71,10 @@ class Connections:
         server = next((self._by_key[key] for key in channel.servers if key in self._by_key), self._api_server)
         base = self._given or (server.url if server else self.server.url)
         address = channel.address or "" if self._is_path(channel) else ""
+        if _is_url(address):
+            url = urlsplit(address)
+            server = next((each for each in self._by_key.values() if urlsplit(each.url).netloc == url.netloc), None)
+            base, address = self._given or f"{url.scheme}://{url.netloc}", address.partition(url.netloc)[2]
         own_path = address not in ("", "/") and not _has_path(base, address, self._given)
         connection = Connection(_joined(base, address) if own_path else base, own_path=own_path)
         connection = self._with_parameters(connection, channel)
@@ -76,7 +88,8 @@ class Connections:
 
     def _is_path(self, channel: Channel) -> bool:
         """Return whether the address of a channel is a path, and not a topic on a shared connection."""
-        return (channel.address or "").startswith("/") or bool(channel.bindings)
+        address = channel.address or ""
+        return address.startswith("/") or _is_url(address) or bool(channel.bindings)
 
     def _with_parameters(self, connection: Connection, channel: Channel) -> Connection:
         inputs, required = dict(connection.inputs), list(connection.required)
@@ -148,7 +161,15 @@ class Connections:
                 if "headers" in fields:
                     merged["headers"] = {**connection.fields.get("headers", {}), **fields["headers"]}
                 return replace(connection, fields=merged, variables={**connection.variables, **variables})
+        if not optional:
+            self._unexpressed |= {str(each.get("key", "")): str(each.get("type", "")) for each in schemes}
         return connection
+
+    def notes(self) -> Iterator[str]:
+        """Yield what the user must do about security schemes that a manifest cannot be given."""
+        named = ", ".join(key if key == kind else f"{key} ({kind})" for key, kind in self._unexpressed.items())
+        if named:
+            yield f"Not expressed: the security of the document, {named}. If the endpoint demands it, add it by hand."
 
     def _credentials(self, scheme: Mapping[str, Any], optional: bool) -> tuple[Document, dict[str, str]] | None:
         """Return the fields and variables for a security scheme, or None if it does not belong to the handshake."""
@@ -169,13 +190,19 @@ class Connections:
             user, password = self._variable("user"), self._variable("password")
             auth = {"auth_type": "basic", "username": f"${{{user}}}", "password": f"${{{password}}}"}
             return {"auth": auth}, {user: "the name of the user", password: "the password of the user"}
-        if kind in ("http", "oauth2", "openidconnect") and not is_basic:
+        is_challenge = kind == "http" and str(scheme.get("scheme")).lower() in _CHALLENGES
+        if kind in ("http", "oauth2", "openidconnect") and not (is_basic or is_challenge):
             header = {"Authorization": f"Bearer {value}"}
             return {"headers": header}, {variable: said or "the bearer token"}
         return None
 
     def _variable(self, name: str) -> str:
-        return f"{variable_name(manual_name(self._api.title))}_{variable_name(name)}"
+        return api_variable(self._api.title, name)
+
+
+def _is_url(address: str) -> bool:
+    """Return whether the address of a channel is the URL of an endpoint, and no path at a server."""
+    return address.startswith(("ws://", "wss://"))
 
 
 def _binding_properties(schema: Any) -> Iterator[tuple[str, Mapping[str, Any], bool]]:

@@ -12,12 +12,12 @@ from ...recorder.templates import escape_template
 from ...records import MutableRecord, Record, field
 from ..failures import Inexpressible
 from ..model import Description, Document, Event, Format, ImportOptions, Operation, Skipped, Status
-from ..naming import hints, is_reading, summarize, tool_name
+from ..naming import free_name, hints, is_reading, summarize, tool_name
 from ..references import References
 from ..schemas import Schemas
 from .connections import Connection, Connections
 from .correlation import Correlation, find_correlation, parameter_paths
-from .model import Api, ApiOperation, Channel, Message
+from .model import Api, ApiOperation, Channel, Message, are_texts
 from .payloads import Payload, error_text, forms, predicate, with_kind
 from .reader import read_api
 from .replies import guess_replies, reply_rules
@@ -80,6 +80,7 @@ class _Importer(MutableRecord):
                 *self._endpoint_notes(),
                 f"Viewpoint: the document is written from the view of the {side}: {viewpoint.reason}.",
                 *self._correlation_notes(),
+                *self.connections.notes(),
             ],
             variables=self.variables,
         )
@@ -90,9 +91,12 @@ class _Importer(MutableRecord):
         """Return the key and the connection of a channel; channels of one URL share them."""
         connection = self.connections.of(channel)
         if connection.url not in self.keys:
-            self.keys[connection.url] = connection.url.partition("://")[2].partition("/")[2].partition("?")[0]
+            path = connection.url.partition("://")[2].partition("/")[2].partition("?")[0]
+            self.keys[connection.url] = free_name(path, self.keys.values())
             fields = {**connection.fields, **({"preset": self.options.preset} if self.options.preset else {})}
-            self.endpoints[self.keys[connection.url]] = {**fields, "response_format": "json"}
+            every = [message for each in self.by_url[connection.url] for message in each.all_messages]
+            form = "text" if are_texts(every) else "json"
+            self.endpoints[self.keys[connection.url]] = {**fields, "response_format": form}
             self.variables |= connection.variables
         return self.keys[connection.url], connection
 
@@ -177,6 +181,8 @@ class _Importer(MutableRecord):
             template["reply"] = reply_rules(context.payload, payloads, correlation, self.schemas)
         else:
             template["reply"] = "none"
+        if are_texts(context.message.responses or context.operation.replies or ()):
+            template["response_format"] = "text"
         self.found.append((context.endpoint, correlation))
         yield self._tool(context, request.inputs, template, sources)
 

@@ -20,6 +20,7 @@ class Message(Record):
         texts: Its summary, title and description.
         schema_format: The format of the schema of its payload; empty for the usual one.
         responses: The messages that answer it, where an extension of version 2 says so.
+        is_text: Whether it is a plain text, and no JSON.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Message(Record):
     schema_format: str = ""
     key: str = ""
     responses: Sequence[Message] = ()
+    is_text: bool = False
 
 
 class Channel(Record):
@@ -60,6 +62,17 @@ class ApiOperation(Record):
     tags: Sequence[str] = ()
     deprecated: bool = False
     security: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def all_messages(self) -> Sequence[Message]:
+        """Return its messages and those that answer them."""
+        answers = [answer for message in self.messages for answer in message.responses]
+        return [*self.messages, *(self.replies or ()), *answers]
+
+
+def are_texts(messages: Sequence[Message]) -> bool:
+    """Return whether messages are plain texts, all of them."""
+    return bool(messages) and all(each.is_text for each in messages)
 
 
 class ApiServer(Record):

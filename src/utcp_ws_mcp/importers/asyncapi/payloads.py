@@ -88,25 +88,33 @@ def _rank(name: str) -> int:
 
 def forms(name: str, schema: Any, schemas: Schemas) -> list[Payload]:
     """Return the forms of a payload: one for each alternative of `oneOf` and `anyOf` that is an object."""
-    found = list(_alternatives(name, schema, schemas, {}, 0))[:MAX_FORMS]
+    found = list(_alternatives(name, schema, schemas, {}, ()))[:MAX_FORMS]
     return [Payload(key, form, dict(_constants(form, schemas))) for key, form in found]
 
 
 def _alternatives(
-    name: str, schema: Any, schemas: Schemas, shared: Document, depth: int
+    name: str, schema: Any, schemas: Schemas, shared: Document, around: tuple[str, ...]
 ) -> Iterator[tuple[str, Document]]:
+    """Yield the forms of a schema; `around` are the references that lead to it, an empty text where there is none."""
+    around = (*around, _reference(schema))
     resolved = schemas.peek(schema)
-    resolved = expand(resolved, schemas) if isinstance(resolved, Mapping) else {}
+    resolved = expand(resolved, schemas, around) if isinstance(resolved, Mapping) else {}
     own = {key: value for key, value in resolved.items() if key not in ("oneOf", "anyOf")}
     listed = next((resolved[key] for key in ("oneOf", "anyOf") if isinstance(resolved.get(key), list)), None)
+    listed = listed and [each for each in listed if not _reference(each) or _reference(each) not in around]
     together = _with_shared(own, shared)
-    if listed is None or depth > 4 or not any(_is_object(each, schemas) for each in listed):
+    if not listed or len(around) > 5 or not any(_is_object(each, schemas) for each in listed):
         yield name, _with_shared(dict(resolved), shared)
         return
     for number, each in enumerate(listed, 1):
         below = _alternative_name(each, schemas) or str(number)
         context = together if together.get("properties") else shared
-        yield from _alternatives(f"{name}.{below}", each, schemas, context, depth + 1)
+        yield from _alternatives(f"{name}.{below}", each, schemas, context, around)
+
+
+def _reference(schema: Any) -> str:
+    reference = schema.get("$ref") if isinstance(schema, Mapping) else None
+    return reference if isinstance(reference, str) else ""
 
 
 def _alternative_name(schema: Any, schemas: Schemas) -> str:
@@ -132,21 +140,46 @@ def _with_shared(schema: Document, shared: Document) -> Document:
     return {**merged, **({"required": list(required)} if required else {})}
 
 
-def expand(schema: Mapping[str, Any], schemas: Schemas) -> Document:
-    """Return an object schema with the properties of what `allOf` refers to at its top."""
+def expand(schema: Mapping[str, Any], schemas: Schemas, around: tuple[str, ...] = ()) -> Document:
+    """Return an object schema with the properties of what `allOf` refers to at its top.
+
+    Args:
+        schema: The schema.
+        schemas: Resolves references.
+        around: The references that lead to the schema. A part that they lead through has no parts of its own again,
+            and one that has them as alternatives is their base class, whose alternatives are others.
+    """
     parts = schema.get("allOf")
     if not isinstance(parts, list):
         return dict(schema)
-    resolved = [schemas.peek(part) for part in parts]
+    resolved = [_part(part, schemas, around) for part in parts]
     alternatives = [part for part in resolved if isinstance(part, Mapping) and {"oneOf", "anyOf"} & part.keys()]
     if len(alternatives) == 1:  # what is common stands beside the alternatives
         rest = [part for part in resolved if part is not alternatives[0]]
         common = flat_object(
-            {**{k: v for k, v in schema.items() if k != "allOf"}, "allOf": [expand(p, schemas) for p in rest]}
+            {**{k: v for k, v in schema.items() if k != "allOf"}, "allOf": [expand(p, schemas, around) for p in rest]}
         )
         return {**alternatives[0], **common}
-    expanded = [expand(part, schemas) for part in resolved if isinstance(part, Mapping)]
+    expanded = [
+        expand(part, schemas, (*around, _reference(listed)))
+        for listed, part in zip(parts, resolved, strict=True)
+        if isinstance(part, Mapping)
+    ]
     return flat_object({**schema, "allOf": expanded})
+
+
+def _part(listed: Any, schemas: Schemas, around: tuple[str, ...]) -> Any:
+    """Return a part of `allOf`, without what would lead back to the schema that has it."""
+    part = schemas.peek(listed)
+    if not isinstance(part, Mapping):
+        return part
+    known = {each for each in around if each}
+    alternatives = [each for key in ("oneOf", "anyOf") for each in part.get(key) or () if isinstance(each, Mapping)]
+    is_around = _reference(listed) in known
+    if is_around or any(_reference(each) in known for each in alternatives):
+        without = {"oneOf", "anyOf"} | ({"allOf"} if is_around else set())
+        return {key: value for key, value in part.items() if key not in without}
+    return part
 
 
 def _constants(schema: Mapping[str, Any], schemas: Schemas, path: Path = ()) -> Iterator[tuple[Path, Any]]:

@@ -19,6 +19,10 @@ SCHEMA_FORMATS: Final = re.compile(
 """Formats of payload schemas that are JSON Schema, or nearly."""
 
 
+_PROTOCOLS: Final = re.compile(r"\Aweb-?sockets?\Z")
+"""What some documents call `ws`."""
+
+
 def read_api(document: Mapping[str, Any], references: References, source: str) -> Api:
     """Return a document of version 2 or 3.
 
@@ -70,12 +74,13 @@ class _Reader:
         """Yield the servers."""
         for key, value in self._peek(self._document.get("servers")).items():
             server = self._peek(value)
-            protocol = str(server.get("protocol", "")).lower()
-            address = server.get("url") or f"{server.get('host', '')}{_path(server.get('pathname'))}"
+            protocol = _PROTOCOLS.sub("ws", str(server.get("protocol", "")).lower())
+            address = server.get("url") or f"{str(server.get('host', '')).rstrip('/')}{_path(server.get('pathname'))}"
             if not address:
                 continue
             url = str(address) if "://" in str(address) else f"{protocol}://{address}"
-            filled = fill_variables(url, self._peek(server.get("variables")), self._peek)
+            title = self._peek(self._document.get("info")).get("title")
+            filled = fill_variables(url, self._peek(server.get("variables")), title, self._peek)
             yield ApiServer(key, filled, protocol, list(self._requirements(server.get("security"))))
 
     def _requirements(self, security: Any) -> Iterator[Mapping[str, Any]]:
@@ -99,16 +104,18 @@ class _Reader:
         if isinstance(resolved, Mapping) and "schemaFormat" in resolved and "schema" in resolved:
             payload, schema_format = resolved["schema"], str(resolved["schemaFormat"])
         location = self.mapping(message.get("correlationId")).get("location")
-        default = self._document.get("defaultContentType", "")
+        content_type = str(message.get("contentType") or self._document.get("defaultContentType", ""))
+        is_string = isinstance(resolved, Mapping) and resolved.get("type") == "string"
         return Message(
             name=str(message.get("name") or message.get("messageId") or name),
             payload=payload,
             correlation=location if isinstance(location, str) else None,
-            content_type=str(message.get("contentType") or default),
+            content_type=content_type,
             texts=[message.get(key) for key in ("summary", "title", "description")],
             schema_format=schema_format,
             key=name,
             responses=self._responses(message),
+            is_text=is_string and "json" not in content_type,
         )
 
     def _responses(self, message: Mapping[str, Any]) -> list[Message]:

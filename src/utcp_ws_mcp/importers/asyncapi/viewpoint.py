@@ -14,12 +14,13 @@ _NOT_TARGET: Final = r"(?<!to )(?<!to-)(?<!→ )(?<!> )"
 
 _BY_CLIENT: Final = re.compile(
     rf"\b(?:sent (?:by|from) (?:the )?client|{_NOT_TARGET}client (?:sends|messages?)|"
-    r"client[\s-]*(?:→|->|to)[\s-]*server|client-initiated)",
+    r"client[\s-]*(?:→|->|to)[\s-]*server|client-initiated|sends?\b[^.]{0,60} to (?:the )?server)",
     re.IGNORECASE,
 )
 _BY_SERVER: Final = re.compile(
     rf"\b(?:sent (?:by|from) (?:the )?server|{_NOT_TARGET}server (?:sends|messages?)|"
-    r"server[\s-]*(?:→|->|to)[\s-]*client|pushed to|received by the client)",
+    r"server[\s-]*(?:→|->|to)[\s-]*client|pushed to|received by the client|"
+    r"receives?\b[^.]{0,60} from (?:the )?server)",
     re.IGNORECASE,
 )
 _REQUEST: Final = re.compile(

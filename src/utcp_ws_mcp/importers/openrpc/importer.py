@@ -66,10 +66,8 @@ class _Importer(MutableRecord, dict=True):
             **endpoint_fields(server.url),
             "preset": self.options.preset or self.document.get("x-preset") or _PRESET,
         }
-        info = self.document.get("info")
-        title = info.get("title") if isinstance(info, Mapping) else None
         return Description(
-            title=str(title or "api"),
+            title=self._title(),
             format=Format.OPENRPC,
             version=str(self.document.get("openrpc", "")),
             endpoints={"": fields},
@@ -78,13 +76,17 @@ class _Importer(MutableRecord, dict=True):
             notes=[f"Endpoint: {server.url}.", *self._parameter_note(reason), *self._assumptions()],
         )
 
+    def _title(self) -> str:
+        info = self.document.get("info")
+        return str((info.get("title") if isinstance(info, Mapping) else None) or "api")
+
     def _servers(self) -> Iterator[Server]:
         of_methods = [each.get("servers") for each in self.document["methods"] if isinstance(each, Mapping)]
         for listed in (self.document.get("servers"), *of_methods):
             for each in listed if isinstance(listed, list) else [listed]:
                 if isinstance(each, Mapping) and isinstance(each.get("url"), str) and "://" in each["url"]:
                     url = each["url"].replace("${", "{")
-                    yield Server(fill_variables(url, each.get("variables"), self.references.resolve))
+                    yield Server(fill_variables(url, each.get("variables"), self._title(), self.references.resolve))
 
     def _parameter_note(self, reason: str) -> Iterator[str]:
         said = sum(each.get("paramStructure") in ("by-name", "by-position") for each in self.methods.values())

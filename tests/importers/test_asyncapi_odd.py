@@ -1,0 +1,244 @@
+"""AsyncAPI that is legal and odd: whole URLs as addresses, equal paths, base classes, cycles, texts, security."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from utcp_ws_mcp.importers.asyncapi.reader import read_api
+from utcp_ws_mcp.importers.references import References
+
+from .sides import entries, imported, problems_of, tools
+
+TEXT = {"type": "string"}
+ASK = {"type": "object", "properties": {"op": {"const": "ask"}, "id": {"type": "integer"}, "q": TEXT}}
+FOUND = {"type": "object", "properties": {"op": {"const": "found"}, "id": {"type": "integer"}, "a": TEXT}}
+
+
+def api(ask: Any = ASK, found: Any = FOUND, **others: Any) -> dict[str, Any]:
+    """Return a document with one request and its reply, on the channel `main`."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "Shop"},
+        "servers": {"live": {"host": "a.example.com", "protocol": "wss", "pathname": "/ws"}},
+        "channels": {"main": {"address": None, "messages": {"ask": {"payload": ask}, "found": {"payload": found}}}},
+        "operations": {"ask": operation("main")},
+        **others,
+    }
+
+
+def operation(channel: str) -> dict[str, Any]:
+    def message(name: str) -> list[dict[str, str]]:
+        return [{"$ref": f"#/channels/{channel}/messages/{name}"}]
+
+    reply = {"messages": message("found")}
+    return {
+        "action": "receive",
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": message("ask"),
+        "reply": reply,
+    }
+
+
+def with_two_channels(**of_channels: Any) -> dict[str, Any]:
+    """Return a document with the channels `main` and `other`, which differ in one field."""
+    document = api()
+    document["channels"]["other"] = deepcopy(document["channels"]["main"])
+    document["operations"]["ask2"] = operation("other")
+    for key, value in of_channels.items():
+        document["channels"][key] |= value
+    return document
+
+
+def urls_of(document: dict[str, Any]) -> list[str]:
+    return [each["url"] for each in entries(imported(document, url=None).manifest)]
+
+
+def messages_of(document: dict[str, Any]) -> list[Any]:
+    return [each["tool_call_template"]["message"] for each in tools(imported(document)).values()]
+
+
+# Endpoints
+
+
+def test_channels_with_equal_paths_at_different_hosts_are_different_endpoints(tmp_path: Any) -> None:
+    document = with_two_channels(
+        main={"servers": [{"$ref": "#/servers/live"}]}, other={"servers": [{"$ref": "#/servers/b"}]}
+    )
+    document["servers"]["b"] = {"host": "b.example.com", "protocol": "wss", "pathname": "/ws"}
+    result = imported(document, url=None)
+    listed = entries(result.manifest)
+    assert [(each["url"], [tool["name"] for tool in each["tools"]]) for each in listed] == [
+        ("wss://a.example.com/ws", ["ask"]),
+        ("wss://b.example.com/ws", ["ask"]),
+    ]
+    assert len({each["name"] for each in listed}) == 2
+    assert problems_of(result, tmp_path) == []
+
+
+def test_channels_with_equal_paths_and_different_queries_are_different_endpoints() -> None:
+    def query(name: str) -> dict[str, Any]:
+        properties = {name: {"type": "string", "default": "1"}}
+        return {"bindings": {"ws": {"query": {"type": "object", "properties": properties}}}}
+
+    found = urls_of(with_two_channels(main=query("x"), other=query("y")))
+    assert [url.partition("?")[2][:1] for url in found] == ["x", "y"]
+
+
+@pytest.mark.parametrize("bindings", [{}, {"bindings": {"ws": {}}}, {"bindings": {"ws": {"method": "GET"}}}], ids=str)
+@pytest.mark.parametrize("servers", [{}, {"live": {"host": "a.example.com", "protocol": "wss"}}], ids=["none", "one"])
+def test_the_address_of_a_channel_may_be_the_whole_url(bindings: dict[str, Any], servers: dict[str, Any]) -> None:
+    document = api(servers=servers)
+    document["channels"]["main"] |= {"address": "wss://a.example.com/ws/{room}", **bindings}
+    assert urls_of(document) == ["wss://a.example.com/ws/{{ args.room }}"]
+
+
+def test_credentials_of_a_server_do_not_go_to_another_host_that_is_the_address_of_a_channel() -> None:
+    document = api(components={"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}})
+    document["servers"]["live"]["security"] = [{"$ref": "#/components/securitySchemes/key"}]
+    document["channels"]["main"]["address"] = "wss://b.example.com/ws"
+    (entry,) = entries(imported(document, url=None).manifest)
+    assert entry["url"] == "wss://b.example.com/ws"
+    assert "headers" not in entry
+
+
+def test_the_url_that_the_user_gives_replaces_the_host_of_a_whole_address() -> None:
+    document = api()
+    document["channels"]["main"]["address"] = "wss://a.example.com/ws"
+    assert entries(imported(document, url="wss://mine.example.com").manifest)[0]["url"] == "wss://mine.example.com/ws"
+
+
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        ({"host": "a.b/", "protocol": "ws", "pathname": "/x"}, "ws://a.b/x"),
+        ({"host": "a.b", "protocol": "websocket"}, "ws://a.b"),
+        ({"host": "a.b", "protocol": "WebSockets"}, "ws://a.b"),
+        ({"host": "a.b", "protocol": "web-socket"}, "ws://a.b"),
+        ({"host": "a.b", "protocol": "websocketx"}, "websocketx://a.b"),
+    ],
+    ids=str,
+)
+def test_a_server_is_understood_also_if_it_is_written_oddly(server: dict[str, Any], url: str) -> None:
+    document = api(servers={"live": server})
+    assert [each.url for each in read_api(document, References(document), "document").servers] == [url]
+
+
+def test_a_variable_of_the_url_that_has_no_default_is_one_of_the_api_and_reported() -> None:
+    document = api(servers={"live": {"host": "{user}.example.com", "protocol": "wss"}})
+    result = imported(document, url=None)
+    assert result.manifest["url"] == "wss://${SHOP_USER}.example.com"
+    assert "Set SHOP_USER: a part of the URL" in result.report
+
+
+# Schemas
+
+
+def animals(**base: Any) -> dict[str, Any]:
+    """Return a base class and two classes that are made of it and what is their own."""
+
+    def animal(kind: str, **own: Any) -> dict[str, Any]:
+        return {"allOf": [{"$ref": "#/components/schemas/Animal"}, {"properties": {"op": {"const": kind}, **own}}]}
+
+    common = {"type": "object", "discriminator": "op", "properties": {"op": TEXT, "id": {"type": "integer"}}}
+    cat, dog = animal("cat", lives=TEXT), animal("dog", bark=TEXT)
+    return {"schemas": {"Animal": {**common, **base}, "Cat": cat, "Dog": dog}}
+
+
+CHILDREN = {"oneOf": [{"$ref": "#/components/schemas/Cat"}, {"$ref": "#/components/schemas/Dog"}]}
+CAT = {"op": "cat", "id": "{{ request_id }}", "lives": "{{ args.lives }}"}
+DOG = {"op": "dog", "id": "{{ request_id }}", "bark": "{{ args.bark }}"}
+
+
+def test_a_base_class_whose_alternatives_are_made_of_it_is_one_tool_for_each() -> None:
+    document = api({"$ref": "#/components/schemas/Animal"}, components=animals(**CHILDREN))
+    assert messages_of(document) == [CAT, DOG]
+
+
+def test_a_class_whose_base_class_has_it_as_an_alternative_is_one_tool() -> None:
+    assert messages_of(api({"$ref": "#/components/schemas/Cat"}, components=animals(**CHILDREN))) == [CAT]
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [{}, {"additionalProperties": False}, {"x-internal": 1}, {"example": {"op": "x"}}, {"$comment": "c"}],
+    ids=str,
+)
+def test_what_is_beside_the_properties_of_a_base_class_does_not_lose_them(keyword: dict[str, Any]) -> None:
+    assert messages_of(api({"$ref": "#/components/schemas/Cat"}, components=animals(**keyword))) == [CAT]
+
+
+@pytest.mark.parametrize("keyword", ["allOf", "oneOf", "anyOf"])
+def test_a_schema_that_is_made_of_itself_takes_no_other_operation_with_it(keyword: str) -> None:
+    loop = {keyword: [{"$ref": "#/components/schemas/Loop"}, {"type": "object", "properties": {"op": {"const": "x"}}}]}
+    document = api(components={"schemas": {"Loop": loop}})
+    document["channels"]["main"]["messages"]["loop"] = {"payload": {"$ref": "#/components/schemas/Loop"}}
+    document["operations"]["loop"] = {
+        "action": "receive",
+        "channel": {"$ref": "#/channels/main"},
+        "messages": [{"$ref": "#/channels/main/messages/loop"}],
+    }
+    assert messages_of(document) == [{"op": "ask", "id": "{{ request_id }}", "q": "{{ args.q }}"}, {"op": "x"}]
+
+
+# Texts
+
+
+def test_an_endpoint_of_texts_has_text_replies(tmp_path: Any) -> None:
+    result = imported(api(TEXT, TEXT))
+    assert result.manifest["response_format"] == "text"
+    assert problems_of(result, tmp_path) == []
+
+
+def test_a_tool_whose_reply_is_a_text_among_others_has_it_by_itself() -> None:
+    document = api(ASK, TEXT)
+    result = imported(document)
+    assert result.manifest["response_format"] == "json"
+    assert tools(result)["ask"]["tool_call_template"]["response_format"] == "text"
+
+
+def test_a_text_that_the_document_calls_json_is_json() -> None:
+    result = imported(api(TEXT, TEXT, defaultContentType="application/json"))
+    assert result.manifest["response_format"] == "json"
+
+
+# Security
+
+
+@pytest.mark.parametrize(
+    "scheme", [{"type": "X509"}, {"type": "apiKey", "in": "user"}, {"type": "http", "scheme": "Digest"}], ids=str
+)
+def test_security_that_a_manifest_cannot_be_given_is_reported(scheme: dict[str, Any]) -> None:
+    document = api(components={"securitySchemes": {"mine": scheme}})
+    document["servers"]["live"]["security"] = [{"$ref": "#/components/securitySchemes/mine"}]
+    result = imported(document, url=None)
+    said = f"Not expressed: the security of the document, mine ({scheme['type']}). If the endpoint demands it, add it"
+    assert any(line.startswith(said) for line in result.report)
+    assert "headers" not in result.manifest
+
+
+def test_a_variable_that_nothing_uses_is_not_asked_for() -> None:
+    document = api(components={"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}})
+    document["servers"]["live"]["security"] = [{"$ref": "#/components/securitySchemes/token"}]
+    header = {"type": "object", "properties": {"Authorization": {"type": "string"}}}
+    document["channels"]["main"]["bindings"] = {"ws": {"headers": header}}
+    report = imported(document, url=None).report
+    assert [line for line in report if line.startswith("Set ")] == ["Set SHOP_TOKEN: the bearer token"]
+
+
+# Viewpoint
+
+
+def test_what_is_received_from_the_server_is_written_from_the_view_of_the_client() -> None:
+    document = api()
+    del document["operations"]["ask"]["reply"]
+    document["operations"]["ask"] |= {"action": "send", "description": "Send a question to the server."}
+    document["operations"]["news"] = {
+        "action": "receive",
+        "channel": {"$ref": "#/channels/main"},
+        "messages": [{"$ref": "#/channels/main/messages/found"}],
+        "description": "Receive what is new from the server.",
+    }
+    assert [*tools(imported(document, url=None))] == ["ask"]
