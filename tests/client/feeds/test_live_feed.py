@@ -11,15 +11,15 @@ import pytest
 from anyio import wait_all_tasks_blocked
 from anyio.lowlevel import checkpoint
 
+from utcp_ws_mcp.client.feeds import live_feed
 from utcp_ws_mcp.client.feeds.live_feed import (
     MAX_WAITING_READS,
     FeedState,
     LiveFeed,
-    ReadRequest,
-    ReadResult,
     TooManyReads,
 )
 from utcp_ws_mcp.client.feeds.manager import FeedManager
+from utcp_ws_mcp.client.feeds.one_read import TURN_EFFORT, OneRead, ReadRequest, ReadResult
 from utcp_ws_mcp.client.pool.manager import PoolManager
 from utcp_ws_mcp.core.feeds.buffer import BufferLimits, EventBuffer
 from utcp_ws_mcp.core.feeds.cursor import Cursor
@@ -29,8 +29,8 @@ LONG = 60.0
 REQUEST = ReadRequest(None, LONG, 50, 1 << 20)
 
 
-def make_feed(size: int = 100) -> LiveFeed:
-    return LiveFeed("m.feed", EventBuffer("abcd", BufferLimits(size, 1 << 20, 1e9)), lambda: 0.0)
+def make_feed(size: int = 100, max_bytes: int = 1 << 20) -> LiveFeed:
+    return LiveFeed("m.feed", EventBuffer("abcd", BufferLimits(size, max_bytes, 1e9)), lambda: 0.0)
 
 
 async def read_while(feed: LiveFeed, request: ReadRequest, act: Any) -> ReadResult:
@@ -202,6 +202,100 @@ async def test_more_waiting_reads_than_allowed_are_refused_and_the_others_go_on(
             await feed.read(REQUEST)
         feed.publish("1")
     assert [data(result) for result in results] == [["1"]] * MAX_WAITING_READS
+
+
+async def read_under_flood(request: ReadRequest, *, at_once: int) -> ReadResult:
+    """Read while events are added in each turn of the event loop, `at_once` in each, faster than they are compared."""
+    feed, flooding = make_feed(size=1 << 40, max_bytes=1 << 40), anyio.CancelScope()
+
+    async def flood() -> None:
+        with flooding:
+            while True:
+                for _ in range(at_once):
+                    feed.publish("0")
+                await checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(flood)
+        with anyio.fail_after(10):
+            result = await feed.read(replace(request, cursor=feed.buffer.end))
+        flooding.cancel()
+    return result
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0])
+async def test_a_search_ends_in_time_however_fast_events_come_and_goes_on_at_its_cursor(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_feed, "SEARCH_SECONDS", 0.1)
+    began = anyio.current_time()
+    request = replace(REQUEST, wait_seconds=seconds, accepts=lambda event: False)
+    result = await read_under_flood(request, at_once=500)
+    assert 0.1 <= anyio.current_time() - began < 1
+    assert (result.events, result.timed_out, result.has_more) == ((), seconds > 0, True)
+    assert result.cursor.offset > 0
+
+
+async def test_a_search_that_found_an_event_goes_on_for_fifty_milliseconds_however_fast_events_come() -> None:
+    began = anyio.current_time()
+    request = replace(REQUEST, max_events=1 << 40, accepts=lambda event: event.offset % 100 == 50)
+    result = await read_under_flood(request, at_once=500)
+    assert 0.05 <= anyio.current_time() - began < 1
+    assert (data(result)[:1], result.timed_out, result.has_more) == (["0"], False, True)
+
+
+async def test_a_burst_is_collected_for_fifty_milliseconds_however_fast_events_come() -> None:
+    began = anyio.current_time()
+    result = await read_under_flood(replace(REQUEST, max_events=1 << 40, max_bytes=1 << 40), at_once=1)
+    assert 0.05 <= anyio.current_time() - began < 1
+    assert not result.timed_out
+
+
+async def test_searches_take_turns_so_that_whatever_else_runs_waits_for_one_of_them() -> None:
+    feeds, compared, done = [make_feed(size=1000) for _ in range(2)], 0, 0
+    turns = anyio.Lock()
+
+    def compare(event: Any) -> bool:
+        nonlocal compared
+        compared += 1
+        return False
+
+    async def search(read: OneRead) -> None:
+        nonlocal done
+        await read.advance(anyio.current_time() + 10)
+        done += 1
+
+    async with anyio.create_task_group() as tasks:
+        for feed in feeds:
+            for _ in range(1000):
+                feed.publish("0")
+            for _ in range(5):
+                request = replace(REQUEST, cursor=Cursor("abcd", 0, 0), accepts=compare)
+                tasks.start_soon(search, OneRead(feed.buffer, request, turns))
+        while done < 10:
+            before = compared
+            await checkpoint()
+            assert compared - before <= TURN_EFFORT
+    assert compared == 10_000
+
+
+async def test_a_search_of_large_events_lets_others_run_earlier() -> None:
+    feed, compared = make_feed(size=1000), 0
+
+    def compare(event: Any) -> bool:
+        nonlocal compared
+        compared += 1
+        return False
+
+    for _ in range(50):
+        feed.publish(f'"{"x" * 20_000}"')
+    request = replace(REQUEST, cursor=Cursor("abcd", 0, 0), accepts=compare)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(OneRead(feed.buffer, request, anyio.Lock()).advance, anyio.current_time() + 10)
+        while compared < 50:
+            before = compared
+            await checkpoint()
+            assert compared - before < 50
 
 
 async def test_a_slow_reader_delays_no_other_reader() -> None:

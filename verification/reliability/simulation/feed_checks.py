@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from unittest.mock import patch
 
-from utcp_ws_mcp.client.feeds.live_feed import BURST_SECONDS, FeedState, LiveFeed
+from utcp_ws_mcp.client.feeds.live_feed import FeedState, LiveFeed
+from utcp_ws_mcp.client.feeds.one_read import BURST_SECONDS
 from utcp_ws_mcp.client.feeds.reading import OPEN_TIMEOUT
 from utcp_ws_mcp.core.feeds.buffer import Event, Gap
 from utcp_ws_mcp.core.feeds.cursor import Cursor

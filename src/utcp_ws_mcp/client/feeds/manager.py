@@ -128,6 +128,7 @@ class FeedManager:
         self._max_total_bytes = MAX_TOTAL_BYTES if max_total_bytes is None else max_total_bytes
         self._instances: dict[tuple[str, str], FeedInstance] = {}
         self._room = self._max_total_bytes
+        self._search_turns = anyio.Lock()
         self._running = 0
         self._ended = Wakeup()
         self._closed = False
@@ -199,7 +200,9 @@ class FeedManager:
         limits = BufferLimits(definition.size, definition.max_bytes, definition.max_age)
         buffer = EventBuffer(self._ambient.random_hex(EPOCH_BYTES), limits, latest=definition.keep == "latest")
         now, shown = (lambda: self._ambient.now().timestamp()), encode_json(arguments)
-        live = LiveFeed(feed.full_name, buffer, now, self._observe, shown, self._on_change, self._bound_memory)
+        live = LiveFeed(
+            feed.full_name, buffer, now, self._observe, shown, self._on_change, self._bound_memory, self._search_turns
+        )
 
         def subscribe(position: Any) -> FeedSubscription:
             pool = self._pools.pool(feed.manual)

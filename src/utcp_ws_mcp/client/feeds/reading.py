@@ -21,8 +21,9 @@ from ...core.tools.tool import CompiledTool
 from ...errors import CallError, InvalidArguments, InvalidTemplate
 from ...manifest.models.feed import required_arguments
 from ...records import Record, replace
-from .live_feed import MAX_WAITING_READS, LiveFeed, ReadRequest, ReadResult, TooManyReads
+from .live_feed import MAX_WAITING_READS, LiveFeed, TooManyReads
 from .manager import FeedInstance, FeedManager
+from .one_read import ReadRequest, ReadResult
 
 logger = logging.getLogger(__name__)
 
