@@ -254,9 +254,9 @@ def _events(result: ReadResult) -> dict[str, Any]:
 def _latest(instance: FeedInstance, keys: list[Any] | None) -> dict[str, Any]:
     now = instance.live.now()
     instance.live.expire()
-    values = [_value(key, event, now) for key, event in instance.live.buffer.latest().items()]
-    shown = values if keys is None else [value for value in values if value["key"] in keys]
-    return {"values": shown, "state": instance.live.describe_state()}
+    newest = instance.live.buffer.latest().items()
+    values = [_value(key, event, now) for key, event in newest if keys is None or json.loads(key) in keys]
+    return {"values": values, "state": instance.live.describe_state()}
 
 
 def _value(key: str, event: Event, now: float) -> dict[str, Any]:
