@@ -331,9 +331,19 @@ def test_events_are_compared_with_those_of_the_same_connection_only() -> None:
     assert found == ["message.text is defined"]
 
 
-def test_a_document_without_operations_says_so() -> None:
-    with pytest.raises(ImportFailed, match="Skipped main: the document has no operations") as failed:
-        imported(api({}, {"ask": message("ask")}))
+def test_the_messages_of_a_document_without_operations_belong_to_a_side_by_their_names(tmp_path: Any) -> None:
+    names = ["subscribe", "getPrice", "priceUpdate", "subscribeResponse"]
+    result = imported(api({}, {name: message(name) for name in names}))
+    assert [*tools(result)] == ["subscribe", "getPrice"]
+    (feed,) = feeds(result).values()
+    assert feed["match"] == "message.type in ['priceUpdate', 'subscribeResponse']"
+    assert result.report[1].startswith("The document has no operations: messages that are called like requests are")
+    assert problems_of(result, tmp_path) == []
+
+
+def test_a_document_without_messages_has_nothing_to_import() -> None:
+    with pytest.raises(ImportFailed) as failed:
+        imported(api({}, {}))
     assert failed.value.code == "nothing-to-import"
 
 
@@ -842,13 +852,24 @@ def test_the_only_message_of_a_connection_needs_nothing_that_distinguishes_it() 
     )
 
 
-def test_messages_of_which_one_cannot_be_distinguished_are_events_without_it() -> None:
-    document = api({"news": {"action": "send"}}, {"a": LOOSE, "b": {"payload": TEXT}, "c": message("c")})
-    result = described(document, viewpoint="server")
-    assert [(each.name, each.event and each.event.subject) for each in result.operations] == [
+ONE_UNCLEAR = {"a": LOOSE, "b": {"payload": TEXT}, "c": message("c")}
+
+
+def test_messages_of_which_one_cannot_be_distinguished_are_events_without_it_and_it_is_named() -> None:
+    ask = {"action": "receive", "messages": of("ask")}
+    operations_ = {"ask": ask, "news": {"action": "send", "messages": of("a", "b", "c")}}
+    result = described(api(operations_, {**ONE_UNCLEAR, "ask": message("ask")}), viewpoint="server")
+    assert [(each.name, each.event.subject) for each in result.operations if each.event] == [
         ("a", "message.x is defined"), ("c", "message.type")
     ]  # fmt: skip
-    assert result.skipped == []
+    assert result.skipped == [Skipped("news", "nothing in the messages b distinguishes them from others")]
+
+
+def test_a_feed_of_everything_that_comes_has_also_what_cannot_be_distinguished(tmp_path: Any) -> None:
+    result = imported(api({"news": {"action": "send"}}, ONE_UNCLEAR), viewpoint="server")
+    assert [feed["match"] for feed in feeds(result).values()] == ["message is defined"]
+    assert result.description.skipped == []
+    assert problems_of(result, tmp_path) == []
 
 
 def test_an_event_is_distinguished_from_requests_and_their_replies() -> None:

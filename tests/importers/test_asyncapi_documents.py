@@ -238,9 +238,27 @@ def test_an_operation_that_cannot_be_read_is_a_problem_and_no_other() -> None:
     assert api.problems == [("a", "the reference '#/nowhere' leads nowhere")]
 
 
-def test_channels_without_operations_are_problems() -> None:
-    reason = "the document has no operations, so that nothing says who sends their messages"
-    assert read(channels={"a": {}, "b": {}}).problems == [("a", reason), ("b", reason)]
+def test_a_channel_without_operations_has_one_for_each_request_and_one_for_the_rest() -> None:
+    messages = {name: {"name": name} for name in ("getA", "b", "cancelC", "statusD")}
+    api = read(channels={"x/y": {"messages": messages}, "z": ref("nowhere"), "empty": {}})
+    assert [(each.key, each.receives, [message.name for message in each.messages]) for each in api.operations] == [
+        ("x/y getA", True, ["getA"]), ("x/y cancelC", True, ["cancelC"]), ("x/y", False, ["b", "statusD"])
+    ]  # fmt: skip
+    assert api.problems == [("z", "the reference '#/nowhere' leads nowhere")]
+
+
+def test_a_document_is_read_in_the_form_that_it_has_whatever_version_it_says() -> None:
+    two = {"a": {"publish": {"message": {"payload": {}}}}}
+    three = {"go": {"action": "send", "channel": ref("channels/a")}}
+    assert [each.key for each in read(channels=two).operations] == ["a publish"]
+    newer = {"asyncapi": "2.6.0", "channels": {"a": {}}, "operations": three}
+    assert [each.key for each in read_api(newer, References(newer), "document").operations] == ["go"]
+
+
+@pytest.mark.parametrize(("bindings", "count"), [({"http": {}}, 0), ({"http": {}, "ws": {}}, 1), ({"kafka": {}}, 1)])
+def test_a_channel_that_is_bound_to_http_only_is_none_of_a_websocket(bindings: Any, count: int) -> None:
+    document = {"channels": {"main": {"bindings": bindings}}, "operations": {"a": {"channel": ref("channels/main")}}}
+    assert len(read(**document).operations) == count
 
 
 # Version 2

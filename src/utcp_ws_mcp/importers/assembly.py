@@ -14,6 +14,9 @@ from .naming import free_name, manual_name, words
 MAX_DEFAULT: Final = 60
 """Characters of a default value that is said in a description."""
 
+ANYTHING: Final = "message is defined"
+"""The predicate of a feed of everything that comes."""
+
 MAX_ITEMS: Final = 20
 MAX_SECONDS: Final = 20
 """Bounds of a stream of events: what a call returns at most, and how long it may wait."""
@@ -101,6 +104,8 @@ def _predicate(operations: Sequence[Operation]) -> str:
     for operation in operations:
         assert operation.event is not None
         values.setdefault(operation.event.subject, []).append(operation.event.value)
+    if ANYTHING in values:
+        return ANYTHING
     parts = [_is_one_of(subject, list(dict.fromkeys(found))) for subject, found in values.items()]
     return " or ".join(parts)
 

@@ -10,12 +10,13 @@ from typing import Any, Final
 from ...recorder.messages import path_expression
 from ...recorder.templates import escape_template
 from ...records import MutableRecord, Record, field
+from ..assembly import ANYTHING
 from ..failures import Inexpressible
 from ..model import Description, Document, Event, Format, ImportOptions, Operation, Skipped, Status
 from ..naming import free_name, hints, is_reading, summarize, tool_name
 from ..references import References
 from ..schemas import Schemas
-from .connections import Connection, Connections
+from .connections import Connection, Connections, feed_name
 from .correlation import Correlation, find_correlation, parameter_paths
 from .model import Api, ApiOperation, Channel, Message, are_texts
 from .payloads import Payload, error_text, forms, predicate, with_kind
@@ -77,6 +78,7 @@ class _Importer(MutableRecord):
             operations=[*tools, *feeds],
             skipped=self.skipped,
             notes=[
+                *self.api.notes,
                 *self._endpoint_notes(),
                 f"Viewpoint: the document is written from the view of the {side}: {viewpoint.reason}.",
                 *self._correlation_notes(),
@@ -285,9 +287,10 @@ class _Importer(MutableRecord):
         except Inexpressible as reason:
             self.skipped.append(Skipped(operation.key, str(reason)))
             return
-        if all(event is None for _, event in events):
-            why = "nothing in its messages distinguishes them from others"
-            self.skipped.append(Skipped(operation.key, why))
+        unclear = [payload.name for payload, event in events if event is None]
+        if unclear:
+            what = "its messages" if len(unclear) == len(events) else f"the messages {', '.join(unclear)}"
+            self.skipped.append(Skipped(operation.key, f"nothing in {what} distinguishes them from others"))
         for payload, event in events:
             if event is None:
                 continue
@@ -311,14 +314,14 @@ class _Importer(MutableRecord):
             fields["inputs"] = self.schemas.complete(
                 {"type": "object", "properties": dict(connection.inputs), **required, "additionalProperties": False}
             )
-        name = _feed_name(connection, operation.channel)
+        name = feed_name(connection, operation.channel)
         if payload.kind is not None:
             return Event(name, path_expression(payload.kind[0]), payload.kind[1], fields)
         neighbours = self.by_url[connection.url]
         rest = [each for each in others if each is not payload]
         found = predicate(payload, [*rest, *self._messages_of(operation, neighbours)])
-        if found is None and not rest and len(neighbours) == 1:
-            found = "message is defined"
+        if found is None and len(neighbours) == 1:  # everything that comes is one of its messages
+            found = ANYTHING
         return Event(name, found, None, fields) if found else None
 
     def _group_by_url(self) -> dict[str, list[ApiOperation]]:
@@ -383,15 +386,6 @@ def _tool_name(context: _Context) -> str:
         return context.payload.name
     own = _PREFIX.sub("", context.operation.key, count=1)
     return f"{own[:1].lower()}{own[1:]}" if own else context.operation.key
-
-
-def _feed_name(connection: Connection, channel: Channel) -> str:
-    """Return the name of the feed of a channel: that of its path, or of the connection."""
-    plain = re.sub(r"\{\{.*?\}\}", "", connection.url).partition("://")[2].partition("/")[2].partition("?")[0]
-    path = re.sub(r"[^A-Za-z0-9]+", "_", plain)
-    key = re.sub(r"[^A-Za-z0-9]+", "_", channel.key) if not connection.own_path else path
-    name = key.strip("_")[:24].strip("_") or "messages"
-    return name if name[0].isalpha() else f"feed_{name}"
 
 
 def _feed_text(channel: Channel, title: str) -> str:

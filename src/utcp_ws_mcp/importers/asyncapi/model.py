@@ -85,7 +85,7 @@ class ApiServer(Record):
 
 
 class Api(Record):
-    """A whole document. `problems` are operations that cannot be read, with the reason."""
+    """A whole document. `problems` are operations that cannot be read, with the reason; `notes` what was assumed."""
 
     title: str
     version: str
@@ -93,6 +93,7 @@ class Api(Record):
     operations: Sequence[ApiOperation]
     schemes: Mapping[str, Mapping[str, Any]]
     problems: Sequence[tuple[str, str]] = ()
+    notes: Sequence[str] = ()
 
     @property
     def is_version_2(self) -> bool:

@@ -12,6 +12,7 @@ from ..references import References
 from ..shapes import objects, texts
 from ..urls import fill_variables
 from .model import Api, ApiOperation, ApiServer, Channel, Message
+from .viewpoint import is_request
 
 SCHEMA_FORMATS: Final = re.compile(
     r"(?:$|application/(?:vnd\.aai\.asyncapi|schema|vnd\.oai\.openapi)[+;]|application/json)"
@@ -34,11 +35,16 @@ def read_api(document: Mapping[str, Any], references: References, source: str) -
         message = f"{source} has the version {version} of AsyncAPI; 2 and 3 can be imported. Convert the document."
         raise ImportFailed(message, code="description-version")
     reader = _Reader(document, references)
-    operations = reader.operations_3() if version.startswith("3") else reader.operations_2()
+    listed = list(reader.operations(version))
     info = reader.mapping(document.get("info"))
-    listed = list(operations)
     return Api(
-        str(info.get("title") or "api"), version, list(reader.servers()), listed, reader.schemes(), reader.problems
+        title=str(info.get("title") or "api"),
+        version=version,
+        servers=list(reader.servers()),
+        operations=listed,
+        schemes=reader.schemes(),
+        problems=reader.problems,
+        notes=reader.notes,
     )
 
 
@@ -48,6 +54,18 @@ class _Reader:
         self._references = references
         self._channels: dict[str, Channel] = {}
         self.problems: list[tuple[str, str]] = []
+        self.notes: list[str] = []
+
+    def operations(self, version: str) -> Iterator[ApiOperation]:
+        """Yield the operations, by the form of the document, which may be that of another version than it says."""
+        channels = list(map(self._peek, self._peek(self._document.get("channels")).values()))
+        if version.startswith("2") and "operations" in self._document:
+            self.notes.append("The document has the form of version 3, and is read as such.")
+            return self.operations_3()
+        if version.startswith("3") and any("publish" in each or "subscribe" in each for each in channels):
+            self.notes.append("The document has the form of version 2, and is read as such.")
+            return self.operations_2()
+        return self.operations_3() if version.startswith("3") else self.operations_2()
 
     def mapping(self, value: Any) -> Mapping[str, Any]:
         """Return an object that a value is or refers to; an empty one for anything else."""
@@ -136,6 +154,17 @@ class _Reader:
         names = (self.mapping(each).get("name") for each in value.get("tags") or ())
         return [name for name in names if isinstance(name, str) and "$" not in name]
 
+    def _websocket_bindings(self, channel: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the bindings of a channel to WebSocket.
+
+        Raises:
+            Inexpressible: if it is bound to HTTP instead.
+        """
+        bindings = self.mapping(channel.get("bindings"))
+        if "http" in bindings and "ws" not in bindings:
+            raise Inexpressible("its channel is bound to HTTP, and not to WebSocket")
+        return self.mapping(bindings.get("ws"))
+
     # Version 3
 
     def _channel_3(self, reference: Any) -> Channel:
@@ -150,7 +179,7 @@ class _Reader:
                 address=address if isinstance(address, str) else None,
                 messages=messages,
                 parameters={name: self.mapping(each) for name, each in self.mapping(value.get("parameters")).items()},
-                bindings=self.mapping(self.mapping(value.get("bindings")).get("ws")),
+                bindings=self._websocket_bindings(value),
                 servers=[str(each.get("$ref", "")).rpartition("/")[2] for each in objects(value.get("servers"))],
                 texts=[value.get("summary"), value.get("description"), value.get("title")],
             )
@@ -160,8 +189,7 @@ class _Reader:
         """Yield the operations of a document of version 3."""
         operations = self.mapping(self._document.get("operations"))
         if not operations:
-            reason = "the document has no operations, so that nothing says who sends their messages"
-            self.problems += [(key, reason) for key in self.mapping(self._document.get("channels"))]
+            yield from self._operations_of_channels()
         for key, listed in operations.items():
             try:
                 operation = self._with_traits(self.mapping(listed))
@@ -172,6 +200,26 @@ class _Reader:
                 yield self._operation(key, operation, operation.get("action") != "send", channel, messages, replies)
             except Inexpressible as reason:
                 self.problems.append((key, str(reason)))
+
+    def _operations_of_channels(self) -> Iterator[ApiOperation]:
+        """Yield operations for the channels of a document that has none: by the names of messages."""
+        channels = self.mapping(self._document.get("channels"))
+        for key in channels:
+            try:
+                channel = self._channel_3({"$ref": f"#/channels/{key.replace('~', '~0').replace('/', '~1')}"})
+            except Inexpressible as reason:
+                self.problems.append((key, str(reason)))
+                continue
+            sent = [message for message in channel.messages.values() if is_request(message.name)]
+            received = [message for message in channel.messages.values() if message not in sent]
+            yield from (self._operation(f"{key} {each.name}", {}, True, channel, [each], None) for each in sent)
+            if received:
+                yield self._operation(key, {}, False, channel, received, None)
+        if channels:
+            self.notes.append(
+                "The document has no operations: messages that are called like requests are those of clients, and "
+                "all others are what the endpoint sends. Check both."
+            )
 
     def _messages_3(self, listed: Any, channel: Channel) -> list[Message]:
         """Return the messages of an operation: those that it refers to, or all of its channel."""
@@ -232,7 +280,7 @@ class _Reader:
             address=address,
             messages={each.name: each for each in messages},
             parameters={name: self._parameter_2(each) for name, each in self.mapping(value.get("parameters")).items()},
-            bindings=self.mapping(self.mapping(value.get("bindings")).get("ws")),
+            bindings=self._websocket_bindings(value),
             servers=texts(value.get("servers")),
             texts=[value.get("description")],
         )

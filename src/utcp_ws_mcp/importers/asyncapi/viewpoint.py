@@ -31,6 +31,11 @@ _ANSWER: Final = re.compile(
 )
 
 
+def is_request(name: str) -> bool:
+    """Return whether a message is called like one that clients send."""
+    return bool(_REQUEST.search(name)) and not _ANSWER.search(name)
+
+
 class Viewpoint(Record):
     """Whose view a document has, and why. `server`: what the application receives is what clients send."""
 
