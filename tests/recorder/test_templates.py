@@ -68,6 +68,7 @@ TEXTS: dict[str, tuple[list[str], str, bool]] = {
     "a variable": (["NICK ${NICK}"] * 2, "NICK ${NICK}", False),
     "a variable and other texts": (["NICK ${NICK}", "NICK a"], "NICK {{ args.text }}", True),
     "an unknown variable": (["NICK ${HOME}"], "NICK {{ args.text }}", True),
+    "a price": (["OFFER 5 $ each"], "OFFER {{ args.text }}", True),
     "an expression in front": (["{{x}}"], "{{ '{{x' }}{{ args.text }}", True),
     "nothing": ([""], "", False),
 }
@@ -144,6 +145,9 @@ MESSAGES: dict[str, tuple[list[Any], Any, dict[str, Any], list[str]]] = {
     ),
     "an unknown variable": (
         [{"op": "a", "x": "${HOME}"}], {"op": "a", "x": "{{ args.x }}"}, {"x": S}, ["x"],
+    ),
+    "a dollar sign in a value": (
+        [["stdin", "echo 5 $"], ["stdin", "exit"]], ["stdin", "{{ args.item_1 }}"], {"item_1": S}, ["item_1"],
     ),
     "an unknown variable that stays": (
         [{"op": "a", "x": "${HOME}", "n": 1}, {"op": "a", "x": "${HOME}", "n": 2}],

@@ -22,9 +22,7 @@ REQUEST_ID: Final = "{{ request_id }}"
 
 def escape_template(text: str, variables: Collection[str]) -> str:
     """Return a text as a template in which only known variables are replaced."""
-    names = {found[1] for found in VARIABLE.finditer(text)} | (
-        {whole[1]} if (whole := WHOLE_STRING_VARIABLE.match(text)) else set()
-    )
+    names = _variable_names(text)
     if names and names <= set(variables) and not _TEMPLATE_SYNTAX.search(VARIABLE.sub("", text)):
         return text
     if not WHOLE_STRING_VARIABLE.match(text) and not _TEMPLATE_SYNTAX.search(text):
@@ -33,6 +31,12 @@ def escape_template(text: str, variables: Collection[str]) -> str:
     split_marks = re.sub(r"\$(?=[{A-Za-z_])|UTCP(?=_ARG_)", lambda found: f"{found[0]}\0", text)
     parts = (literal(part) for part in split_marks.split("\0"))
     return "{{ " + " ~ ".join(parts) + " }}"
+
+
+def _variable_names(text: str) -> set[str]:
+    """Return the names that stand in a text in the form of variables, known or not."""
+    whole = WHOLE_STRING_VARIABLE.match(text)
+    return {found[1] for found in VARIABLE.finditer(text)} | ({whole[1]} if whole else set())
 
 
 def message_action(value: Any, id_path: Path | None) -> tuple[Path, Any] | None:
@@ -132,7 +136,7 @@ def bytes_template(values: Sequence[bytes], schema: dict[str, Any]) -> str:
 
 def _names_variable(text: str, variables: Collection[str]) -> bool:
     """Return whether a text contains a known variable."""
-    return "$" in text and escape_template(text, variables) == text
+    return bool(_variable_names(text)) and escape_template(text, variables) == text
 
 
 def _argument_name(path: Path, taken: Collection[str]) -> str:
