@@ -233,6 +233,52 @@ def test_the_rules_of_all_tools_are_those_that_hold_for_each_reply(
     assert infer_reply_rules(recorded) == fields
 
 
+PING, ASKED = {"re": 2, "method": "ping", "q": 1}, {"re": 4, "method": "who", "q": 2}
+OWN_REQUESTS: dict[str, tuple[Conversation, str]] = {
+    "a key that only they have": (
+        talk(get({"re": 1, "result": 3}), get({"re": 2, "error": "no"}), ids=IDS, unsolicited=(PING, ASKED)),
+        " and message.method is not defined",
+    ),
+    "the key of their kind first": (
+        talk(get({"re": 1, "q": 2}), ids=IDS, unsolicited=({"re": 2, "x": 1, "method": "ping"},)),
+        " and message.method is not defined",
+    ),
+    "any other key": (
+        talk(get({"re": 1, "n": 2}), ids=IDS, unsolicited=({"re": 2, "ask": 1},)), " and message.ask is not defined",
+    ),
+    "their kind": (
+        talk(get({"re": 1, "type": "a"}), get({"re": 2, "type": "b"}), ids=IDS, unsolicited=({"re": 1, "type": "q"},)),
+        " and not (message.type == 'q')",
+    ),
+    "a flag": (
+        talk(get({"re": 1, "asks": False}), ids=IDS, unsolicited=({"re": 1, "asks": True},)),
+        " and not (message.asks == true)",
+    ),
+    "what all replies have": (
+        talk(get({"re": 1, "type": "r"}), ids=IDS, unsolicited=({"re": 1, "type": "a"}, {"re": 2, "type": "b"})),
+        " and message.type == 'r'",
+    ),
+    "the greeting": (
+        Conversation(received(PING)[0], [get({"re": 1})], [], IDS), " and message.method is not defined",
+    ),
+    "the answer to a request without an ID": (
+        talk(get({"re": 1}), get(PING, by_order=True), ids=IDS), " and message.method is not defined",
+    ),
+    "nothing": (talk(get({"re": 1, "n": 1}), ids=IDS, unsolicited=({"re": 2, "n": 2},)), ""),
+    "no ID": (talk(get({"re": 1}), ids=IDS, unsolicited=({"method": "ping", "re": None},)), ""),
+    "an ID of another type": (talk(get({"re": 1}), ids=IDS, unsolicited=({"method": "ping", "re": "2"},)), ""),
+    "random IDs": (
+        talk(get({"re": "a"}), ids=CorrelationIds(("id",), ("re",), "uuid"), unsolicited=({"method": "p", "re": "b"},)),
+        "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("recorded", "term"), OWN_REQUESTS.values(), ids=OWN_REQUESTS)
+def test_a_request_of_the_endpoint_with_a_number_of_its_own_is_no_reply(recorded: Conversation, term: str) -> None:
+    assert infer_reply_rules(recorded)["reply"]["match"] == f"message.re == request_id{term}"
+
+
 def test_a_draft_ignores_a_bounded_number_of_kinds() -> None:
     kinds = tuple({"type": f"t{number}"} for number in range(MAX_IGNORED + 1))
     ignored = infer_reply_rules(talk(get({"n": 1}), unsolicited=kinds))["ignore"]

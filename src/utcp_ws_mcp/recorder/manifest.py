@@ -30,12 +30,11 @@ from .messages import (
     distinguishing_predicate,
     kind_predicate,
     message_kind,
-    path_expression,
     with_value,
 )
 from .preset_forms import PresetForm, Recorded, recognize_preset
 from .questions import Question, comments, draft_auto_replies, find_questions
-from .replies import error_rules, find_errors, infer_reply_rules, take_acknowledgements
+from .replies import error_rules, find_errors, infer_reply_rules, reply_match, take_acknowledgements
 from .templates import REQUEST_ID
 from .tools import draft_tools, without
 
@@ -324,7 +323,7 @@ def _login_steps(
     answers = [each.value for other in others for each in other.replies]
     if ids is not None:
         fails = next((rules["error"] for each in answers if (rules := error_rules(each))), "message.error")
-        return [step, {"expect": f"{path_expression(ids.received)} == request_id", "fail": fails}]
+        return [step, {"expect": reply_match(conversation, ids), "fail": fails}]
     received = [each.value for each in conversation.unsolicited] + answers
     received += [other.ack.value for other in others if other.ack is not None]
     return [step, {"expect": distinguishing_predicate([reply], received) or kind_predicate(reply)}]

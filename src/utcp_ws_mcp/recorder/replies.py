@@ -15,6 +15,7 @@ from .messages import (
     RecordedMessage,
     alike,
     distinguishing_predicate,
+    is_plain,
     kind_predicate,
     leaves,
     literal,
@@ -60,7 +61,7 @@ def infer_reply_rules(conversation: Conversation) -> dict[str, Any]:
     replies = [reply for exchange in exchanges for reply in exchange.replies[:1]]
     rules: dict[str, Any] = {}
     if conversation.ids is not None:
-        rules["match"] = f"{path_expression(conversation.ids.received)} == request_id"
+        rules["match"] = reply_match(conversation, conversation.ids)
     errors = find_errors(replies)
     rules |= _error_fields(errors, replies)
     results = [reply.value for reply in replies if reply not in errors]
@@ -75,6 +76,57 @@ def infer_reply_rules(conversation: Conversation) -> dict[str, Any]:
     elif answers and all(isinstance(reply.value, str) for reply in answers):
         fields["response_format"] = "text"
     return fields
+
+
+def reply_match(conversation: Conversation, ids: CorrelationIds) -> str:
+    """Return the predicate for the reply of a request: its ID, and what no request of the endpoint has.
+
+    An endpoint that sends requests of its own numbers them on its own. Sooner or later it uses a number that a call
+    waits for.
+    """
+    term = _term_against([each.value for each in _own_requests(conversation, ids)], _answers(conversation, ids))
+    return f"{path_expression(ids.received)} == request_id{f' and {term}' if term else ''}"
+
+
+def _own_requests(conversation: Conversation, ids: CorrelationIds) -> list[RecordedMessage]:
+    """Return the messages that answer nothing, and have an ID where a reply has the number of its request."""
+    seen = [*([conversation.greeting] if conversation.greeting else []), *conversation.unsolicited]
+    seen += [reply for exchange in conversation.exchanges if exchange.by_order for reply in exchange.replies]
+    return [each for each in seen if _is_number(value_at(each.value, ids.received), ids.kind)]
+
+
+def _is_number(value: Any, kind: str) -> bool:
+    """Return whether a value can be the ID of a request if they count; random ones are never the same."""
+    if kind == "string_counter":
+        return isinstance(value, str) and value.isdigit()
+    return kind == "counter" and type(value) is int
+
+
+def _answers(conversation: Conversation, ids: CorrelationIds) -> list[Any]:
+    """Return the messages that the IDs assign to requests."""
+    answers = [
+        reply.value
+        for exchange in conversation.exchanges
+        for reply in (*exchange.replies, *([exchange.ack] if exchange.ack else []))
+        if not exchange.by_order
+    ]
+    return [each for each in answers if value_at(each, ids.received) is not UNDEFINED]
+
+
+def _term_against(others: Sequence[Any], answers: Sequence[Any]) -> str | None:
+    """Return a predicate that holds for the answers and for none of the others, if there are any, or None.
+
+    What only the others have comes first: later answers may have less in common than those that were seen.
+    """
+    if not others or not answers or not all(isinstance(each, dict) for each in (*others, *answers)):
+        return None
+    keys = [key for key in others[0] if is_plain(key) and all(key in each for each in others)]
+    own = [key for key in keys if not any(key in each for each in answers)]
+    if own:
+        return f"{path_expression((next((key for key in KIND_KEYS if key in own), own[0]),))} is not defined"
+    if (common := distinguishing_predicate(others, answers)) is not None:
+        return f"not ({common})"
+    return distinguishing_predicate(answers, others)
 
 
 def find_errors(replies: Sequence[RecordedMessage]) -> list[RecordedMessage]:
@@ -160,7 +212,7 @@ def _error_without_id(errors: Sequence[RecordedMessage], conversation: Conversat
     rules = _error_fields(errors, [*errors, *others])
     if conversation.ids is None or "error" not in rules:
         return rules
-    return {"match": f"{path_expression(conversation.ids.received)} == request_id or {rules['error']}", **rules}
+    return {"match": f"{reply_match(conversation, conversation.ids)} or {rules['error']}", **rules}
 
 
 def error_rules(value: Any) -> dict[str, Any] | None:
