@@ -311,6 +311,32 @@ async def test_a_server_that_asks_is_answered_also_while_nothing_is_called(tmp_p
     assert [message for message in seen.received if "id" not in message] == [{"type": "pong", "n": 7}] * 2
 
 
+async def test_what_a_connection_sends_by_itself_can_have_ids_of_its_own(tmp_path: Path) -> None:
+    numbered = {"n": "{{ next_id() }}", "count": "{{ counter() }}"}
+
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        if message.get("do") == "t":
+            await connection.send(json.dumps({"ask": True}))
+            await connection.send(json.dumps({"re": message["n"]}))
+
+    document = {
+        "request_id": "counter",
+        "on_connect": [{"send": {"do": "hello", **numbered}}],
+        "auto_reply": [{"match": "message.ask", "send": {"do": "answer", **numbered}}],
+        "message": {"do": "t", "n": "{{ request_id }}"},
+        "reply": {"match": "message.re == request_id"},
+        "on_disconnect": [{"send": {"do": "bye", **numbered}}],
+    }
+    async with peer(answer) as seen:
+        async with bridge_to(tmp_path, entry(seen, "t", **document)) as bridge:
+            await bridge.call_tool("m.t")
+            await bridge.call_tool("m.t")
+        await seen.until(lambda: len(seen.received) == 6)
+    assert [(message["do"], message["n"], message.get("count")) for message in seen.received] == [
+        ("hello", 1, 1), ("t", 2, None), ("answer", 3, 2), ("t", 4, None), ("answer", 5, 3), ("bye", 7, 4),
+    ]  # fmt: skip
+
+
 async def test_a_tool_answers_a_question_in_the_middle_of_its_own_call(tmp_path: Path) -> None:
     waiting: dict[str, Any] = {}
 

@@ -15,7 +15,7 @@ from ..core.exchange.connection_state import RECONNECTED, ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
 from ..core.exchange.exchange import CloseInfo
 from ..core.exchange.reply_rules import Role
-from ..core.exchange.router import LoginStep, MessageRouter
+from ..core.exchange.router import LoginStep, MessageRouter, id_functions
 from ..core.expressions.expression import Expression
 from ..core.expressions.scope import Scope
 from ..errors import end_sentence, quote_endpoint
@@ -311,7 +311,7 @@ class Connection:
         self.dispatcher.outbox.clear()
 
     def _template_values(self) -> dict[str, Any]:
-        return {"request_id": self.dispatcher.next_id(), "counter": self.dispatcher.count}
+        return {"request_id": self.dispatcher.next_id(), **id_functions(self.dispatcher)}
 
     async def sync(self) -> bool:
         """Wait until everything that the peer sent before now has arrived; return whether the connection is available.

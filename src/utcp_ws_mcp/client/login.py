@@ -10,6 +10,7 @@ from ..core.captures import CaptureFoundNothing, select_values
 from ..core.codecs.message import Message, excerpt
 from ..core.connection_rules import CompiledLoginStep
 from ..core.exchange.connection_state import ConnectionState
+from ..core.exchange.router import id_functions
 from ..core.expressions.expression import EvaluationError, Expression
 from ..core.expressions.scope import Scope
 from ..core.http_steps import STEP_CODES, CompiledHttpStep, StepCodes
@@ -57,7 +58,7 @@ async def run_on_connect(connection: Connection, runner: HttpStepRunner) -> None
         ConnectError: where a message does not come in time, `fail` is true, or the connection ends.
     """
     # Names that all steps share: an expecting step refers to the request id of the sending step before it.
-    names: dict[str, Any] = {"counter": connection.dispatcher.count}
+    names: dict[str, Any] = dict(id_functions(connection.dispatcher))
     for index, step in enumerate(connection.state.rules.on_connect):
         if step.allocates_request_id:
             names["request_id"] = connection.dispatcher.next_id()

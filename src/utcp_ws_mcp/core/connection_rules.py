@@ -17,7 +17,7 @@ from .diagnostics import Diagnostics
 from .exchange.reply_rules import AutoReplies, compile_auto_replies
 from .expressions.analysis import find_arguments
 from .expressions.expression import Expression, compile_expression
-from .expressions.scope import BEFORE_CONNECT_NAMES, CONNECTION_NAMES
+from .expressions.scope import ANSWER_NAMES, BEFORE_CONNECT_NAMES, CONNECTION_NAMES
 from .http_steps import CompiledHttpStep, HttpStepCompiler
 from .templates.compiler import Compiler
 from .templates.nodes import Node
@@ -128,7 +128,8 @@ def compile_connection_rules(
     http = HttpStepCompiler(template, diagnostics)
 
     own = _with_names(compiler, CONNECTION_NAMES)
-    before_connect = _with_names(compiler, BEFORE_CONNECT_NAMES)
+    rule = _with_names(compiler, BEFORE_CONNECT_NAMES)
+    answer = _with_names(compiler, ANSWER_NAMES)
     written = auto.model_dump(mode="json", by_alias=True, include=_RULE_FIELDS)
     schema = _compile_framing(template.framing, compiler("framing"), diagnostics)
     login = {key: written[key] for key in ("before_connect", "on_connect")}
@@ -139,15 +140,15 @@ def compile_connection_rules(
         login=json.dumps(login, sort_keys=True),
         login_arguments=find_arguments(login, MESSAGE_KEYS),
         unset_variables=tuple(dict.fromkeys(name for name in find_variables(login) if name not in variables)),
-        before_connect=_compile_before_connect(template, before_connect("before_connect"), http),
+        before_connect=_compile_before_connect(template, rule("before_connect"), http),
         on_connect=_compile_on_connect(template, own("on_connect"), http, diagnostics),
         on_disconnect=_compile_disconnect_messages(template, own("on_disconnect"), diagnostics),
-        captures=_compile_captures(template, own("capture"), diagnostics),
-        auto_replies=compile_auto_replies(auto, own("auto_reply"), diagnostics),
-        reconnect_when=_compile_field(template, "reconnect_when", own, diagnostics),
-        fail_when=_compile_field(template, "fail_when", own, diagnostics),
-        fail_message=_compile_field(template, "fail_message", own, diagnostics),
-        session_identity=_compile_field(template, "session_identity", before_connect, diagnostics),
+        captures=_compile_captures(template, rule("capture"), diagnostics),
+        auto_replies=compile_auto_replies(auto, rule("auto_reply"), answer("auto_reply"), diagnostics),
+        reconnect_when=_compile_field(template, "reconnect_when", rule, diagnostics),
+        fail_when=_compile_field(template, "fail_when", rule, diagnostics),
+        fail_message=_compile_field(template, "fail_message", rule, diagnostics),
+        session_identity=_compile_field(template, "session_identity", rule, diagnostics),
         heartbeat=_compile_heartbeat(template.heartbeat, own("heartbeat"), diagnostics),
         framing=template.framing,
         schema=schema,

@@ -6,6 +6,7 @@ from utcp_ws_mcp.core.codecs.message import RejectedValue
 from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.core.expressions.paths import UNDEFINED
 from utcp_ws_mcp.core.expressions.scope import (
+    ANSWER_NAMES,
     BEFORE_CONNECT_NAMES,
     CALL_REPLY_NAMES,
     CALL_REQUEST_NAMES,
@@ -133,6 +134,7 @@ def test_the_names_of_a_field_are_those_that_it_has_a_value_for():
     assert REQUEST_NAMES - common == {"request_id", "next_id", "counter", "reply"}
     assert common - {"tool"} == BEFORE_CONNECT_NAMES
     assert BEFORE_CONNECT_NAMES | {"request_id", "next_id", "counter"} == CONNECTION_NAMES
+    assert CONNECTION_NAMES - {"request_id"} == ANSWER_NAMES
     assert REQUEST_NAMES | {"let"} == CALL_REQUEST_NAMES
     assert CALL_REQUEST_NAMES | {"request"} == CANCEL_NAMES
     assert MESSAGE_NAMES | {"let"} == CALL_REPLY_NAMES

@@ -82,12 +82,15 @@ class ConnectionState:
             self._snapshot = dict(values)
         return self._snapshot
 
-    def process(self, message: Message, send: Callable[[Any], None]) -> bool:
+    def process(
+        self, message: Message, send: Callable[[Any], None], ids: Callable[[], Mapping[str, Any]] = dict
+    ) -> bool:
         """Capture values of a message, and answer it if an `auto_reply` says so.
 
         Args:
             message: A message that has just arrived.
             send: Gets the value to answer with.
+            ids: Returns the functions by which an answer takes an ID of its own, by their names.
 
         Returns:
             Whether that was all: no call sees the message, because it was answered and the rule does not keep it.
@@ -103,7 +106,7 @@ class ConnectionState:
         for rule in rules.auto_replies:
             if self._holds("auto_reply", rule.match, scope):
                 try:
-                    send(rule.reply.render(scope.with_frozen_time()))
+                    send(rule.reply.render(scope.with_values(**ids()).with_frozen_time()))
                 except RenderError as error:
                     self.on_send_failed("auto_reply", str(error))
                 return not rule.keep

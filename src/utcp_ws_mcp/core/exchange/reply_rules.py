@@ -264,7 +264,7 @@ def compile_reply_rules(
         result=fields.one("reply.result", reply.result),
         ack=fields.one("reply.ack", reply.ack),
         ignore=fields.all("ignore", template.ignore),
-        auto_replies=compile_auto_replies(template, compiler, diagnostics) if own_auto_reply else (),
+        auto_replies=compile_auto_replies(template, compiler, compiler, diagnostics) if own_auto_reply else (),
         stream=_compile_stream(template.stream, fields),
         let_bindings=compile_let_bindings(template, diagnostics, local=is_local("let")),
     )
@@ -298,15 +298,24 @@ def with_stream(rules: ReplyRules, template: CallTemplate) -> ReplyRules:
     return replace(rules, stream=_compile_stream(template.stream, _FieldCompiler(lambda _: True, Diagnostics(""))))
 
 
-def compile_auto_replies(template: CallTemplate, compiler: Compiler, diagnostics: Diagnostics) -> AutoReplies:
-    """Compile the messages that are answered automatically, with their answers."""
+def compile_auto_replies(
+    template: CallTemplate, match: Compiler, send: Compiler, diagnostics: Diagnostics
+) -> AutoReplies:
+    """Compile the messages that are answered automatically, with their answers.
+
+    Args:
+        template: The call template.
+        match: Has the names for the predicates.
+        send: Has the names for the answers.
+        diagnostics: Collects what is wrong.
+    """
     rules = []
     for index, rule in enumerate(template.auto_reply):
         with diagnostics.collect(f"auto_reply[{index}]"):
-            names = (compiler.names | {"message"}) - (frozenset() if compiler.is_local else {"vars"})
-            match = compile_expression(rule.match, names, local=compiler.is_local)
-            answer = replace(compiler, names=names).message(rule.send)
-            rules.append(AutoReplyRule(match, answer, rule.keep))
+            hidden = frozenset() if match.is_local else {"vars"}
+            predicate = compile_expression(rule.match, (match.names | {"message"}) - hidden, local=match.is_local)
+            answer = replace(send, names=(send.names | {"message"}) - hidden).message(rule.send)
+            rules.append(AutoReplyRule(predicate, answer, rule.keep))
     return tuple(rules)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..codecs.message import Message
 from .connection_state import ConnectionState
@@ -12,6 +12,11 @@ from .reply_rules import Role
 
 Routed = tuple[Role, tuple[str, ...]]
 """How a message was classified, and why if rules are traced."""
+
+
+def id_functions(dispatcher: Dispatcher) -> dict[str, Callable[[], Any]]:
+    """Return the functions by which what a connection sends takes an ID, by their names in templates."""
+    return {"next_id": dispatcher.next_id, "counter": dispatcher.count}
 
 
 class LoginStep(Protocol):
@@ -85,7 +90,7 @@ class MessageRouter:
             dispatcher.fail_all(failure)
             self._on_draining()
             return Role.SESSION_FAILED, traced.settled({}) if traced else ()
-        is_consumed = state.process(message, dispatcher.add_auto_reply)
+        is_consumed = state.process(message, dispatcher.add_auto_reply, lambda: id_functions(dispatcher))
         explanation = traced.settled(state.values) if traced else ()
         if is_consumed:
             dispatcher.messages.note(message, Role.AUTO_REPLIED)

@@ -31,10 +31,14 @@ REQUEST_NAMES: Final = _COMMON_NAMES | {"request_id", "next_id", "counter", "rep
 """Names in messages that are sent."""
 
 BEFORE_CONNECT_NAMES: Final = _COMMON_NAMES - {"tool"}
-"""Names in the requests of `before_connect`. No connection knows a tool: tools share connections."""
+"""Names in the requests of `before_connect`, and beside `message` in the rules of a connection. No connection knows a
+tool: tools share connections."""
 
 CONNECTION_NAMES: Final = BEFORE_CONNECT_NAMES | {"request_id", "next_id", "counter"}
 """Names in what a connection sends by itself."""
+
+ANSWER_NAMES: Final = CONNECTION_NAMES - {"request_id"}
+"""Names in what `auto_reply` of a connection sends: an answer has no ID, unless it takes one."""
 
 CALL_REQUEST_NAMES: Final = REQUEST_NAMES | {"let"}
 """Names in the messages of a call."""

@@ -67,6 +67,8 @@ def suggest_name(name: str, allowed: Collection[str]) -> str:
     """Return what to write for an unknown name. One of two letters is similar to too many to have a nearest."""
     if name in _ABSENT:
         return _ABSENT[name]
+    if name == "request_id" and "next_id" in allowed:
+        return "It is no message of a call. Write next_id(), which makes a new one."
     suggestion = _FOREIGN_NULLS.get(name) or (closest_match(name, allowed) if len(name) > 2 else None)
     if suggestion:
         return f"Did you mean {suggestion!r}?"
