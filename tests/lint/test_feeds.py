@@ -73,6 +73,7 @@ FEED_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
         feeds(feed(), feed(name="g", open=[{"expect": "message.hi"}, {"send": "on"}])),
         [("feeds[1].open", "feed-not-closed")],
     ),
+    "a feed that nothing unsubscribes": (feeds(feed(open=[{"send": "on {{ args.room }}"}], close=None, **ROOM)), []),
     "an argument that only closes": (feeds(feed(close="{{ args.room }}", **ROOM)), []),
     "an argument in the URL": (feeds(feed(**ROOM), url=URL + "{{ args.room }}"), []),
     "an argument in a header": (feeds(feed(**ROOM), headers={"X-Room": "{{ args.room }}"}), []),

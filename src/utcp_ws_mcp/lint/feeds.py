@@ -199,10 +199,12 @@ def _check_close(place: _FeedPlace, preset_open: Any) -> Iterator[Problem]:
     steps = place.feed.model_dump(mode="json", include={"open"}, exclude_unset=True)["open"] if place.feed.open else []
     subscribes = any(step.send is not None for step in place.feed.open)
     kept = place.feed.start == "start"
-    if subscribes and not kept and place.feed.close is None and steps != preset_open:
+    says_nothing = "close" not in place.feed.model_fields_set  # null says that the API cannot unsubscribe
+    if subscribes and not kept and says_nothing and steps != preset_open:
         message = (
             f'the feed {place.feed.name} is opened by a message, and has no "close": after it is closed, the endpoint '
-            "goes on sending events over a connection that calls share. Add the message that unsubscribes."
+            "goes on sending events over a connection that calls share. Add the message that unsubscribes, or null if "
+            "the API has none."
         )
         yield Problem(join_path(place.path, "open"), message, code="feed-not-closed")
 
