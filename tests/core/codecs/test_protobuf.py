@@ -534,6 +534,46 @@ def test_a_well_known_type_that_is_not_valid_has_its_fields() -> None:
     assert decode(make_framer(framing, schema=schema), raw) == {"t": {"seconds": str(1 << 60), "nanos": 5}}
 
 
+TYPES = {"schema": "m.proto", "receive": "M", "send": "M"}
+SECRET = "tok-" + "0123456789abcdef" * 20
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a long text": ({"i": SECRET}, "…"),
+    "a long text in a message": ({"ownInner": {"n": SECRET}}, "…"),
+    "a long text in an object": ({"bigs": {"a": [1, SECRET]}}, "…"),
+    "a long text with a quote": ({"i": f"it's {SECRET}"}, "…"),
+    "a text behind a long one": ({"bigs": {"a": SECRET, "b": "a 'b'"}}, "…"),
+    "a short text as a whole": ({"i": "tok-0123"}, "'tok-0123'."),
+    "a text that is a word of the reason": (
+        {"parts": {"Failed": "AAAA"}, "kinds": {"x": "A"}, "i": "literal"},
+        "'literal'.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "end"), REFUSED.values(), ids=REFUSED)
+def test_a_reason_has_no_part_of_a_value_which_could_be_that_of_a_secret(value: dict[str, Any], end: str) -> None:
+    with pytest.raises(RejectedValue) as refused:
+        kinds().encode(value)
+    assert "tok-" not in str(refused.value).replace("tok-0123'", "")
+    assert str(refused.value).endswith(end)
+
+
+def test_a_reason_is_cut_before_a_text_that_its_limit_would_cut() -> None:
+    field = "n" * 130
+    text = f'syntax = "proto3"; message M {{ int32 {field} = 1; }}'
+    schema = load_types("m.proto", lambda _: text.encode()).select("M", "M")
+    codec = make_framer(Framing(codec="protobuf", protobuf=TYPES), schema=schema)  # type: ignore[arg-type]
+    with pytest.raises(RejectedValue) as refused:
+        codec.encode({field: "tok-456789"})
+    assert "tok" not in str(refused.value)
+    assert str(refused.value).endswith("base 10: '…")
+
+
+def test_a_reason_of_a_value_with_many_texts_is_left_out() -> None:
+    with pytest.raises(RejectedValue, match="^the value is no message of the type 'M'[.]$"):
+        kinds().encode({"i": ["secret"] * 10_001})
+
+
 def test_an_object_for_a_field_of_another_kind_is_refused() -> None:
     with pytest.raises(RejectedValue, match="^the value is no message of the type 'M'"):
         kinds().encode({"i": {"a": {"b": b"x"}}})

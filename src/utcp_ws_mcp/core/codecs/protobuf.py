@@ -8,12 +8,15 @@ no Protobuf, such as an acknowledgement in JSON, is passed on as JSON, text or b
 from __future__ import annotations
 
 import base64
+import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 from ...errors import InvalidTemplate, end_sentence
 from ...manifest.extras import needs_extra
+from ...manifest.secret_names import MIN_SECRET_LENGTH
 from ...records import Record
 from .binary import as_binary
 from .message import Message, RejectedValue, decode_values
@@ -24,6 +27,12 @@ MAX_VALUES: Final = 500_000
 
 MAX_REASON_LENGTH: Final = 200
 """Characters of a reason that the library gives."""
+
+MAX_TEXTS_OF_REASON: Final = 10_000
+"""Texts of a value that a reason is searched for."""
+
+_BEGINNING: Final = 12
+"""Characters by which a text is found in a reason, which the library may have cut."""
 
 _WELL_KNOWN: Final = "google.protobuf."
 
@@ -102,6 +111,7 @@ class ProtobufCodec(Record):
             )
         from google.protobuf.json_format import ParseDict, ParseError
 
+        plain: Any = None
         try:
             plain = _with_base64(value, None, self.schema.send.DESCRIPTOR)
             message = ParseDict(plain, self.schema.send(), descriptor_pool=self.schema.pool)
@@ -109,11 +119,10 @@ class ProtobufCodec(Record):
         except RejectedValue:
             raise
         except (ParseError, ValueError, TypeError, RecursionError) as error:
-            reason = " ".join(str(error).split())[:MAX_REASON_LENGTH]
+            reason = _shown_reason(" ".join(str(error).split()), value if plain is None else plain)
             name = self.schema.send.DESCRIPTOR.full_name
-            raise RejectedValue(
-                f"the value is no message of the type {name!r}: {end_sentence(reason)}", code="invalid-packet"
-            ) from None
+            shown = f"the value is no message of the type {name!r}{f': {reason}' if reason else ''}"
+            raise RejectedValue(end_sentence(shown), code="invalid-packet") from None
 
     def decode(self, raw: Payload) -> list[Message]:
         if isinstance(raw, str):
@@ -130,6 +139,37 @@ class ProtobufCodec(Record):
     def reversed(self) -> ProtobufCodec:
         """Return the codec of the other side, which reads what this one sends."""
         return ProtobufCodec(ProtobufSchema(self.schema.pool, self.schema.send, self.schema.send))
+
+
+def _shown_reason(reason: str, value: Any) -> str:
+    """Return the beginning of a reason that contains a text of the value as a whole or not at all.
+
+    A text can be a secret, which is removed later, and recognized only as a whole.
+    """
+    texts = list(islice(_texts(value), MAX_TEXTS_OF_REASON + 1))
+    if len(texts) > MAX_TEXTS_OF_REASON:
+        return ""
+    begins = {(text, form[:_BEGINNING]) for text in texts for form in (text, repr(text)[1:-1])}
+    places = [(found.start(), text) for text, begin in begins for found in re.finditer(re.escape(begin), reason)]
+    limit, before = min(len(reason), MAX_REASON_LENGTH), -1
+    while limit != before:
+        before = limit
+        cut = (at for at, text in places if not reason.startswith(text, at, limit))
+        limit = min([limit, *(at for at in cut if at < limit)])
+    return reason if limit == len(reason) else f"{reason[:limit]}…"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts of a value that are long enough to be a secret."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += item.values()
+        elif isinstance(item, list):
+            waiting += item
+        elif isinstance(item, str) and len(item) >= MIN_SECRET_LENGTH:
+            yield item
 
 
 class _Reader:
