@@ -198,6 +198,17 @@ async def test_repeated_positions_are_dropped_and_those_that_go_back_are_a_gap(t
         assert [price for result in later for price in prices(result)] == [1, 2]
 
 
+async def test_an_endpoint_that_counts_from_the_beginning_on_the_same_connection_is_a_gap(tmp_path: Path) -> None:
+    async with exchange(tmp_path, position="message.seq") as (_, seen, bridge):
+        cursor = (await read(bridge))["cursor"]
+        for seq, price in ((1, 10), (2, 20), (1, 11), (2, 21), (3, 31)):
+            await seen.open[0].send(json.dumps({"symbol": "A", "price": price, "seq": seq}))
+        results = await read_until(bridge, cursor, lambda result: 31 in prices(result))
+        assert [price for result in results for price in prices(result)] == [10, 20, 11, 21, 31]
+        gaps = [gap for result in results for gap in result["gaps"]]
+        assert gaps == [{"after": 2, "reason": "the positions of the endpoint went back to 1"}]
+
+
 async def test_a_flood_keeps_the_newest_events_and_counts_the_others(tmp_path: Path) -> None:
     async with exchange(tmp_path, size=100) as (server, seen, bridge):
         cursor = (await read(bridge))["cursor"]

@@ -163,3 +163,34 @@ def test_without_a_replay_the_next_connection_resumes_behind_the_last_event() ->
     positions.start_life()
     note(positions, 9)
     assert positions.resume_after == 9
+
+
+def test_an_endpoint_that_counts_from_the_beginning_on_the_same_connection_went_back() -> None:
+    positions = Positions(100)
+    assert [positions.note(number, f"a{number}") for number in (1, 2, 3)] == [NEW] * 3
+    assert [positions.note(number, f"b{number}") for number in (1, 2, 3, 4)] == [WENT_BACK, NEW, NEW, NEW]
+    assert positions.resume_after == 4
+    assert [positions.note(number, f"c{number}") for number in (1, 2)] == [WENT_BACK, NEW]
+
+
+def test_the_last_position_again_is_repeated_whatever_its_data_is() -> None:
+    positions = Positions(100)
+    positions.note(1, "a")
+    assert positions.note(1, "b") is REPEATED
+
+
+def test_an_earlier_position_with_the_same_data_is_repeated() -> None:
+    positions = Positions(100)
+    for number in (1, 2, 3):
+        positions.note(number, f"a{number}")
+    assert [positions.note(number, f"a{number}") for number in (1, 2, 3)] == [REPEATED] * 3
+
+
+def test_a_replay_may_repeat_with_other_data_what_came_over_its_connection() -> None:
+    positions = Positions(100)
+    positions.note(1, "a")
+    positions.start_life(replaying=True)
+    assert [positions.note(number, "live") for number in (3, 4)] == [NEW] * 2
+    assert [positions.note(number, "replayed") for number in (2, 3, 4)] == [NEW, REPEATED, REPEATED]
+    positions.end_replay()
+    assert positions.note(2, "of a new count") is WENT_BACK

@@ -23,8 +23,9 @@ class Positions:
     the next connection asks again for what came after the last event that the replay has certainly reached: one that
     was repeated, or that came after a greater one. What it repeats is recognized.
 
-    Only an event at or before the position behind which a replay began, which was not read then or had other data,
-    shows that the endpoint counts from the beginning.
+    An event at or before the position behind which a replay began, which was not read then or had other data, shows
+    that the endpoint counts from the beginning. So does, without a replay, an earlier position that comes again with
+    other data. In the midst of a replay it does not: what was replayed may differ from what was sent before.
 
     Args:
         size: How many positions are remembered.
@@ -61,16 +62,19 @@ class Positions:
         """Add the position of an event with this data, and return what it says."""
         text, digest = _text(position), hash(data)
         is_earlier = _is_before(position, self._replay_began)
-        is_repeated = self._seen.get(text) == digest if is_earlier else text in self._seen
+        may_restart = not self._replaying and _is_before(position, self._greatest_of_life)
+        is_repeated = self._seen.get(text) == digest if is_earlier or may_restart else text in self._seen
         if is_repeated or _is_before(position, self._greatest_of_life):
             self._replay_reached = position
         self._greatest_of_life = _greater(position, self._greatest_of_life)
         if is_repeated:
             return PositionVerdict.REPEATED
         went_back = not _is_before(self._replay_began, position) and _are_numbers(position, self._replay_began)
+        went_back |= may_restart and text in self._seen
         if went_back:
             self._seen.clear()
             self.last = self._replay_began = None
+            self._greatest_of_life = position
             self._replaying = False
         self._seen[text] = digest
         if len(self._seen) > self._size:
