@@ -170,6 +170,21 @@ async def test_a_set_of_arguments_makes_room_only_when_it_has_lingered(after: fl
 
 
 @in_virtual_time
+async def test_a_set_of_arguments_that_could_not_be_opened_and_has_no_events_makes_room_at_once() -> None:
+    tool = feed(max_instances=3)
+    async with quiet() as q:
+        good, wrong, lost = [await q.open(tool, id=number) for number in (1, 2, 3)]
+        lost.live.publish("1")
+        for each in (wrong, lost):
+            each.live.set_state(FeedState.WAITING, "no such id")
+        with wrong.being_read(), pytest.raises(CallError):
+            q.manager.get(tool, {"id": 4})
+        q.manager.get(tool, {"id": 4})
+        assert [instance.arguments["id"] for instance in q.manager] == [1, 3, 4]
+        assert (good.removed, wrong.removed) == ("", NO_LONGER_READ)
+
+
+@in_virtual_time
 async def test_a_set_of_arguments_that_is_being_read_makes_no_room() -> None:
     tool = feed(max_instances=1, linger=0)
     async with quiet() as q:

@@ -87,6 +87,12 @@ class FeedInstance(MutableRecord, eq=False):
         self.read_ended.set()
 
     @property
+    def has_failed(self) -> bool:
+        """Return whether it cannot be opened now, has no events, and nobody reads it."""
+        failed = self.live.state is FeedState.WAITING and not len(self.live.buffer)
+        return failed and not self.reading and self.feed.definition.start != "start"
+
+    @property
     def wanted_until(self) -> float:
         """Return until when the feed is kept open, if no further read begins."""
         definition = self.feed.definition
@@ -218,13 +224,16 @@ class FeedManager:
         return instance
 
     def _make_room(self, feed: CompiledFeed) -> None:
-        """Remove the instance of a feed that was read least recently, if there are as many as may be."""
+        """Remove the instance of a feed that was read least recently, if there are as many as may be.
+
+        One that cannot be opened and has no events goes, too: otherwise wrong arguments would keep right ones away.
+        """
         limit = feed.definition.max_instances
         own = [(key, each) for key, each in self._instances.items() if each.feed.full_name == feed.full_name]
         if len(own) < limit:
             return
         now = anyio.current_time()
-        idle = [(each.last_read, key) for key, each in own if each.wanted_until <= now]
+        idle = [(each.last_read, key) for key, each in own if each.wanted_until <= now or each.has_failed]
         if not idle:
             raise CallError(
                 f"{feed.full_name}: {limit} sets of arguments are followed already. Read one of them, wait until "
