@@ -179,6 +179,9 @@ class LimitedProtocol(HttpToolsProtocol):
     This is the next request, a part of one, or nothing while one is served.
     """
 
+    # Python shares the keys of the attributes of all connections only up to 30, and uvicorn has 29.
+    __slots__ = ("_awaited", "_deadline", "_head_size", "_limits")
+
     def __init__(self, *args: Any, limits: ConnectionLimits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._limits = limits

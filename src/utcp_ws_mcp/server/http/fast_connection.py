@@ -87,6 +87,8 @@ class FastLane(Record):
 class FastProtocol(LimitedProtocol):
     """A connection whose usual requests take the fast lane; without one, the application answers all."""
 
+    __slots__ = ("_beginning", "_is_reading", "_lane", "_patience", "_served")
+
     def __init__(self, *args: Any, lane: FastLane | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lane = lane
