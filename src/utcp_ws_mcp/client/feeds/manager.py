@@ -88,7 +88,7 @@ class FeedInstance(MutableRecord, eq=False):
 
     @property
     def has_failed(self) -> bool:
-        """Return whether it cannot be opened now, has no events, and nobody reads it."""
+        """Return whether it cannot be opened now, has no events and no reader."""
         failed = self.live.state is FeedState.WAITING and not len(self.live.buffer)
         return failed and not self.reading and self.feed.definition.start != "start"
 
