@@ -16,6 +16,7 @@ from ..model import Document
 from ..naming import argument_name
 from ..urls import Server, api_variable, choose_server, endpoint_fields
 from .model import Api, Channel
+from .socketio import PRESET, is_socketio
 
 _CHALLENGES: Final = frozenset(
     {"digest", "negotiate", "ntlm", "hoba", "mutual", "dpop", "scram-sha-1", "scram-sha-256"}
@@ -48,13 +49,14 @@ class Connection(Record):
 class Connections:
     """Finds the connection of each channel."""
 
-    def __init__(self, api: Api, url: str | None, source: str) -> None:
-        """Choose the server.
+    def __init__(self, api: Api, url: str | None, source: str, preset: str | None = None) -> None:
+        """Choose the server, and the preset, unless it is given.
 
         Raises:
             ImportFailed: if the document has no WebSocket endpoint and the user gave none.
         """
         self._api = api
+        self.preset = preset or (PRESET if any(is_socketio(each.protocol) for each in api.servers) else None)
         self._given = url
         self._unexpressed: dict[str, str] = {}
         websockets = [server for server in api.servers if server.url.startswith(("ws://", "wss://"))]
@@ -89,6 +91,8 @@ class Connections:
     def _is_path(self, channel: Channel) -> bool:
         """Return whether the address of a channel is a path, and not a topic on a shared connection."""
         address = channel.address or ""
+        if self.preset == PRESET:
+            return False
         return address.startswith("/") or _is_url(address) or bool(channel.bindings)
 
     def _with_parameters(self, connection: Connection, channel: Channel) -> Connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ...core.expressions.paths import Path
@@ -97,3 +97,23 @@ def _is_number(request: Payload, path: Path, schemas: Schemas) -> bool:
     kind = schema.get("type") if isinstance(schema, Mapping) else None
     kinds = texts(kind if isinstance(kind, list) else [kind])
     return "string" not in kinds and bool({"integer", "number"} & {*kinds})
+
+
+def correlation_notes(found: Sequence[Correlation | None], guessed: Sequence[str]) -> Iterator[str]:
+    """Yield how replies are matched: for each request where its ID is, and the operations whose replies are guessed."""
+    kinds: dict[str, int] = {}
+    for each in found:
+        if each is not None:
+            how = "declared in the document" if each.declared else "found in request and replies"
+            text = f"{'.'.join(map(str, each.sent))}, {how}"
+            kinds[text] = kinds.get(text, 0) + 1
+    without = sum(each is None for each in found)
+    rest = f"; {without} request{'s have' if without > 1 else ' has'} none" if without else ""
+    if kinds:
+        listed = ", ".join(f"{text} ({count})" for text, count in kinds.items())
+        yield f"Correlation: replies are matched by an ID of the request: {listed}{rest}."
+    elif without:
+        yield "Correlation: no request has an ID that its reply repeats; calls take turns on a connection."
+    if guessed:
+        names = ", ".join(dict.fromkeys(guessed))
+        yield f"Replies that the document does not name were found by the names of messages: {names}."

@@ -17,12 +17,13 @@ from ..naming import free_name, hints, is_reading, summarize, tool_name
 from ..references import References
 from ..schemas import Schemas
 from .connections import Connection, Connections, feed_name
-from .correlation import Correlation, find_correlation, parameter_paths
+from .correlation import Correlation, correlation_notes, find_correlation, parameter_paths
 from .model import Api, ApiOperation, Channel, Message, are_texts
 from .payloads import Payload, error_text, forms, predicate, with_kind
 from .reader import read_api
 from .replies import guess_replies, reply_rules
 from .requests import build_request, check_expressible
+from .socketio import PRESET, SUBJECT, event_template
 from .viewpoint import decide
 
 _PREFIX: Final = re.compile(r"(?:receive|recv|send|on|publish|subscribe|handle|pub|sub)(?:[_.-]|(?=[A-Z]))")
@@ -40,7 +41,7 @@ def import_asyncapi(
         ImportFailed: if its version is unknown, or it has no endpoint.
     """
     api = read_api(document, references, source)
-    return _Importer(api, Schemas(references), options, Connections(api, options.url, source)).run()
+    return _Importer(api, Schemas(references), options, Connections(api, options.url, source, options.preset)).run()
 
 
 class _Importer(MutableRecord):
@@ -81,7 +82,7 @@ class _Importer(MutableRecord):
                 *self.api.notes,
                 *self._endpoint_notes(),
                 f"Viewpoint: the document is written from the view of the {side}: {viewpoint.reason}.",
-                *self._correlation_notes(),
+                *correlation_notes([each for _, each in self.found], self.guessed),
                 *self.connections.notes(),
             ],
             variables=self.variables,
@@ -95,12 +96,17 @@ class _Importer(MutableRecord):
         if connection.url not in self.keys:
             path = connection.url.partition("://")[2].partition("/")[2].partition("?")[0]
             self.keys[connection.url] = free_name(path, self.keys.values())
-            fields = {**connection.fields, **({"preset": self.options.preset} if self.options.preset else {})}
+            fields = {**connection.fields, **({"preset": self.connections.preset} if self.connections.preset else {})}
             every = [message for each in self.by_url[connection.url] for message in each.all_messages]
-            form = "text" if are_texts(every) else "json"
+            form = "text" if are_texts(every) and not self.is_socketio else "json"
             self.endpoints[self.keys[connection.url]] = {**fields, "response_format": form}
             self.variables |= connection.variables
         return self.keys[connection.url], connection
+
+    @property
+    def is_socketio(self) -> bool:
+        """Return whether messages are events of Socket.IO."""
+        return self.connections.preset == PRESET
 
     def _apply_counter(self) -> None:
         """Use integer IDs where the document has them, for all tools of an endpoint."""
@@ -147,6 +153,8 @@ class _Importer(MutableRecord):
     def _forms(self, message: Message) -> list[Payload]:
         check_expressible(message)
         found = forms(message.name, message.payload, self.schemas)
+        if self.is_socketio:  # its name says what it is
+            return found if len(found) == 1 else [Payload(message.name, self.schemas.peek(message.payload), {})]
         if len(found) > 1:
             return found
         return [with_kind(each, message.key, self.kinds) for each in found]
@@ -163,6 +171,9 @@ class _Importer(MutableRecord):
         if self._is_pong(context, events):
             self._answer_pings(context)
             self.skipped.append(Skipped(context.operation.key, "it answers pings, which is done by itself"))
+            return
+        if self.is_socketio:
+            yield self._emitter(context)
             return
         replies, sources, is_stream = self._replies(context, events)
         payloads = [payload for payload, _ in replies]
@@ -187,6 +198,15 @@ class _Importer(MutableRecord):
             template["response_format"] = "text"
         self.found.append((context.endpoint, correlation))
         yield self._tool(context, request.inputs, template, sources)
+
+    def _emitter(self, context: _Context) -> Operation:
+        """Return the tool that sends an event of Socket.IO."""
+        connection = context.connection
+        payload = None if context.payload.schema in ({}, {"type": "null"}) else context.payload
+        request = build_request(payload, None, self.schemas, connection.inputs, connection.required)
+        is_acknowledged = bool(context.message.responses or context.operation.replies)
+        template = event_template(context.message.name, request.template, is_acknowledged)
+        return self._tool(context, request.inputs, template, [])
 
     def _tool(self, context: _Context, inputs: Document, template: Document, sources: Sequence[str]) -> Operation:
         operation, payload = context.operation, context.payload
@@ -315,6 +335,8 @@ class _Importer(MutableRecord):
                 {"type": "object", "properties": dict(connection.inputs), **required, "additionalProperties": False}
             )
         name = feed_name(connection, operation.channel)
+        if self.is_socketio:
+            return Event(name, SUBJECT, payload.name, fields)
         if payload.kind is not None:
             return Event(name, path_expression(payload.kind[0]), payload.kind[1], fields)
         neighbours = self.by_url[connection.url]
@@ -346,24 +368,6 @@ class _Importer(MutableRecord):
         more = f" and {len(urls) - 3} more" if len(urls) > 3 else ""
         if urls:
             yield f"Endpoint{'s' * (len(urls) > 1)}: {', '.join(urls[:3])}{more}."
-
-    def _correlation_notes(self) -> Iterator[str]:
-        kinds: dict[str, int] = {}
-        for _, each in self.found:
-            if each is not None:
-                how = "declared in the document" if each.declared else "found in request and replies"
-                text = f"{'.'.join(map(str, each.sent))}, {how}"
-                kinds[text] = kinds.get(text, 0) + 1
-        without = sum(each is None for _, each in self.found)
-        rest = f"; {without} request{'s have' if without > 1 else ' has'} none" if without else ""
-        if kinds:
-            listed = ", ".join(f"{text} ({count})" for text, count in kinds.items())
-            yield f"Correlation: replies are matched by an ID of the request: {listed}{rest}."
-        elif without:
-            yield "Correlation: no request has an ID that its reply repeats; calls take turns on a connection."
-        if self.guessed:
-            names = ", ".join(dict.fromkeys(self.guessed))
-            yield f"Replies that the document does not name were found by the names of messages: {names}."
 
 
 class _Context(Record):

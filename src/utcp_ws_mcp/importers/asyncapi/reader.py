@@ -12,6 +12,7 @@ from ..references import References
 from ..shapes import objects, texts
 from ..urls import fill_variables
 from .model import Api, ApiOperation, ApiServer, Channel, Message
+from .socketio import is_socketio, server_url
 from .viewpoint import is_request
 
 SCHEMA_FORMATS: Final = re.compile(
@@ -97,6 +98,7 @@ class _Reader:
             if not address:
                 continue
             url = str(address) if "://" in str(address) else f"{protocol}://{address}"
+            url = server_url(str(address)) if is_socketio(protocol) else url
             title = self._peek(self._document.get("info")).get("title")
             filled = fill_variables(url, self._peek(server.get("variables")), title, self._peek)
             yield ApiServer(key, filled, protocol, list(self._requirements(server.get("security"))))

@@ -45,20 +45,26 @@ def check_expressible(message: Message) -> None:
 
 
 def build_request(
-    payload: Payload, correlation: Path | None, schemas: Schemas, url_inputs: Mapping[str, Any], required: Sequence[str]
+    payload: Payload | None,
+    correlation: Path | None,
+    schemas: Schemas,
+    url_inputs: Mapping[str, Any],
+    required: Sequence[str],
 ) -> Request:
     """Return the template of a message, with the ID of the request at its path, and the schema of its arguments.
 
     Args:
-        payload: The payload.
+        payload: The payload; None for an empty object.
         correlation: The path of the ID of the request.
         schemas: Resolves references.
         url_inputs: The schemas of the arguments of the URL.
         required: Those of them that have to be given.
     """
     builder = _Builder(schemas, url_inputs, required, correlation or ())
-    template: Any = builder.whole(payload, correlation) if not payload.properties else None
-    if template is None:
+    template: Any = {}
+    if payload is not None and not payload.properties:
+        template = builder.whole(payload, correlation)
+    elif payload is not None:
         template = builder.object(payload.schema, (), payload.constants)
         if correlation is not None:
             template = _insert(template, correlation, REQUEST_ID)
