@@ -8,7 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
+
+from utcp_ws_mcp.cli.main import main
 
 INTERRUPTED_IMPORT = """
 import sys
@@ -55,3 +59,22 @@ def test_ctrl_c_ends_author_while_the_host_keeps_its_input_open(tmp_path: Path) 
         finally:
             author.kill()
         assert "Traceback" not in author.stderr.read()
+
+
+@pytest.mark.parametrize(("ended", "code"), [(KeyboardInterrupt, 130), (EOFError, 1)])
+def test_ctrl_c_at_a_question_interrupts_and_the_end_of_the_input_declines(
+    ended: type[BaseException], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, config = tmp_path / "m.json", tmp_path / "hosts.json"
+    manifest.write_text('{"name": "m", "url": "wss://a.example/", "tools": [{"name": "t", "description": "T."}]}')
+
+    def question(text: str) -> bool:
+        try:
+            raise ended
+        except (KeyboardInterrupt, EOFError):
+            raise click.Abort from None
+
+    monkeypatch.setattr(click, "confirm", question)
+    done = CliRunner().invoke(main, ["install", "mcp-json", str(manifest), "--config", str(config)])
+    assert done.exit_code == code
+    assert not config.exists()

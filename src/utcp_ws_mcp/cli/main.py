@@ -89,6 +89,10 @@ class DefaultServeGroup(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(ExitCode.INTERRUPTED)
+        except click.Abort as aborted:  # of a question: Ctrl-C interrupts, the end of the input declines
+            if not isinstance(aborted.__context__, KeyboardInterrupt):
+                raise
+            ctx.exit(ExitCode.INTERRUPTED)
         except FileNotFoundError:
             if _has_working_folder():
                 raise
