@@ -80,7 +80,8 @@ def test_an_endpoint_that_goes_away_ends_the_recording_with_a_draft(clock: str) 
     assert [tool["name"] for tool in json.loads(recorded.stdout)["tools"]] == ["bye"]
 
 
-def test_ctrl_c_ends_with_a_draft_too(clock: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_with_a_draft_too_and_so_does_the_end_of_its_time(clock: str, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "utcp_ws_mcp", "record", clock]
     with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as recording:
         assert recording.stdin is not None
@@ -88,13 +89,24 @@ def test_ctrl_c_ends_with_a_draft_too(clock: str) -> None:
         recording.stdin.write('{"id": 1, "action": "time"}\n')
         recording.stdin.flush()
         assert any("result" in line for line in recording.stderr)
-        recording.send_signal(signal.SIGINT)
+        recording.send_signal(number)
         recording.wait(timeout=60)  # before `communicate` ends the input, which ends a recording as well
         drafted, said = recording.communicate()
     assert [tool["name"] for tool in json.loads(drafted)["tools"]] == ["time"]
     assert (recording.returncode, "Traceback" in said) == (130, False)
     assert f"= {clock}: closed by utcp-ws-mcp" in said
     assert "was cut" not in said
+
+
+def test_sigterm_ends_a_recording_that_ignores_ctrl_c(clock: str) -> None:
+    ignoring = "import signal, runpy; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    ignoring += "runpy.run_module('utcp_ws_mcp', run_name='__main__')"
+    command = [sys.executable, "-c", ignoring, "record", clock]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as recording:
+        assert recording.stderr is not None
+        assert any("connected" in line for line in recording.stderr)
+        recording.send_signal(signal.SIGTERM)
+        assert recording.wait(timeout=60) == -signal.SIGTERM
 
 
 def test_a_recording_without_messages_says_what_to_do(tmp_path: Path) -> None:

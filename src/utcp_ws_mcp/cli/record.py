@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -79,7 +80,23 @@ def record(
     ${NAME} in the URL, a header, a subprotocol or a line is the variable NAME. The draft contains ${NAME}, not its
     value.
     """
-    run(record_conversation, RecordOptions(url, headers, protocols, output, idle, env_files, escapes, binary))
+    with _sigterm_like_ctrl_c():
+        run(record_conversation, RecordOptions(url, headers, protocols, output, idle, env_files, escapes, binary))
+
+
+@contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the recording with its draft as well: `timeout` sends it, with which scripts bound a command."""
+    is_main = threading.current_thread() is threading.main_thread()  # no other thread can handle a signal
+    # A shell may start a background job without Ctrl-C. SIGTERM must end it nevertheless.
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def record_conversation(options: RecordOptions) -> int:
