@@ -495,6 +495,20 @@ def test_what_is_no_reference_means_itself() -> None:
     assert references.resolve({"$ref": "#/object", "b": 3}) == {"a": 1, "b": 3}
 
 
+@pytest.mark.parametrize(
+    ("reference", "way"),
+    [
+        ("../common.yaml#/x", "only files in the folder of the description are read"),
+        ("sub/../../common.yaml#/x", "only files in the folder of the description are read"),
+        ("/common.yaml#/x", "only files in the folder of the description are read"),
+        ("https://a.example/common.yaml#/x", "--remote-references fetches it"),
+    ],
+)
+def test_a_document_that_is_not_read_where_it_is_is_named_with_the_way_to_it(reference: str, way: str) -> None:
+    with pytest.raises(Inexpressible, match=f"which is not available .{way}"):
+        References({}).follow(reference)
+
+
 def test_a_document_that_is_not_there_is_named() -> None:
     with pytest.raises(Inexpressible, match="'a.json#/x' is in another document, which is not available"):
         References({}).follow("a.json#/x")

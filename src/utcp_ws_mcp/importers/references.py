@@ -65,12 +65,21 @@ class References:
         path, _, fragment = reference.partition("#")
         file = join_reference("", path)
         if file not in self._documents:
-            raise Inexpressible(f"{reference!r} is in another document, which is not available")
+            raise Inexpressible(f"{reference!r} is in another document, which is not available{_way_to(file)}")
         steps = [unquote(step) for step in fragment.split("/")[1:]]
         target = _walk(self._documents[file], steps) if len(steps) <= MAX_STEPS else MISSING
         if target is MISSING:
             raise Inexpressible(f"the reference {reference!r} leads nowhere")
         return target
+
+
+def _way_to(file: str) -> str:
+    """Return how a document can be had that is not read because of where it is; empty for one that is missing."""
+    if urlsplit(file).scheme:
+        return " (--remote-references fetches it)"
+    if file.startswith(("../", "/")):
+        return " (only files in the folder of the description are read: bundle them into one, or copy it there)"
+    return ""
 
 
 def _walk(value: Any, steps: list[str]) -> Any:
