@@ -347,7 +347,7 @@ def operation(receives: bool, *names: str, text: str = "", **fields: Any) -> Api
 
 
 def decided(*operations: ApiOperation, option: str = "auto", version: str = "3.0.0", servers: Any = ()) -> Viewpoint:
-    return decide(Api("Shop", version, servers, operations, {}), option)
+    return decide(Api("Shop", version, servers, operations, {}, is_version_2=version.startswith("2")), option)
 
 
 NOTHING = "nothing in the document decides it, and --viewpoint changes it"

@@ -95,6 +95,12 @@ def test_the_address_of_a_channel_may_be_the_whole_url(bindings: dict[str, Any],
     assert urls_of(document) == ["wss://a.example.com/ws/{{ args.room }}"]
 
 
+def test_the_host_of_a_whole_url_may_be_called_like_a_part_of_its_scheme() -> None:
+    document = api(servers={})
+    document["channels"]["main"]["address"] = "ws://ws/ws/chat?v=1"
+    assert urls_of(document) == ["ws://ws/ws/chat?v=1"]
+
+
 def test_credentials_of_a_server_do_not_go_to_another_host_that_is_the_address_of_a_channel() -> None:
     document = api(components={"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}})
     document["servers"]["live"]["security"] = [{"$ref": "#/components/securitySchemes/key"}]
@@ -229,6 +235,14 @@ def test_a_variable_that_nothing_uses_is_not_asked_for() -> None:
 
 
 # Viewpoint
+
+
+def test_the_reason_for_the_viewpoint_is_that_of_the_form_which_is_read() -> None:
+    document = api(asyncapi="2.6.0", servers={"live": {"host": "localhost:1", "protocol": "ws"}})
+    document["operations"] = {"hi": {"action": "receive", "channel": {"$ref": "#/channels/main"}}}
+    document["channels"]["main"]["messages"] = {"hi": {"payload": TEXT}}
+    (viewpoint,) = (line for line in imported(document, url=None).report if line.startswith("Viewpoint: "))
+    assert "as most documents are written" in viewpoint
 
 
 def test_what_is_received_from_the_server_is_written_from_the_view_of_the_client() -> None:

@@ -141,6 +141,7 @@ def test_a_message_without_a_kind_has_the_key_of_its_message_where_others_have_i
     plain = payload(obj(event=TEXT, x=TEXT))
     assert with_kind(plain, "news", ["type", "event"]).constants == {("event",): "news"}
     assert with_kind(plain, "news", ["type"]) is plain
+    assert with_kind(payload(obj(type=TEXT, event=TEXT)), "news", ["event", "type"]).kind == (("type",), "news")
     known = payload(obj(event={"const": "a"}))
     assert with_kind(known, "news", ["event"]) is known
 

@@ -78,11 +78,33 @@ def test_another_preset_counts_more_than_the_protocol() -> None:
         ("localhost:3000", "ws://localhost:3000/socket.io/"),
         ("192.168.0.7/own/", "ws://192.168.0.7/own/"),
         ("[::1]:80", "ws://[::1]:80/socket.io/"),
-        ("socket.io://localhost/x", "ws://localhost/x"),
+        ("chat.local", "ws://chat.local/socket.io/"),
+        ("${CHAT_HOST}:3000", "wss://${CHAT_HOST}:3000/socket.io/"),
+        ("socket.io://localhost/x", "ws://localhost/x/"),
+        ("chat.example.com/socket.io", "wss://chat.example.com/socket.io/"),
+        ("chat.example.com?EIO=3&transport=polling", "wss://chat.example.com/socket.io/"),
     ],
 )
 def test_a_server_has_the_usual_path_and_tls_unless_it_is_near(address: str, url: str) -> None:
     assert server_url(address) == f"{url}?EIO=4&transport=websocket"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "used"), [("http", "ws"), ("ws", "ws"), ("https", "wss"), ("wss", "wss"), ("HTTP", "ws")]
+)
+@pytest.mark.parametrize("host", ["chat.example.com", "localhost:3000"])
+def test_the_scheme_of_an_address_says_whether_it_has_tls(scheme: str, used: str, host: str) -> None:
+    assert server_url(f"{scheme}://{host}") == f"{used}://{host}/socket.io/?EIO=4&transport=websocket"
+
+
+def test_the_query_of_an_address_is_kept() -> None:
+    url = "wss://chat.example.com/socket.io/?token=${TOKEN}&EIO=4&transport=websocket"
+    assert server_url("chat.example.com/?token=${TOKEN}") == url
+
+
+def test_a_default_of_the_host_says_whether_it_is_near() -> None:
+    result = imported(document(host="{host}:3000", variables={"host": {"default": "localhost"}}), url=None)
+    assert result.manifest["url"] == "ws://localhost:3000/socket.io/?EIO=4&transport=websocket"
 
 
 @pytest.mark.parametrize(

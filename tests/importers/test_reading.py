@@ -188,6 +188,7 @@ FOREIGN = {
     "<!doctype html>\n<html>…": "HTML or XML",
     "\n  <?xml version='1.0'?><a/>": "HTML or XML",
     '// ours\nsyntax = "proto3";\nenum A { B = 0; }': "a Protobuf schema",
+    '/* ours\n   too */ // and\n\n  syntax = "proto3";\nenum A { B = 0; }': "a Protobuf schema",
     "syntax='proto2';\nmessage A { }": "a Protobuf schema",
 }
 
@@ -196,6 +197,12 @@ FOREIGN = {
 def test_a_text_of_another_kind_is_called_by_its_name(text: str, what: str) -> None:
     with pytest.raises(ImportFailed, match=f"it is {what}"):
         parse_text(text, "file")
+
+
+@pytest.mark.parametrize("begin", ["", "# ours\n"])
+def test_a_description_may_contain_a_protobuf_schema(begin: str) -> None:
+    text = f'{begin}asyncapi: 3.0.0\nschema: |\n  // ours\n  syntax = "proto3";\n  message A {{ string b = 1; }}\n'
+    assert parse_text(text, "file")["asyncapi"] == "3.0.0"
 
 
 @pytest.mark.parametrize("text", ["any words", "query { hello }", "42"])
@@ -507,6 +514,12 @@ def test_what_is_no_reference_means_itself() -> None:
 def test_a_document_that_is_not_read_where_it_is_is_named_with_the_way_to_it(reference: str, way: str) -> None:
     with pytest.raises(Inexpressible, match=f"which is not available .{way}"):
         References({}).follow(reference)
+
+
+@pytest.mark.parametrize("reference", ["common.yaml#/x", "../common.yaml#/x", "https://b.example/common.yaml#/x"])
+def test_what_a_document_from_the_web_refers_to_is_on_the_web(reference: str) -> None:
+    with pytest.raises(Inexpressible, match="which is not available .--remote-references fetches it"):
+        References({}, None, "https://a.example/api.yaml").follow(reference)
 
 
 def test_a_document_that_is_not_there_is_named() -> None:

@@ -26,7 +26,7 @@ _SDL: Final = re.compile(
 _FOREIGN: Final = (
     (re.compile(r"\A<"), "HTML or XML, perhaps the page that shows the description"),
     (
-        re.compile(r"""^[ \t]*syntax[ \t]*=[ \t]*["']proto[23]["']""", re.MULTILINE),
+        re.compile(r"""\A(?://[^\n]*\n|/\*[\s\S]*?\*/|\s)*+syntax\s*=\s*["']proto[23]["']"""),
         "a Protobuf schema, which does not say which message answers which (framing.codec can use it)",
     ),
 )

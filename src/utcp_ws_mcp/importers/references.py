@@ -24,11 +24,18 @@ class References:
     References inside the other documents are rewritten, so that each means the same wherever its schema is moved.
     """
 
-    def __init__(self, root: Any, others: Mapping[str, Any] | None = None) -> None:
-        """Take the root document, and the others by their path relative to its folder, or by their URL."""
+    def __init__(self, root: Any, others: Mapping[str, Any] | None = None, source: str = "") -> None:
+        """Take the root document, and the others by their path relative to its folder, or by their URL.
+
+        Args:
+            root: The document.
+            others: The documents that it refers to.
+            source: Where the document comes from.
+        """
         self._documents: dict[str, Any] = {"": root}
         self._documents |= {file: _rewritten(document, file) for file, document in (others or {}).items()}
         self._found: dict[str, Any] = {}
+        self._is_remote = bool(urlsplit(source).netloc)
 
     def resolve(self, value: Any) -> Any:
         """Return what a value means: the value itself unless it is a reference. Keys beside `$ref` win.
@@ -65,21 +72,20 @@ class References:
         path, _, fragment = reference.partition("#")
         file = join_reference("", path)
         if file not in self._documents:
-            raise Inexpressible(f"{reference!r} is in another document, which is not available{_way_to(file)}")
+            raise Inexpressible(f"{reference!r} is in another document, which is not available{self._way_to(file)}")
         steps = [unquote(step) for step in fragment.split("/")[1:]]
         target = _walk(self._documents[file], steps) if len(steps) <= MAX_STEPS else MISSING
         if target is MISSING:
             raise Inexpressible(f"the reference {reference!r} leads nowhere")
         return target
 
-
-def _way_to(file: str) -> str:
-    """Return how a document can be had that is not read because of where it is; empty for one that is missing."""
-    if urlsplit(file).scheme:
-        return " (--remote-references fetches it)"
-    if file.startswith(("../", "/")):
-        return " (only files in the folder of the description are read: bundle them into one, or copy it there)"
-    return ""
+    def _way_to(self, file: str) -> str:
+        """Return how a document can be read that is not read because of where it is; empty for one that is missing."""
+        if self._is_remote or urlsplit(file).scheme:
+            return " (--remote-references fetches it)"
+        if file.startswith(("../", "/")):
+            return " (only files in the folder of the description are read: bundle them into one, or copy it there)"
+        return ""
 
 
 def _walk(value: Any, steps: list[str]) -> Any:

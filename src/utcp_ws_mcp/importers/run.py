@@ -103,11 +103,11 @@ def describe(
         from .openrpc.introspection import as_openrpc
 
         rewritten = as_openrpc(document)
-        return import_openrpc(rewritten, References(rewritten, others), options, source)
+        return import_openrpc(rewritten, References(rewritten, others, source), options, source)
     if kind is Format.ASYNCAPI:
         from .asyncapi.importer import import_asyncapi
 
-        return import_asyncapi(document, References(document, others), options, source)
+        return import_asyncapi(document, References(document, others, source), options, source)
     if kind is Format.GRAPHQL:
         from .graphql.importer import import_graphql
 

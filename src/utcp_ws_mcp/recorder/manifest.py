@@ -284,16 +284,16 @@ def network_fields(url: URL) -> Document:
     """Return what the endpoint needs in addition to a public address over TLS."""
     if url.is_loopback_literal:
         return {}
-    network: Document = {"allow": ["private"]} if _is_private(url.host) else {}
+    network: Document = {"allow": ["private"]} if is_near(url.host) else {}
     network |= {} if url.secure else {"plaintext": True}
     return {"network": network} if network else {}
 
 
-def _is_private(host: str) -> bool:
-    """Return whether a host is a private address, or a name that only a local network knows."""
+def is_near(host: str) -> bool:
+    """Return whether a host is a private address or this machine, or a name that only a local network knows."""
     address = parse_ip(host)
     if address is not None:
-        return classify_address(address) == "private"
+        return classify_address(address) in ("private", "loopback")
     return "." not in host or host.endswith((".local", ".lan", ".home", ".internal"))
 
 

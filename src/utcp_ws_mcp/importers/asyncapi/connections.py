@@ -76,7 +76,8 @@ class Connections:
         if _is_url(address):
             url = urlsplit(address)
             server = next((each for each in self._by_key.values() if urlsplit(each.url).netloc == url.netloc), None)
-            base, address = self._given or f"{url.scheme}://{url.netloc}", address.partition(url.netloc)[2]
+            base = self._given or f"{url.scheme}://{url.netloc}"
+            address = address.removeprefix(f"{url.scheme}://{url.netloc}")
         own_path = address not in ("", "/") and not _has_path(base, address, self._given)
         connection = Connection(_joined(base, address) if own_path else base, own_path=own_path)
         connection = self._with_parameters(connection, channel)

@@ -85,7 +85,18 @@ class ApiServer(Record):
 
 
 class Api(Record):
-    """A whole document. `problems` are operations that cannot be read, with the reason; `notes` what was assumed."""
+    """A whole document.
+
+    Attributes:
+        title: Its title.
+        version: The version that it says.
+        servers: Its servers.
+        operations: Its operations.
+        schemes: Its security schemes by their key.
+        problems: Operations that cannot be read, with the reason.
+        notes: What was assumed.
+        is_version_2: Whether it has the form of version 2, whatever version it says.
+    """
 
     title: str
     version: str
@@ -94,8 +105,4 @@ class Api(Record):
     schemes: Mapping[str, Mapping[str, Any]]
     problems: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
-
-    @property
-    def is_version_2(self) -> bool:
-        """Return whether the document is of version 2."""
-        return self.version.startswith("2")
+    is_version_2: bool = False

@@ -211,8 +211,8 @@ def with_kind(payload: Payload, key: str, names: Collection[str]) -> Payload:
     """Return a payload with the key of its message as a constant, where one of these properties has no value."""
     if payload.kind is not None:
         return payload
-    name = next((each for each in names if each in payload.properties), None)
-    return payload if name is None else replace(payload, constants={**payload.constants, (name,): key})
+    name = min((each for each in names if each in payload.properties), key=lambda each: (_rank(each), each), default="")
+    return payload if not name else replace(payload, constants={**payload.constants, (name,): key})
 
 
 def predicate(payload: Payload, others: Sequence[Payload]) -> str | None:

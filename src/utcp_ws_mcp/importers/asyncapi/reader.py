@@ -20,7 +20,6 @@ SCHEMA_FORMATS: Final = re.compile(
 )
 """Formats of payload schemas that are JSON Schema, or nearly."""
 
-
 _PROTOCOLS: Final = re.compile(r"\Aweb-?sockets?\Z")
 """What some documents call `ws`."""
 
@@ -36,7 +35,8 @@ def read_api(document: Mapping[str, Any], references: References, source: str) -
         message = f"{source} has the version {version} of AsyncAPI; 2 and 3 can be imported. Convert the document."
         raise ImportFailed(message, code="description-version")
     reader = _Reader(document, references)
-    listed = list(reader.operations(version))
+    is_version_2 = reader.has_form_of_version_2(version)
+    listed = list(reader.operations_2() if is_version_2 else reader.operations_3())
     info = reader.mapping(document.get("info"))
     return Api(
         title=str(info.get("title") or "api"),
@@ -46,6 +46,7 @@ def read_api(document: Mapping[str, Any], references: References, source: str) -
         schemes=reader.schemes(),
         problems=reader.problems,
         notes=reader.notes,
+        is_version_2=is_version_2,
     )
 
 
@@ -57,16 +58,18 @@ class _Reader:
         self.problems: list[tuple[str, str]] = []
         self.notes: list[str] = []
 
-    def operations(self, version: str) -> Iterator[ApiOperation]:
-        """Yield the operations, by the form of the document, which may be that of another version than it says."""
-        channels = list(map(self._peek, self._peek(self._document.get("channels")).values()))
-        if version.startswith("2") and "operations" in self._document:
-            self.notes.append("The document has the form of version 3, and is read as such.")
-            return self.operations_3()
-        if version.startswith("3") and any("publish" in each or "subscribe" in each for each in channels):
-            self.notes.append("The document has the form of version 2, and is read as such.")
-            return self.operations_2()
-        return self.operations_3() if version.startswith("3") else self.operations_2()
+    def has_form_of_version_2(self, version: str) -> bool:
+        """Return whether the document has the form of version 2, and note it if that is not the version it says."""
+        says_2 = version.startswith("2")
+        channels = map(self._peek, self._peek(self._document.get("channels")).values())
+        is_other = (
+            "operations" in self._document
+            if says_2
+            else any("publish" in each or "subscribe" in each for each in channels)
+        )
+        if is_other:
+            self.notes.append(f"The document has the form of version {3 if says_2 else 2}, and is read as such.")
+        return says_2 is not is_other
 
     def mapping(self, value: Any) -> Mapping[str, Any]:
         """Return an object that a value is or refers to; an empty one for anything else."""
@@ -98,9 +101,9 @@ class _Reader:
             if not address:
                 continue
             url = str(address) if "://" in str(address) else f"{protocol}://{address}"
-            url = server_url(str(address)) if is_socketio(protocol) else url
             title = self._peek(self._document.get("info")).get("title")
             filled = fill_variables(url, self._peek(server.get("variables")), title, self._peek)
+            filled = server_url(filled) if is_socketio(protocol) else filled
             yield ApiServer(key, filled, protocol, list(self._requirements(server.get("security"))))
 
     def _requirements(self, security: Any) -> Iterator[Mapping[str, Any]]:

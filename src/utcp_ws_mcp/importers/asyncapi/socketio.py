@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 from typing import Any, Final
 
+from ...recorder.manifest import is_near
 from ...recorder.templates import REQUEST_ID, escape_template
 from ..model import Document
 
@@ -17,6 +17,7 @@ SUBJECT: Final = "(message.data[0] if message.type == 'event' else none)"
 _PROTOCOL: Final = re.compile(r"(?:socket[.-]?io)s?\Z")
 _PATH: Final = "/socket.io/"
 _QUERY: Final = "EIO=4&transport=websocket"
+_TLS: Final = {"https": True, "wss": True, "http": False, "ws": False}
 
 
 def is_socketio(protocol: str) -> bool:
@@ -25,19 +26,23 @@ def is_socketio(protocol: str) -> bool:
 
 
 def server_url(address: str) -> str:
-    """Return the URL of the WebSocket of a server, whose address is a host and perhaps a path."""
-    host, _, path = address.partition("://")[2].partition("/") if "://" in address else address.partition("/")
-    scheme = "ws" if _is_near(host) else "wss"
-    return f"{scheme}://{host}{f'/{path}' if path else _PATH}?{_QUERY}"
+    """Return the URL of the WebSocket of a server, whose address is a host, perhaps with a scheme, a path and a query.
+
+    Clients of Socket.IO send a path that ends with `/`, and servers wait for that.
+    """
+    scheme, _, rest = address.rpartition("://")
+    rest, _, query = rest.partition("?")
+    host, _, path = rest.partition("/")
+    path = f"/{path.rstrip('/')}/" if path.strip("/") else _PATH
+    kept = [each for each in query.split("&") if each and each.partition("=")[0] not in ("EIO", "transport")]
+    has_tls = _TLS.get(scheme.lower(), not _is_near(host))
+    return f"{'wss' if has_tls else 'ws'}://{host}{path}?{'&'.join([*kept, _QUERY])}"
 
 
 def _is_near(host: str) -> bool:
-    """Return whether a host is this machine or an address of a private network, which have no certificate."""
-    name = host.rpartition(":")[0] if re.search(r":\d+\Z", host) else host
-    try:
-        return ip_address(name.strip("[]")).is_private
-    except ValueError:
-        return name == "localhost"
+    """Return whether a host is this machine or in its own network, where it has no certificate."""
+    name = re.sub(r":\d+\Z", "", host)
+    return "$" not in name and is_near(name.strip("[]"))
 
 
 def event_template(name: str, payload: Any, is_acknowledged: bool) -> Document:
