@@ -268,7 +268,6 @@ NO_ENTRY = "and the catalogue has no such entry;"
             ("clock", "catalog/clock.json"),
             "catalog/clock.json already exists and is not changed; give another name: init clock FILE",
         ),
-        (("clock", "no/c.json"), "no/c.json cannot be written: no such file or directory"),
     ],
 )  # fmt: skip
 def test_what_init_cannot_write_is_said(words: tuple[str, ...], said: str) -> None:

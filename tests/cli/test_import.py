@@ -48,6 +48,20 @@ def test_a_description_becomes_a_manifest_that_is_checked(source: Path, tmp_path
     assert run("check", "--strict", str(file)).returncode == 0
 
 
+def test_a_dash_prints_the_manifest_and_checks_no_file(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = run("import", str(source), "-", "--url", URL)
+    assert ended.returncode == 0, ended.stderr
+    assert (json.loads(ended.stdout)["name"], json.loads(ended.stdout)["url"]) == ("clock", URL)
+    assert ended.stderr.startswith("Clock (OpenRPC 1.3.2), 2 operations: 2 imported.\n")
+    assert [each.name for each in tmp_path.iterdir()] == [source.name]
+    refused = run("import", str(source), "-", "--url", URL, "--online")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--online needs a FILE" in refused.stderr
+
+
 def test_the_proposed_call_is_of_the_first_endpoint_with_tools(tmp_path: Path) -> None:
     channels = {
         f"/{name}": {"publish": {"operationId": name, "message": {"payload": {"type": "object"}}}}
@@ -308,6 +322,7 @@ def test_an_endpoint_that_does_not_describe_itself_says_what_it_answered(tmp_pat
         assert ended.returncode == 2
         assert ended.stderr.endswith("[endpoint-not-described]\n")
     assert "Method not found" in refused.stderr
+    assert refused.stderr.startswith(f"Asking {url} for its description. An endpoint that does not answer takes half a")
     assert not (tmp_path / "m.json").exists()
 
 

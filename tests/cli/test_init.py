@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,10 +40,19 @@ def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
     assert "already exists and is not changed" in refused.stderr
 
 
-def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
-    refused = run("init", "jsonrpc2", str(tmp_path / "no" / "manifest.json"))
-    assert refused.returncode == 2
-    assert "cannot be written: no such file or directory" in refused.stderr
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "manifest.json"
+    opened = Path.open
+
+    def open_if_read(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if mode == "x":
+            raise OSError(28, "No space left on device")
+        return opened(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", open_if_read)
+    refused = run("init", "jsonrpc2", str(file))
+    expected = f"{file} cannot be written: no space left on device. Give another FILE.\n"
+    assert (refused.returncode, refused.stderr) == (2, expected)
 
 
 def test_a_misspelt_preset_is_corrected(tmp_path: Path) -> None:

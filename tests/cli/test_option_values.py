@@ -35,7 +35,12 @@ def manifest(url: str, tmp_path: Path) -> str:
     return str(file)
 
 
-COMMANDS = [["record", "ws://127.0.0.1:1/", "--output"], ["call", "m.json", "m.t", "--output"], ["import", "x.json"]]
+COMMANDS = [
+    ["record", "ws://127.0.0.1:1/", "--output"],
+    ["call", "m.json", "m.t", "--output"],
+    ["import", "x.json"],
+    ["init", "jsonrpc2"],
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: words[0])
@@ -45,6 +50,20 @@ def test_a_file_in_a_folder_that_is_not_there_is_refused_before_anything_is_done
     refused = run(*command, str(tmp_path / "none" / "out.json"))
     assert refused.returncode == ExitCode.USAGE_ERROR
     assert f"{str(tmp_path / 'none')!r} is no folder in which a file can be made." in refused.stderr
+
+
+def test_a_dash_as_the_output_is_stdout(
+    manifest: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    called = run("call", manifest, "ping", "--output", "-")
+    recorded = run("record", url, "--idle", "0.1", "--output", "-", typed='{"id": 1, "op": "a"}\n')
+    began = run("init", "jsonrpc2", "-")
+    assert (called.returncode, called.stdout) == (0, "PING\n")
+    assert json.loads(recorded.stdout)["url"] == url
+    assert json.loads(began.stdout)["preset"] == "jsonrpc2"
+    assert (began.returncode, began.stderr) == (0, "")
+    assert not (tmp_path / "-").exists()
 
 
 def test_a_draft_that_cannot_be_written_is_printed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..bridge import Bridge
 from ..client.manifest_files import load_call_template
 from ..core.codecs.message import excerpt
-from ..errors import BridgeError, CallTimeout, ImportFailed, ToolError
+from ..errors import BridgeError, CallTimeout, ImportFailed, Outcome
 from ..importers.model import Document, Format
 from ..importers.openrpc.introspection import QUESTIONS
 from ..importers.urls import shown_url
@@ -57,23 +57,24 @@ async def ask_endpoint(url: str, options: SourceOptions) -> Source:
     secrets = SecretVariables()
     headers = without_secrets(dict(options.headers), "", options.variables, secrets) if options.headers else {}
     fields: Document = {"headers": headers} if headers else {}
-    errors: list[str] = []
+    failures: dict[str, list[str]] = {}
+    unreachable: set[str] = set()
     timeout = QUESTION_TIMEOUT
     for format_, preset, tool in _questions(url, options):
+        if preset in unreachable:  # with another one, the endpoint may accept the subprotocol
+            continue
         try:
             answer = await _ask(url, options, preset, tool, timeout)
-        except ToolError as refused:
-            errors.append(f"{tool['name']}: {excerpt(str(refused))}")
-            continue
         except BridgeError as failed:
+            failures.setdefault(excerpt(str(failed)), []).append(tool["name"])
             timeout = LATER_QUESTION_TIMEOUT if isinstance(failed, CallTimeout) else timeout
-            errors.append(f"{tool['name']}: {excerpt(str(failed))}")
-            if failed.outcome is failed.outcome.NOT_SENT and len(errors) == 1 and options.format is not None:
-                break
+            if failed.outcome is Outcome.NOT_SENT:
+                unreachable.add(preset)
             continue
         return Source(shown_url(url), answer, format_, {}, url, fields)
+    reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in failures.items())
     message = (
-        f"{shown_url(url)} does not describe itself: {'; '.join(dict.fromkeys(errors))}. "
+        f"{shown_url(url)} does not describe itself: {reasons}. "
         "Check the URL, --header and --preset, or give a file with the description."
     )
     raise ImportFailed(message, code="endpoint-not-described")

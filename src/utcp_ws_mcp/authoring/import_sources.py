@@ -100,14 +100,23 @@ class Source(Record):
         return options if options.url is not None or self.url is None else replace(options, url=self.url)
 
 
+def _scheme_of(source: str) -> str:
+    return source.partition("://")[0].lower() if "://" in source else ""
+
+
+def is_endpoint(source: str) -> bool:
+    """Return whether a source is an endpoint, which is asked for its description."""
+    return _scheme_of(source) in ("ws", "wss")
+
+
 async def read_source(source: str, options: SourceOptions) -> Source:
     """Return the description that a file, a folder, a document on the web or an endpoint gives.
 
     Raises:
         ImportFailed: if it cannot be read.
     """
-    scheme = source.partition("://")[0].lower() if "://" in source else ""
-    if scheme in ("ws", "wss"):
+    scheme = _scheme_of(source)
+    if is_endpoint(source):
         from .import_questions import ask_endpoint  # only endpoints that are asked need the client
 
         return await ask_endpoint(source, options)

@@ -11,12 +11,13 @@ from typing import Any
 import anyio
 import click
 
-from ..authoring.import_sources import Source, SourceOptions, read_source
+from ..authoring.import_sources import Source, SourceOptions, is_endpoint, read_source
 from ..errors import BridgeError, ImportFailed
 from ..files import NEW_FILE_MODE, reason_of, replace_file
 from ..importers.merging import merge
 from ..importers.model import Document, Format, ImportOptions
 from ..importers.run import Imported, import_document
+from ..importers.urls import shown_url
 from ..manifest.presets import preset_names
 from ..observability.redaction import Redactor, redact_strings
 from ..recorder.manifest import format_json
@@ -89,7 +90,7 @@ class Target(Record):
 @_asking
 def import_(
     source: str,
-    file: Path,
+    file: Path | None,
     format_: str | None,
     headers: dict[str, str],
     env_files: tuple[Path, ...],
@@ -98,7 +99,7 @@ def import_(
     yes: bool,
     **choices: Any,
 ) -> None:
-    """Make a manifest from SOURCE, the description of an API, and write it to FILE (manifest.json).
+    """Make a manifest from SOURCE, the description of an API, and write it to FILE (manifest.json; `-` is stdout).
 
     SOURCE is a file, a folder of JSON Schemas, or a URL: of a description (http), or of an endpoint that is asked for
     its methods (ws). Formats: AsyncAPI, OpenRPC, GraphQL, Chrome DevTools Protocol, obs-websocket, Home Assistant, HAR.
@@ -107,14 +108,16 @@ def import_(
     """
     if choices["preset"] is not None and choices["preset"] not in preset_names():
         raise click.UsageError(f"there is no preset {choices['preset']!r}; `utcp-ws-mcp init` lists them")
+    if online and file is None:
+        raise click.UsageError("--online needs a FILE, because it connects with the manifest that was written")
     options = ImportOptions(**choices)
     variables = read_variables(env_files)
     asking = SourceOptions(Format(format_) if format_ else None, options.preset, headers, variables, remote_references)
-    target = Target(file, online, yes, env_files)
+    target = Target(file, online, yes, env_files) if file is not None else None
     run(_import_source, source, asking, options, target)
 
 
-async def _import_source(source: str, asking: SourceOptions, options: ImportOptions, target: Target) -> int:
+async def _import_source(source: str, asking: SourceOptions, options: ImportOptions, target: Target | None) -> int:
     """Read, import, write and check; return the exit code. Nothing is written if anything fails.
 
     The source gets the credentials of the user, so what it says of itself may contain them.
@@ -122,7 +125,10 @@ async def _import_source(source: str, asking: SourceOptions, options: ImportOpti
     redact = hide_secrets(Redactor())
     redact.add_values(asking.credentials(source))
     try:
-        existing = _read_existing(target.file)
+        existing = _read_existing(target.file) if target is not None else None
+        if is_endpoint(source):
+            text = "for its description. An endpoint that does not answer takes half a minute."
+            echo(f"Asking {shown_url(source)} {text}", err=True)
         read = (await read_source(source, asking)).redacted(redact.guard)
         imported = await anyio.to_thread.run_sync(_import, read, options)
     except BridgeError as failed:
@@ -131,6 +137,9 @@ async def _import_source(source: str, asking: SourceOptions, options: ImportOpti
     for line in imported.report:
         echo(line, err=True)
     manifest = redact_strings(imported.manifest, redact.guard)
+    if target is None:
+        echo(format_json(manifest))
+        return ExitCode.SUCCESS
     code = _write_new(manifest, target) if existing is None else _update(existing, manifest, target)
     if code is not None:
         return code

@@ -12,9 +12,11 @@ import click
 
 from .. import manifest
 from ..client.catalog import PREFIX, catalog_files, find_entry
+from ..files import reason_of
 from ..manifest.presets import preset_names, preset_summary
 from ..manifest.validation import closest_match
 from .exit_codes import ExitCode
+from .options import OutputFile
 from .terminal import echo
 
 NO_PRESET: Final = "none"
@@ -23,9 +25,11 @@ NO_PRESET: Final = "none"
 
 @click.command()
 @click.argument("name", required=False)
-@click.argument("file", default="manifest.json", type=click.Path(path_type=Path, dir_okay=False))
-def init(name: str | None, file: Path) -> None:
-    """Write a manifest to FILE (manifest.json): for the preset NAME, or a copy of the entry NAME of the catalogue.
+@click.argument("file", default="manifest.json", type=OutputFile())
+def init(name: str | None, file: Path | None) -> None:
+    """Write a manifest to FILE (manifest.json; `-` is stdout).
+
+    It is that of the preset NAME, or a copy of the entry NAME of the catalogue.
 
     Without NAME, list the presets. A preset comes before an entry of its name; `catalog:NAME` is always the entry.
     """
@@ -44,22 +48,30 @@ def list_presets() -> int:
     return ExitCode.SUCCESS
 
 
-def write_example_manifest(name: str, file: Path) -> int:
-    """Write the manifest that a name stands for to a new file, never to an existing one; return the exit code."""
+def write_example_manifest(name: str, file: Path | None) -> int:
+    """Write the manifest that a name stands for to a new file, never to an existing one, or to stdout.
+
+    Returns:
+        The exit code.
+    """
     source = _find_source(name)
     if source is None:
         near = closest_match(name, {*preset_names(), NO_PRESET, *catalog_files()})
         hint = f"did you mean {near!r}?" if near else "`utcp-ws-mcp init` and `utcp-ws-mcp catalog` list them"
         echo(f"there is no preset {name!r}, and the catalogue has no such entry; {hint}", err=True)
         return ExitCode.USAGE_ERROR
+    text = source.read_text(encoding="utf-8")
+    if file is None:
+        echo(text, nl=False)
+        return ExitCode.SUCCESS
     try:
         with file.open("x", encoding="utf-8") as new:
-            new.write(source.read_text(encoding="utf-8"))
+            new.write(text)
     except FileExistsError:
         echo(f"{file} already exists and is not changed; give another name: init {name} FILE", err=True)
         return ExitCode.USAGE_ERROR
     except OSError as failed:
-        echo(f"{file} cannot be written: {(failed.strerror or 'no reason given').lower()}", err=True)
+        echo(f"{file} cannot be written: {reason_of(failed)}. Give another FILE.", err=True)
         return ExitCode.USAGE_ERROR
     echo(f"{file} is written{_origin(name)}; fill in your values, then run: utcp-ws-mcp check {file}")
     return ExitCode.SUCCESS

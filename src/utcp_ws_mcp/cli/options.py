@@ -49,13 +49,20 @@ class Number(click.FloatRange):
 
 
 class OutputFile(click.Path):
-    """A file that a command writes at its end: that it can be is found out before, or its result would be lost."""
+    """A file that a command writes at its end; `-` is stdout, and becomes None.
+
+    Whether the file can be written is found out before the command runs, or its result would be lost.
+    """
 
     def __init__(self) -> None:
         super().__init__(path_type=Path, dir_okay=False, writable=True)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path."""
+    def convert(  # type: ignore[override]
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | None:
+        """Return the path, or None for stdout."""
+        if value == "-":
+            return None
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if not path.exists() and not os.access(path.parent, os.W_OK | os.X_OK):
             self.fail(f"{str(path.parent)!r} is no folder in which a file can be made.", param, ctx)
