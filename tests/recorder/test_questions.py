@@ -9,6 +9,7 @@ import pytest
 from tests.recorder.conversations import conversation
 from utcp_ws_mcp.core.network_policy import parse_url
 from utcp_ws_mcp.recorder.manifest import draft_manifest
+from utcp_ws_mcp.recorder.questions import find_questions
 from utcp_ws_mcp.recorder.roles import message_roles
 
 URL = "wss://api.clock.example/ws"
@@ -221,3 +222,21 @@ def test_a_draft_answers_at_most_twenty_kinds() -> None:
     answers = [f'> {{"id": {number}, "result": 1}}' for number in range(100, 150)]
     lines = [line for pair in zip(asked, answers, strict=True) for line in pair]
     assert len(rules(GET, GOT, *lines)) == 20
+
+
+class CountedList(list[Any]):
+    """A list that counts how often one of its items is looked up."""
+
+    lookups = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return an item."""
+        self.lookups += 1
+        return super().__getitem__(index)
+
+
+def test_the_time_grows_with_the_messages_also_if_all_have_the_same_id() -> None:
+    lines = [f'> {{"type": "get", "id": 1, "x": {number}}}\n< {{"type": "res", "id": 1}}' for number in range(200)]
+    messages = CountedList(conversation(*"\n".join(lines).split("\n")))
+    assert find_questions(messages, ()) == []
+    assert messages.lookups <= len(messages)

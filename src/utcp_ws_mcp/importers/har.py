@@ -167,9 +167,12 @@ def _messages(entry: Mapping[str, Any]) -> Iterator[RecordedMessage]:
             with suppress(ValueError):  # no base64
                 yield RecordedMessage(is_sent, base64.b64decode(data, validate=True))
         elif each.get("opcode", 1) == 1:
-            value = decode(data).value
-            kept = value if isinstance(value, dict | list | str) else data
-            yield sent_text(data) if is_sent else RecordedMessage(False, kept)
+            yield sent_text(data) if is_sent else _received_text(data)
+
+
+def _received_text(text: str) -> RecordedMessage:
+    value = decode(text).value
+    return RecordedMessage(False, value if isinstance(value, dict | list | str) else text)
 
 
 def _secrets(headers: Mapping[str, str], query: str, messages: Sequence[RecordedMessage]) -> Iterator[tuple[str, str]]:

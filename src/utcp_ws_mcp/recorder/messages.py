@@ -62,8 +62,9 @@ class RecordedMessage(Record):
 
 
 def sent_text(text: str) -> RecordedMessage:
-    """Return a text message that was sent. What is no object or array stays text: a number is no message of a manifest,
-    and a JSON string would lose its quotes.
+    """Return a text message that was sent, as JSON if it is an object or an array.
+
+    Other JSON stays text: a manifest cannot send a number as a message, and a JSON string would lose its quotes.
     """
     value = decode(text).value
     return RecordedMessage(True, value if isinstance(value, dict | list) else text)

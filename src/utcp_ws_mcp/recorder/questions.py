@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from ..core.expressions.paths import UNDEFINED, Path, value_at
@@ -29,6 +30,10 @@ _RESPONSE_KEYS: Final = (*RESULT_KEYS, "error")
 
 _DATA_KEYS: Final = (*RESULT_KEYS, "params")
 """Keys that can hold what a question says."""
+
+
+_Key = tuple[type, Any]
+"""An ID and its type: a text is another ID than a number."""
 
 
 class Answer(Record):
@@ -70,34 +75,39 @@ def find_questions(messages: Sequence[RecordedMessage], variables: Collection[st
         messages: The conversation, in order.
         variables: The names of the variables that are set; a message with a credential is a login, no answer.
     """
-    groups: dict[str, list[Answer]] = {}
+    answers: dict[str, list[Answer]] = {}
     for answer in _find_answers(messages, variables):
-        groups.setdefault(kind_predicate(answer.asked.value), []).append(answer)
-    found = (_question(predicate, answers, messages) for predicate, answers in groups.items())
-    return [question for question in found if question is not None][:MAX_QUESTIONS]
+        answers.setdefault(kind_predicate(answer.asked.value), []).append(answer)
+    asked: dict[str, list[RecordedMessage]] = {}
+    for message in filter(_asks, messages if answers else ()):
+        asked.setdefault(kind_predicate(message.value), []).append(message)
+    found = (_question(listed, asked[kind]) for kind, listed in answers.items())
+    return list(islice((question for question in found if question is not None), MAX_QUESTIONS))
 
 
 def _find_answers(messages: Sequence[RecordedMessage], variables: Collection[str]) -> Iterator[Answer]:
     """Yield the sent messages that may answer a received one with the same ID, each with the last such one."""
-    uses: dict[tuple[type, Any], list[int]] = {}
+    received = [(key, index) for index, each in enumerate(messages) if not each.sent for _, key in _ids(each.value)]
+    last_received = dict(received)
+    asked: dict[_Key, tuple[RecordedMessage, Path]] = {}
+    sent: set[_Key] = set()
     for index, message in enumerate(messages):
-        for _, key in _ids(message.value):
-            uses.setdefault(key, []).append(index)
-    for index, message in enumerate(messages):
-        if not message.sent or message.mark is not None or is_login(message.value, variables):
-            continue
-        for path, key in _ids(message.value):
-            before = [messages[other] for other in uses[key] if other < index]
-            after = [messages[other] for other in uses[key] if other > index]
-            asked = next(filter(_asks, reversed(before)), None)
-            is_only_use = not any(each.sent for each in before) and all(each.sent for each in after)
-            if asked is not None and (is_only_use or _is_response(message.value, asked.value)):
-                yield Answer(asked, message, next(place for place, other in _ids(asked.value) if other == key), path)
-                break
+        ids = _ids(message.value)
+        if _asks(message):
+            asked |= {key: (message, path) for path, key in reversed(ids)}
+        elif message.sent and message.mark is None and not is_login(message.value, variables):
+            for path, key in (each for each in ids if each[1] in asked):
+                question, asked_path = asked[key]
+                is_only_use = key not in sent and last_received[key] < index
+                if is_only_use or _is_response(message.value, question.value):
+                    yield Answer(question, message, asked_path, path)
+                    break
+        if message.sent:
+            sent.update(key for _, key in ids)
 
 
-def _ids(value: Any) -> list[tuple[Path, tuple[type, Any]]]:
-    """Return the IDs at the root of an object, and their paths. A text is another ID than a number."""
+def _ids(value: Any) -> list[tuple[Path, _Key]]:
+    """Return the IDs at the root of an object, and their paths."""
     members = value.items() if isinstance(value, dict) else ()
     return [((key,), (type(item), item)) for key, item in members if key in ID_KEYS and is_id(item)]
 
@@ -118,14 +128,18 @@ def _is_heartbeat(value: Any) -> bool:
     return kind is not None and str(kind[1]).lower() in HEARTBEATS
 
 
-def _question(predicate: str, answers: Sequence[Answer], messages: Sequence[RecordedMessage]) -> Question | None:
-    """Return the question of some answers; None where a single message may as well be a request."""
+def _question(answers: Sequence[Answer], of_kind: Sequence[RecordedMessage]) -> Question | None:
+    """Return the question of some answers; None where a single message may as well be a request.
+
+    Args:
+        answers: The answers to the messages of one kind.
+        of_kind: All messages of this kind.
+    """
     first = answers[0]
     only_alive = _is_heartbeat(first.asked.value)
     if len(answers) == 1 and not only_alive and not _is_response(first.sent.value, first.asked.value):
         return None
-    kinds = (each for each in messages if _asks(each) and kind_predicate(each.value) == predicate)
-    asked = [each for each in kinds if value_at(each.value, first.asked_path) is not UNDEFINED]
+    asked = [each for each in of_kind if value_at(each.value, first.asked_path) is not UNDEFINED]
     is_regular = (
         (only_alive or len(answers) > 1)
         and {id(each) for each in asked[: len(answers)]} == {id(answer.asked) for answer in answers}
