@@ -241,12 +241,3 @@ def _is_plain(value: Any) -> bool:
 def _described(schema: Mapping[str, Any], default: str) -> str:
     text = schema.get("description")
     return " ".join(text.split())[:120] if isinstance(text, str) and text.strip() else default
-
-
-def feed_name(connection: Connection, channel: Channel) -> str:
-    """Return the name of the feed of a channel: that of its path, or of the connection."""
-    plain = re.sub(r"\{\{.*?\}\}", "", connection.url).partition("://")[2].partition("/")[2].partition("?")[0]
-    path = re.sub(r"[^A-Za-z0-9]+", "_", plain)
-    key = re.sub(r"[^A-Za-z0-9]+", "_", channel.key) if not connection.own_path else path
-    name = key.strip("_")[:24].strip("_") or "messages"
-    return name if name[0].isalpha() else f"feed_{name}"
