@@ -204,6 +204,21 @@ async def test_more_waiting_reads_than_allowed_are_refused_and_the_others_go_on(
     assert [data(result) for result in results] == [["1"]] * MAX_WAITING_READS
 
 
+async def test_what_a_reader_missed_counts_once_where_the_next_event_is_too_large() -> None:
+    feed = make_feed(size=1)
+    request = replace(REQUEST, wait_seconds=0, cursor=feed.buffer.end, max_bytes=200)
+    found = OneRead(feed.buffer, request, anyio.Lock())
+    feed.publish("1")
+    await found.advance(LONG)
+    feed.publish("2")
+    feed.publish("3")
+    await found.advance(LONG)
+    first = found.result("open", timed_out=False)
+    assert (data(first), first.missed, first.has_more) == (["1"], 1, True)
+    second = await feed.read(replace(request, cursor=first.cursor))
+    assert (data(second), second.missed, second.has_more) == (["3"], 0, False)
+
+
 async def read_under_flood(request: ReadRequest, *, at_once: int) -> ReadResult:
     """Read while events are added in each turn of the event loop, `at_once` in each, faster than they are compared."""
     feed, flooding = make_feed(size=1 << 40, max_bytes=1 << 40), anyio.CancelScope()
@@ -234,6 +249,14 @@ async def test_a_search_ends_in_time_however_fast_events_come_and_goes_on_at_its
     assert 0.1 <= anyio.current_time() - began < 1
     assert (result.events, result.timed_out, result.has_more) == ((), seconds > 0, True)
     assert result.cursor.offset > 0
+
+
+async def test_a_read_whose_time_has_passed_in_a_search_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_feed, "SEARCH_SECONDS", 0.1)
+    monkeypatch.setattr(live_feed, "MAX_WAITING_READS", 0)
+    request = replace(REQUEST, wait_seconds=0.05, accepts=lambda event: False)
+    result = await read_under_flood(request, at_once=500)
+    assert (result.events, result.timed_out, result.has_more) == ((), True, True)
 
 
 async def test_a_search_that_found_an_event_goes_on_for_fifty_milliseconds_however_fast_events_come() -> None:

@@ -153,8 +153,8 @@ class OneRead:
         self._cursor, self._has_more = page.cursor, False
         for event in page.events:
             if self.is_full or not self._fits(event):
-                # Read again behind the last event that was taken.
-                self._cursor = Cursor(page.cursor.epoch, self._events[-1].offset, page.cursor.gap)
+                # Those before it are done with, also where events were missed: they must not count again.
+                self._cursor = Cursor(page.cursor.epoch, event.offset - 1, page.cursor.gap)
                 self._has_more = True
                 return
             if self._request.accepts is None or self._request.accepts(event):
