@@ -155,15 +155,18 @@ class LiveFeed:
         self.expire()
         found = OneRead(self.buffer, request, self._search_turns)
         began = anyio.current_time()
-        await found.advance(began + max(request.wait_seconds, SEARCH_SECONDS))
+        deadline = began + request.wait_seconds
+        await found.advance(max(deadline, began + SEARCH_SECONDS))
         if found.is_done or request.wait_seconds <= 0:
             return self._result(found, timed_out=False)
+        if anyio.current_time() >= deadline:
+            return self._result(found, timed_out=True)
         if self.readers >= MAX_WAITING_READS:
             raise TooManyReads
         wakeup = Wakeup()
         self._waiting.add(wakeup)
         try:
-            timed_out = await self._wait(found, wakeup, began + request.wait_seconds)
+            timed_out = await self._wait(found, wakeup, deadline)
         finally:
             self._waiting.discard(wakeup)
         return self._result(found, timed_out=timed_out)
