@@ -410,6 +410,21 @@ def test_observers_of_observers_are_asked_once_what_they_want() -> None:
     assert seen == ["plain", "typed", "selective", "plain"]
 
 
+def test_an_attribute_of_an_observer_of_the_caller_means_nothing() -> None:
+    class Observer:
+        def __init__(self) -> None:
+            self.handlers = [self]
+            self.seen: list[events.Event] = []
+
+        def __call__(self, event: events.Event) -> None:
+            self.seen.append(event)
+
+    observe, warning = Observer(), events.WarningIssued("x")
+    assert not events.ignores(observe, events.WarningIssued)
+    events.Broadcast([observe])(warning)
+    assert observe.seen == [warning]
+
+
 CALLS_AND_MESSAGES = (events.RequestSent, events.MessageSent, events.MessageReceived, events.CallFinished)
 
 

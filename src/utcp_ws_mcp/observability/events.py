@@ -185,7 +185,22 @@ def noop(event: Event) -> None:
     """Ignore an event: the default observer."""
 
 
-class SelectiveObserver:
+class PartedObserver:
+    """An observer that consists of others, or of a function for each type of events."""
+
+    __slots__ = ()
+
+    def __call__(self, event: Event) -> None:
+        """Observe an event."""
+        for handle in self.handlers(type(event)):
+            handle(event)
+
+    def handlers(self, kind: type) -> Sequence[Callable[[Any], None]]:
+        """Return what handles events of a type. It does not change."""
+        raise NotImplementedError
+
+
+class SelectiveObserver(PartedObserver):
     """An observer that ignores events of some types. They need not be made for it: each message has one."""
 
     __slots__ = ("_ignored", "_observe")
@@ -194,17 +209,12 @@ class SelectiveObserver:
         self._ignored = ignored
         self._observe = observe
 
-    def __call__(self, event: Event) -> None:
-        """Observe an event."""
-        if type(event) not in self._ignored:
-            self._observe(event)
-
     def handlers(self, kind: type) -> Sequence[Observer]:
         """Return what handles events of a type."""
         return () if kind in self._ignored else handlers_of(self._observe, kind)
 
 
-class TypedObserver:
+class TypedObserver(PartedObserver):
     """An observer with a function for each type of events that it does not ignore."""
 
     __slots__ = ("_functions",)
@@ -212,18 +222,13 @@ class TypedObserver:
     def __init__(self, functions: Mapping[type, Callable[[Any], None]]) -> None:
         self._functions = functions
 
-    def __call__(self, event: Event) -> None:
-        """Observe an event."""
-        for handle in self.handlers(type(event)):
-            handle(event)
-
     def handlers(self, kind: type) -> Sequence[Observer]:
         """Return what handles events of a type."""
         function = self._functions.get(kind)
         return () if function is None else (function,)
 
 
-class Broadcast:
+class Broadcast(PartedObserver):
     """An observer that passes each event to several, in order.
 
     Args:
@@ -261,8 +266,7 @@ def handlers_of(observe: Observer, kind: type) -> Sequence[Observer]:
 
     It does not change, so that each event need not find its way through the observers.
     """
-    handlers: Callable[[type], Sequence[Observer]] | None = getattr(observe, "handlers", None)
-    return (observe,) if handlers is None else handlers(kind)
+    return observe.handlers(kind) if isinstance(observe, PartedObserver) else (observe,)
 
 
 def ignores(observe: Observer, *kinds: type) -> bool:

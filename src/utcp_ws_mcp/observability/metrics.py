@@ -139,7 +139,7 @@ Of a counter or gauge its value; of a histogram how many amounts each bucket has
 RecordMeasurement = Callable[[Instrument, tuple[str, ...], float], None]
 
 
-class MetricsObserver:
+class MetricsObserver(events.PartedObserver):
     """An observer that records the measurements of counters and histograms. `guard` removes credentials from labels."""
 
     def __init__(self, record: RecordMeasurement, guard: Callable[[str], str] | None = None) -> None:
@@ -156,11 +156,6 @@ class MetricsObserver:
             events.DiscoveryFailed: lambda event: self._add(DISCOVERY_ATTEMPTS, (event.manual, "failure"), 1),
             events.SharedStoreLost: lambda event: self._add(SHARED_STORE_LOSSES, (event.code,), 1),
         }
-
-    def __call__(self, event: events.Event) -> None:
-        """Record an event."""
-        for measure in self.handlers(type(event)):
-            measure(event)
 
     def handlers(self, kind: type) -> Sequence[Callable[[Any], None]]:
         """Return what records events of a type."""
