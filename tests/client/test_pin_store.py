@@ -50,9 +50,15 @@ async def offered(
 
 async def test_a_strict_manual_is_served_from_approvals_that_are_only_read(tmp_path: Path) -> None:
     await offered(tmp_path, "strict", [TOOL], approve="m.a")
-    before = {file.name: file.stat() for file in tmp_path.glob("pins*")}
+    before = _written(tmp_path)
     assert await offered(tmp_path, "strict", [TOOL, {**TOOL, "name": "b"}]) == ({"m.a"}, {"m.b"})
-    assert {file.name: file.stat() for file in tmp_path.glob("pins*")} == before
+    assert _written(tmp_path) == before
+
+
+def _written(folder: Path) -> set[tuple[str, int, int, int]]:
+    """Return what changes when the files of approvals are written; when they were last read does as well."""
+    found = ((file.name, file.stat()) for file in folder.glob("pins*"))
+    return {(name, stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in found}
 
 
 CHANGES: list[dict[str, Any]] = [
