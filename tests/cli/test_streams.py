@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 MANIFEST = {"name": "m", "url": "ws://localhost:9/", "tools": [{"name": "t"}]}
+PING = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n'
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the shell closes the streams")
 
@@ -39,8 +40,7 @@ def test_a_command_bears_closed_streams(closed: str, command: tuple[str, ...], c
 
 
 def test_a_server_without_stderr_answers_on_stdout(manifest: Path) -> None:
-    ping = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n'
-    assert json.loads(shell('"$@" 2>&-', "serve", str(manifest), typed=ping).stdout)["result"] == {}
+    assert json.loads(shell('"$@" 2>&-', "serve", str(manifest), typed=PING).stdout)["result"] == {}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
@@ -50,6 +50,29 @@ def test_a_full_disk_is_reported_in_a_sentence(command: tuple[str, ...], manifes
     assert b"the output cannot be written: no space left on device. Write it elsewhere." in done.stderr
     assert b"Traceback" not in done.stderr
     assert done.returncode == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("flags", [(), ("--no-fast-path",)], ids=["fast", "sdk"])
+def test_a_server_whose_answers_meet_a_full_disk_ends_with_the_cause(flags: tuple[str, ...], manifest: Path) -> None:
+    done = shell('"$@" > /dev/full', "serve", str(manifest), *flags, typed=PING)
+    assert done.stderr.splitlines() == [
+        b"the answers cannot be written to stdout: no space left on device. Let stdout be a pipe."
+    ]
+    assert done.returncode == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_server_that_logs_json_writes_the_cause_of_its_end_as_an_object(manifest: Path) -> None:
+    done = shell('"$@" > /dev/full', "serve", str(manifest), "--log-format", "json", typed=PING)
+    (line,) = done.stderr.splitlines()
+    assert json.loads(line)["level"] == "error"
+    assert "no space left on device" in json.loads(line)["message"]
+    assert done.returncode == 1
+
+
+def test_a_server_whose_host_has_gone_ends_without_a_word(manifest: Path) -> None:
+    assert shell('{ "$@"; echo "$?" >&2; } | true', "serve", str(manifest), typed=PING).stderr == b"0\n"
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ class ServeOptions(Record):
 
 
 async def serve_stdio(manifests: Sequence[LoadedManifest], options: ServeOptions) -> int:
-    """Serve until the host closes stdin or sends a signal; return 0."""
+    """Serve until the host closes stdin or sends a signal; return 0, or 1 if stdout cannot be written."""
     gauges = _make_gauge_source() if options.otel else None
     redact = Redactor(each.manifest for each in manifests)
     with open_observability(redact, options, gauges) as observe:
@@ -57,8 +57,12 @@ async def serve_stdio(manifests: Sequence[LoadedManifest], options: ServeOptions
                 gauges.read = partial(read_gauges, bridge)
             # Only the SDK makes the spans of requests, so it answers them all if they are exported.
             fast_path = options.fast_path and not options.otel
-            await serve_tools(make_tool_service(bridge, options), fast_path=fast_path)
-    return 0
+            failure = await serve_tools(make_tool_service(bridge, options), fast_path=fast_path)
+        if failure is None:
+            return 0
+        reason = (failure.strerror or "the device failed").lower()
+        _announce(f"the answers cannot be written to stdout: {reason}. Let stdout be a pipe.", logging.ERROR)
+        return 1
 
 
 async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions, http_options: HttpOptions) -> int:
@@ -99,7 +103,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
             routes = metrics_routes(registry)
             # Only the SDK makes the spans of requests, so it answers them all if they are exported.
             fast_path = options.fast_path and not options.otel
-            await run_http_server(sdk_server, listener, routes, _announce, resource_server, fast_path=fast_path)
+            await run_http_server(sdk_server, listener, routes, _announce_url, resource_server, fast_path=fast_path)
     return 0
 
 
@@ -155,9 +159,13 @@ def make_tool_service(bridge: Bridge, options: ServeOptions, callers: CallerBrid
     return MetaTools(bridge, options.messages, options.listing, callers)
 
 
-def _announce(url: str) -> None:
-    text = f"utcp-ws-mcp serves {url}"
+def _announce_url(url: str) -> None:
+    _announce(f"utcp-ws-mcp serves {url}", logging.INFO)
+
+
+def _announce(text: str, level: int) -> None:
+    """Write a text to stderr, whatever the level of the log is."""
     if logs_json():
-        log_always(logging.INFO, text)
+        log_always(level, text)
     else:
         print(text, file=sys.stderr, flush=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -244,7 +246,24 @@ async def test_a_host_that_has_closed_its_end_ends_the_session_once_and_frees_wh
         await writer.drain()
         await writer.aclose()
     assert calls == ["broken"]
+    assert writer.failure is None
     os.close(host.writing)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("line", [b"small\n", LINE], ids=["by the loop", "by the thread"])
+async def test_a_device_that_is_full_ends_the_session_and_is_named(line: bytes) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    broken = anyio.Event()
+    writer = Writer(full)
+    writer.on_broken_pipe = broken.set
+    writer.write(line)
+    with anyio.fail_after(PATIENCE):
+        await broken.wait()
+        await writer.aclose()
+    assert writer.failure is not None
+    assert writer.failure.errno == errno.ENOSPC
+    os.close(full)
 
 
 async def test_who_waits_for_a_stuck_host_goes_on_when_that_has_gone() -> None:

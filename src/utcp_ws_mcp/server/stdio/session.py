@@ -53,8 +53,8 @@ class StdioSession:
         """End the session: nothing more is read, and running calls have DRAIN_TIMEOUT seconds to finish."""
         self._ended.set()
 
-    async def run(self) -> None:
-        """Serve until the host closes stdin, or `stop` is called."""
+    async def run(self) -> OSError | None:
+        """Serve until the host closes stdin, or `stop` is called; return why answers could not be written, or None."""
         async with self._tasks:
             self._tasks.start_soon(send_keepalive_progress, self._tools.running)
             reader = Reader(self._stdin, self._on_line, self.stop)
@@ -68,6 +68,7 @@ class StdioSession:
                 await self._sdk.aclose()
             self._tasks.cancel_scope.cancel()
         await self._writer.aclose()
+        return self._writer.failure
 
     def _on_line(self, line: bytes) -> None:
         line = without_padding(line)

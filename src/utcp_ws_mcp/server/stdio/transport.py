@@ -14,11 +14,15 @@ from ..tools import ToolService
 from .session import StdioSession
 
 
-async def serve_tools(tools: ToolService, *, fast_path: bool = True) -> None:
-    """Serve until the host closes stdin or sends a signal; a second signal ends the process at once."""
+async def serve_tools(tools: ToolService, *, fast_path: bool = True) -> OSError | None:
+    """Serve until the host closes stdin or sends a signal; a second signal ends the process at once.
+
+    Returns:
+        Why answers could not be written, such as a full disk; None if they could, or the host has closed stdout.
+    """
     session = StdioSession(tools, *claim_descriptors(), fast_path=fast_path)
     handle_signals(session.stop)
-    await session.run()
+    return await session.run()
 
 
 def claim_descriptors() -> tuple[int, int]:

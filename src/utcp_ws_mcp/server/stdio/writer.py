@@ -8,6 +8,7 @@ a thread takes over if it is not.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import queue
 import select
@@ -31,15 +32,21 @@ THREAD_WRITE_SIZE: Final = 1 << 16
 FLUSH_TIMEOUT: Final = 1.0
 """Seconds that a host has to read what is left at the end of the session."""
 
+HOST_HAS_GONE: Final = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EIO, errno.EINVAL})
+"""Errors of a pipe, a socket and a terminal whose other end was closed, and of a pipe on Windows."""
+
 
 class Writer:
     """Writes lines. The first one in a turn of the event loop is written at once, the others together at its end.
 
-    `on_broken_pipe` is called when the host has closed its end.
+    Attributes:
+        on_broken_pipe: Called when nothing can be written any more, as when the host has closed its end.
+        failure: Why that is, unless the host has closed its end.
     """
 
     def __init__(self, fd: int) -> None:
         self.on_broken_pipe: Callable[[], None] = lambda: None
+        self.failure: OSError | None = None
         self._fd = fd
         self._loop = asyncio.get_running_loop()
         self._buffer: list[bytes] = []
@@ -110,8 +117,8 @@ class Writer:
         try:
             while data and self._poll is not None and self._poll():
                 data = data[os.write(self._fd, data[:PIPE_BUF]) :]
-        except OSError:
-            self._on_write_error()
+        except OSError as error:
+            self._on_write_error(error)
             return memoryview(b"")
         return data
 
@@ -129,9 +136,9 @@ class Writer:
                 while data:
                     data = data[os.write(self._fd, data) :]
                 self._loop.call_soon_threadsafe(self._on_written, size)
-            except OSError:
+            except OSError as error:
                 with suppress(RuntimeError):
-                    self._loop.call_soon_threadsafe(self._on_write_error)
+                    self._loop.call_soon_threadsafe(self._on_write_error, error)
                 return
             except RuntimeError:  # the loop is closed
                 return
@@ -141,7 +148,8 @@ class Writer:
         if self._backlog <= MAX_BACKLOG // 2:
             self._drained.set()
 
-    def _on_write_error(self) -> None:
+    def _on_write_error(self, error: OSError) -> None:
+        self.failure = None if error.errno in HOST_HAS_GONE else error
         self._closed = True
         self._backlog = 0
         self._drained.set()
