@@ -220,18 +220,19 @@ def test_security_that_a_manifest_cannot_be_given_is_reported(scheme: dict[str, 
     document = api(components={"securitySchemes": {"mine": scheme}})
     document["servers"]["live"]["security"] = [{"$ref": "#/components/securitySchemes/mine"}]
     result = imported(document, url=None)
-    said = f"Not expressed: the security of the document, mine ({scheme['type']}). If the endpoint demands it, add it"
+    said = f"Not expressed: the security schemes mine ({scheme['type']}). If the endpoint requires one of them, add it"
     assert any(line.startswith(said) for line in result.report)
     assert "headers" not in result.manifest
 
 
-def test_a_variable_that_nothing_uses_is_not_asked_for() -> None:
-    document = api(components={"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}})
-    document["servers"]["live"]["security"] = [{"$ref": "#/components/securitySchemes/token"}]
+@pytest.mark.parametrize("key", ["token", "authorization_key"])
+def test_a_variable_that_nothing_uses_is_not_asked_for(key: str) -> None:
+    document = api(components={"securitySchemes": {key: {"type": "http", "scheme": "bearer"}}})
+    document["servers"]["live"]["security"] = [{"$ref": f"#/components/securitySchemes/{key}"}]
     header = {"type": "object", "properties": {"Authorization": {"type": "string"}}}
     document["channels"]["main"]["bindings"] = {"ws": {"headers": header}}
     report = imported(document, url=None).report
-    assert [line for line in report if line.startswith("Set ")] == ["Set SHOP_TOKEN: the bearer token"]
+    assert [line for line in report if line.startswith("Set ")] == [f"Set SHOP_{key.upper()}: the bearer token"]
 
 
 # Viewpoint

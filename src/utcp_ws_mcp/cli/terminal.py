@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from ..files import reason_of
 from ..manifest.invisible import escape_invisible
 from ..observability.logging import log_always, logs_json, report_crashes
 from ..observability.redaction import Redactor
@@ -33,8 +34,7 @@ def _reporting_failures() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as failed:
-        reason = (failed.strerror or "the device failed").lower()
-        message = f"the output cannot be written: {reason}. Write it elsewhere."
+        message = f"the output cannot be written: {reason_of(failed)}. Write it elsewhere."
         raise OutputFailed(message) from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,11 +88,11 @@ def import_document(
 
 def _variables_of(content: Document, described: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of a manifest: those that the document describes, as far as they are used, and of URLs."""
-    text = json.dumps(content)
+    used = set(re.findall(r"\w+", json.dumps(content)))
     urls = " ".join(str(each.get("url", "")) for each in content.get("manual_call_templates", [content]))
     named = (name for name in VARIABLE.findall(urls) if name and name not in described)
     of_urls = dict.fromkeys(named, "a part of the URL")
-    return {**{name: what for name, what in described.items() if name in text}, **of_urls}
+    return {**{name: what for name, what in described.items() if name in used}, **of_urls}
 
 
 def describe(

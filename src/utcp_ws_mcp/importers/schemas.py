@@ -244,7 +244,7 @@ def _narrowed(properties: Document, more: Mapping[str, Any]) -> Document:
 _FLAT: Final = frozenset({"type", "properties", "required", "additionalProperties", "description", "title"}) | (
     _NOT_FOR_HOSTS - {"nullable"}
 )
-"""What a part of `allOf` may have whose properties can stand in the whole, which may have those of other parts too."""
+"""Keywords that a part of `allOf` may have if its properties are to be moved to the schema that has the `allOf`."""
 
 
 def flat_object(schema: Document) -> Document:

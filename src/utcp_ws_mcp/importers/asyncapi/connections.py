@@ -21,7 +21,7 @@ from .socketio import PRESET, is_socketio
 _CHALLENGES: Final = frozenset(
     {"digest", "negotiate", "ntlm", "hoba", "mutual", "dpop", "scram-sha-1", "scram-sha-256"}
 )
-"""Schemes of HTTP authentication whose header depends on a request of the server."""
+"""Schemes of HTTP authentication whose header depends on a challenge of the server."""
 
 _PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
 
@@ -171,10 +171,10 @@ class Connections:
         return connection
 
     def notes(self) -> Iterator[str]:
-        """Yield what the user must do about security schemes that a manifest cannot be given."""
+        """Yield the security schemes that are not expressed, and what the user must do."""
         named = ", ".join(key if key == kind else f"{key} ({kind})" for key, kind in self._unexpressed.items())
         if named:
-            yield f"Not expressed: the security of the document, {named}. If the endpoint demands it, add it by hand."
+            yield f"Not expressed: the security schemes {named}. If the endpoint requires one of them, add it by hand."
 
     def _credentials(self, scheme: Mapping[str, Any], optional: bool) -> tuple[Document, dict[str, str]] | None:
         """Return the fields and variables for a security scheme, or None if it does not belong to the handshake."""

@@ -146,8 +146,9 @@ def expand(schema: Mapping[str, Any], schemas: Schemas, around: tuple[str, ...] 
     Args:
         schema: The schema.
         schemas: Resolves references.
-        around: The references that lead to the schema. A part that they lead through has no parts of its own again,
-            and one that has them as alternatives is their base class, whose alternatives are others.
+        around: The references that lead to the schema. If a part is one of them, the schema contains itself: what
+            the part itself consists of is left out. If a part has one of them as an alternative, the part is its base
+            class: the alternatives are left out.
     """
     parts = schema.get("allOf")
     if not isinstance(parts, list):
