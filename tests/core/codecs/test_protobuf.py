@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2, json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utcp_ws_mcp.core.codecs import proto_schema
+from utcp_ws_mcp.core.codecs import proto_schema, protobuf
 from utcp_ws_mcp.core.codecs.framing import Framer, make_framer
 from utcp_ws_mcp.core.codecs.message import RejectedValue
 from utcp_ws_mcp.core.codecs.protobuf import load_types
@@ -572,6 +572,17 @@ def test_a_reason_is_cut_before_a_text_that_its_limit_would_cut() -> None:
 def test_a_reason_of_a_value_with_many_texts_is_left_out() -> None:
     with pytest.raises(RejectedValue, match="^the value is no message of the type 'M'[.]$"):
         kinds().encode({"i": ["secret"] * 10_001})
+
+
+def test_of_a_long_reason_only_what_may_be_shown_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+    find = protobuf.re.finditer
+    monkeypatch.setattr(
+        protobuf.re, "finditer", lambda pattern, text: searched.append(len(text)) or find(pattern, text)
+    )
+    with pytest.raises(RejectedValue):
+        kinds().encode({"kinds": {"a": "x" * 1_000_000}})
+    assert 0 < max(searched) < 2 * protobuf.MAX_REASON_LENGTH
 
 
 def test_an_object_for_a_field_of_another_kind_is_refused() -> None:

@@ -150,7 +150,9 @@ def _shown_reason(reason: str, value: Any) -> str:
     if len(texts) > MAX_TEXTS_OF_REASON:
         return ""
     begins = {(text, form[:_BEGINNING]) for text in texts for form in (text, repr(text)[1:-1])}
-    places = [(found.start(), text) for text, begin in begins for found in re.finditer(re.escape(begin), reason)]
+    # A reason may repeat all of a value. What begins behind the limit is not shown.
+    searched = reason[: MAX_REASON_LENGTH + _BEGINNING]
+    places = [(found.start(), text) for text, begin in begins for found in re.finditer(re.escape(begin), searched)]
     limit, before = min(len(reason), MAX_REASON_LENGTH), -1
     while limit != before:
         before = limit
