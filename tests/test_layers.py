@@ -107,7 +107,6 @@ OWNERS = {
         "client.resolver",
         "client.websocket",
         "server",
-        "demo",
         "plugins.utcp",
     },
 }
@@ -205,7 +204,7 @@ def test_an_owner_still_uses_its_library(library):
     users = {name for name, path in MODULES.items() if library in libraries(path)}
 
     assert users
-    assert all(any(is_within(user, {owner}) for user in users) for owner in OWNERS[library] - {"demo"})
+    assert all(any(is_within(user, {owner}) for user in users) for owner in OWNERS[library])
 
 
 @pytest.mark.parametrize("path", pure_files(), ids=dotted)
