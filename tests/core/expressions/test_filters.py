@@ -50,6 +50,11 @@ def test_the_older_digests_are_those_of_rfc_1321_fips_180_and_rfc_2202() -> None
     assert hi_there == "b617318655057264e28bc0b6fb378c8ef146be00"
 
 
+def test_the_digests_with_384_bits_are_those_of_fips_180_and_rfc_4231() -> None:
+    assert evaluate("m | sha384 | hex", m="abc").startswith("cb00753f45a35e8bb5a03d699ac65007")
+    assert evaluate("d | hmac_sha384(k) | hex", d=b"Hi There", k=b"\x0b" * 20).startswith("afd03944d84895626b0825f4")
+
+
 @pytest.mark.parametrize(
     ("key", "data", "sha256", "sha512_begins"),
     [
@@ -76,6 +81,26 @@ def test_the_older_digests_are_those_of_rfc_1321_fips_180_and_rfc_2202() -> None
 def test_hmac_is_that_of_rfc_4231(key: bytes, data: bytes, sha256: str, sha512_begins: str) -> None:
     assert evaluate("d | hmac_sha256(k) | hex", d=data, k=key) == sha256
     assert evaluate("d | hmac_sha512(k) | hex", d=data, k=key).startswith(sha512_begins)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "plain"),
+    [
+        ("a%20b%2cc", "a b,c"),
+        ("Z%C3%BCrich", "Z\u00fcrich"),
+        ("1+1", "1+1"),
+        ("100%", "100%"),
+        ("%ff", "\ufffd"),
+        (b"%7B%7D", "{}"),
+    ],
+)
+def test_urldecode_reads_percent_encoding_as_rfc_3986_defines_it(encoded: str | bytes, plain: str) -> None:
+    assert evaluate("t | urldecode", t=encoded) == plain
+
+
+def test_urldecode_reads_what_urlencode_wrote() -> None:
+    text = "BID & OFFER, 100% \u20ac+\u00e9"
+    assert evaluate("t | urlencode | urldecode", t=text) == text
 
 
 @pytest.mark.parametrize(

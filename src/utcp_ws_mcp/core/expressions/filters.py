@@ -175,6 +175,13 @@ def _regex_find(value: Any, pattern: str) -> str | None:
     return find_pattern(_as_text(value), pattern)
 
 
+def _urldecode(value: Any) -> str:
+    """Return percent-encoded text decoded (RFC 3986 §2.1); `+` stays, because only forms write it for a space."""
+    from urllib.parse import unquote
+
+    return unquote(_as_text(value))
+
+
 def _unescape(value: Any) -> str:
     from html import unescape
 
@@ -265,9 +272,11 @@ _OWN_FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "md5": _digest("md5"),
     "sha1": _digest("sha1"),
     "sha256": _digest("sha256"),
+    "sha384": _digest("sha384"),
     "sha512": _digest("sha512"),
     "hmac_sha1": _hmac("sha1"),
     "hmac_sha256": _hmac("sha256"),
+    "hmac_sha384": _hmac("sha384"),
     "hmac_sha512": _hmac("sha512"),
     "bytes": _concat_bytes,
     "crc32": _crc32,
@@ -288,6 +297,7 @@ _OWN_FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "byte_length": lambda value: len(_as_bytes(value)),
     "regex_find": _regex_find,
     "unescape": _unescape,
+    "urldecode": _urldecode,
     "pack": _pack,
     "unpack": _unpack,
     "part": _part,
