@@ -338,6 +338,7 @@ def test_the_replies_may_declare_another_place() -> None:
         (obj(id=NUMBER), [obj(id=TEXT)], (), Correlation(("id",), ("id",), True, declared=False)),
         (obj(ref=TEXT, id=TEXT), [obj(id=TEXT, ref=TEXT)], (), Correlation(("id",), ("id",), False, declared=False)),
         (obj(id=TEXT, ref=TEXT), [obj(ref=TEXT)], (), Correlation(("ref",), ("ref",), False, declared=False)),
+        (obj(ackId=NUMBER), [obj(ackId=NUMBER)], (), Correlation(("ackId",), ("ackId",), True, declared=False)),
         (obj(id=TEXT), [obj(id=TEXT), obj()], (), None),
         (obj(id=TEXT), [], (), None),
         (obj(), [obj(id=TEXT)], (), None),

@@ -30,6 +30,7 @@ A_ID, B_ID = '"a1b2c3"', '"z9b2c4"'
 IDS: dict[str, tuple[tuple[str, ...], Any]] = {
     "nothing": ((), None),
     "one request and its reply": (('> {"id": 1}', '< {"id": 1}'), (("id",), ("id",), "counter")),
+    "an ID of an acknowledgement": (('> {"ackId": 1}', '< {"ackId": 1}'), (("ackId",), ("ackId",), "counter")),
     "another ID": (('> {"id": 1}', '< {"id": 2}'), None),
     "an ID that came before": (('< {"id": 1}', '> {"id": 1}'), None),
     "an ID that was sent only": (('> {"id": 1}', '> {"re": 1}'), None),

@@ -16,6 +16,7 @@ ID_KEYS: Final = (
     *("correlation_id", "correlationId", "cid", "uuid", "ref", "seq", "nonce", "invocationId", "txid", "token_id"),
     *("transaction", "transaction_id", "transactionId", "txn", "txn_id", "txnId", "tid", "trans_id", "transId", "rid"),
     *("call_id", "callId", "cmd_id", "cmdId", "command_id", "commandId", "packet_id", "packetId", "echo", "serial"),
+    *("ack_id", "ackId"),
 )
 """Keys that can hold correlation IDs."""
 

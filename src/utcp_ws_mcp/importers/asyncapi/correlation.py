@@ -33,6 +33,8 @@ _NAMES: Final = (
     "nonce",
     "seq",
     "rid",
+    "ack_id",
+    "ackId",
 )
 """Names of properties that repeat the ID of a request."""
 
