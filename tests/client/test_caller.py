@@ -55,7 +55,7 @@ class Runner(CallRunner):
 async def run(runner: Runner, *, idempotent: bool = True, listen_only: bool = False, timeout: float = 1000.0) -> Any:
     tool: Any = SimpleNamespace(
         idempotent=idempotent,
-        template=SimpleNamespace(timeout=timeout),
+        template=SimpleNamespace(timeout=timeout, final_close_codes=(1008, 4100)),
         rules=SimpleNamespace(listen_only=listen_only),
     )
     return await runner.call(None, tool, {}, None, anyio.current_time())  # type: ignore[arg-type]
@@ -72,7 +72,8 @@ def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
         (lost(), True),
         (lost(NOT_SENT), False),
         (lost(code=1008), False),
-        (lost(code=4401), False),
+        (lost(code=4100), False),
+        (lost(code=4401), True),
         (lost(code=1001), True),
         (lost(partial=(1,)), False),
         (SessionLost("ws://h/", "logged out", MAYBE), False),

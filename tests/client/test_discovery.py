@@ -335,6 +335,22 @@ async def test_every_call_that_waits_for_a_missing_tool_is_answered(
         assert len(failed) == 3
 
 
+@pytest.mark.parametrize(("code", "pause"), [(4100, 30.0), (4401, 1.5)])
+async def test_a_close_code_that_the_manifest_calls_final_makes_discovery_wait_longest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, pause: float
+) -> None:
+    monkeypatch.setattr(discovery, "backoff_delay", lambda failures, random: 1.5)
+
+    async def closes(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.close(code)
+
+    events: list[Event] = []
+    async with peer(closes) as seen:
+        async with bridge_to(tmp_path, entry(seen, final_close_codes=[4100]), events=events) as bridge:
+            assert await discovered(bridge) == []
+    assert [event.retry_in for event in events if isinstance(event, DiscoveryFailed)] == [pause]
+
+
 async def test_an_endpoint_that_closes_after_each_manual_is_asked_less_and_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

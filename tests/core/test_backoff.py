@@ -5,15 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.backoff import (
-    FATAL_CLOSE_CODES,
     INITIAL_BACKOFF,
     MAX_BACKOFF,
     backoff_delay,
+    is_final,
     parse_retry_after,
     with_jitter,
     with_pause,
 )
-from utcp_ws_mcp.errors import RetryAfter
+from utcp_ws_mcp.errors import ConnectError, ConnectionLost, DiscoveryInterrupted, Outcome, RetryAfter, ToolError
+from utcp_ws_mcp.manifest.models.call_template import FINAL_CLOSE_CODES
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
 
@@ -64,15 +65,37 @@ def test_the_jitter_reaches_from_half_to_one_and_a_half():
     assert [with_jitter(10, lambda draw=draw: draw) for draw in (0.0, 0.5, 1.0)] == [5, 10, 15]
 
 
-CLOSE_CODES = {
+DEFAULT_CODES = {
     "policy and format": ((1003, 1007, 1008, 1010), (1000, 1001, 1002, 1004, 1005, 1006, 1009, 1011, 1012, 1013, 1014)),
     "authentication, as APIs number it": ((4001, 4003, 4004, 4401, 4403), (4000, 4002, 4005, 4400, 4402, 4404)),
 }
 
 
-@pytest.mark.parametrize(("fatal", "transient"), CLOSE_CODES.values(), ids=CLOSE_CODES)
-def test_only_close_codes_after_which_the_same_request_fails_again_are_fatal(fatal, transient):
-    assert {*fatal, *transient} & FATAL_CLOSE_CODES == {*fatal}
+@pytest.mark.parametrize(("final", "transient"), DEFAULT_CODES.values(), ids=DEFAULT_CODES)
+def test_by_default_close_codes_after_which_the_same_request_fails_again_are_final(final, transient):
+    assert {*final, *transient} & {*FINAL_CLOSE_CODES} == {*final}
+
+
+CLOSED = {
+    "a call": ConnectionLost("ws://h/", "closed.", Outcome.MAYBE_EXECUTED, close_code=4100),
+    "a login": ConnectError("ws://h/", "closed.", code="login-closed", close_code=4100),
+    "a discovery": DiscoveryInterrupted("m", "closed.", 4100),
+}
+
+
+@pytest.mark.parametrize("error", CLOSED.values(), ids=CLOSED)
+def test_a_connection_that_was_closed_with_a_final_code_is_final_whatever_it_served(error):
+    assert is_final(error, (4000, 4100))
+    assert not is_final(error, (4000,))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ConnectError("ws://h/", "refused.", code="connection-refused"), ToolError("m.t", "no", None)],
+    ids=["a connection that was not opened", "an error reply"],
+)
+def test_what_no_close_code_ended_is_not_final(error):
+    assert not is_final(error, (4100,))
 
 
 NOW = datetime(2026, 11, 30, 12, 0, 0, tzinfo=timezone(timedelta(hours=2)))

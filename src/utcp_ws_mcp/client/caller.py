@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import anyio
 
-from ..core.backoff import FATAL_CLOSE_CODES, backoff_delay
+from ..core.backoff import backoff_delay, is_final
 from ..core.exchange.result import StreamResult, collect_stream, extract_result
 from ..core.expressions.scope import Ambient
 from ..core.tools.tool import CompiledTool
@@ -72,7 +72,7 @@ class CallRunner:
                 # has passed.
                 delay = backoff_delay(retries, random.random) if retries else 0.0
                 in_time = anyio.current_time() + delay < deadline
-                if not (tool.idempotent and in_time and _is_retryable(error, retries, tool.rules.listen_only)):
+                if not (tool.idempotent and in_time and _is_retryable(error, retries, tool)):
                     if lost_error is not None and error.outcome is Outcome.NOT_SENT:
                         # The last attempt was not sent, but an earlier one may have been executed.
                         if isinstance(error, SessionLost):
@@ -138,16 +138,18 @@ class CallRunner:
         return StreamResult(collect_stream(tool, items, end, complete=complete), tuple(items), end, complete)
 
 
-def _is_retryable(error: BridgeError, retries: int, listen_only: bool) -> bool:
+def _is_retryable(error: BridgeError, retries: int, tool: CompiledTool) -> bool:
     """Whether an idempotent request, or a call that only listens, may be tried again after an error.
 
     A lost connection starts the retries. An error of a first attempt that was not sent does not: the pool has its own
     attempts to connect, and the caller should learn at once that the endpoint is down.
     """
+    if is_final(error, tool.template.final_close_codes):
+        return False
     if isinstance(error, ConnectionLost):
-        sent = listen_only or error.outcome is Outcome.MAYBE_EXECUTED
+        sent = tool.rules.listen_only or error.outcome is Outcome.MAYBE_EXECUTED
         # Items that were passed on cannot be taken back, so a stream that had any is not started again.
-        return sent and retries < MAX_RETRIES and not error.partial and error.close_code not in FATAL_CLOSE_CODES
+        return sent and retries < MAX_RETRIES and not error.partial
     if isinstance(error, SessionLost):
         return False  # the state that the request was made for is gone
     return isinstance(error, NetworkError) and 0 < retries < MAX_RETRIES

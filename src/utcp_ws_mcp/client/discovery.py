@@ -12,7 +12,7 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from ..core.backoff import EARLY_RETRY_INTERVAL, backoff_delay, with_jitter, with_pause
+from ..core.backoff import EARLY_RETRY_INTERVAL, MAX_BACKOFF, backoff_delay, is_final, with_jitter, with_pause
 from ..core.exchange.result import extract_result
 from ..core.expressions.scope import Ambient
 from ..core.tools.catalog import compile_discovery
@@ -171,7 +171,7 @@ class DiscoveryTask:
             self._ended = self._started
             self._notify()
             if self.error is not None:
-                with anyio.move_on_after(_retry_delay(self.error, failures)):
+                with anyio.move_on_after(self._retry_delay(self.error, failures)):
                     await self._wait_until(lambda: self._requested > self._ended)
             else:
                 announced_at = anyio.current_time()
@@ -180,6 +180,15 @@ class DiscoveryTask:
                 losses = losses + 1 if anyio.current_time() - announced_at < STABLE_AFTER else 0
                 delay = backoff_delay(losses, random.random) if losses > 1 else 0.0
                 await anyio.sleep(max(delay, with_jitter(REDISCOVERY_DELAY, random.random)))
+
+    def _retry_delay(self, error: BridgeError, failures: int) -> float:
+        """Return the seconds until the next attempt after a number of failures in a row, of which this is the last."""
+        if error.retry_after is not None:
+            return with_pause(error.retry_after.seconds, random.random)
+        if _is_fatal(error):
+            return FATAL_RETRY_INTERVAL
+        is_closed_for_good = is_final(error, self._tool.template.final_close_codes)
+        return MAX_BACKOFF if is_closed_for_good else backoff_delay(failures, random.random)
 
     def _request_attempt(self) -> None:
         self._requested = self._started + 1
@@ -209,7 +218,7 @@ class DiscoveryTask:
             previous, self.error = str(self.error), error
             # An endpoint that stays away is reported once, not with every attempt.
             if str(error) != previous:
-                delay, unreachable = _retry_delay(error, failures + 1), isinstance(error, NetworkError)
+                delay, unreachable = self._retry_delay(error, failures + 1), isinstance(error, NetworkError)
                 self._observe(events.DiscoveryFailed(self.entry.name, str(error), delay, unreachable))
             return False
         try:
@@ -234,7 +243,7 @@ class DiscoveryTask:
         except (TimeoutError, CallTimeout):
             raise DiscoveryTimeout(self.entry.name, self._timeout) from None
         except ConnectionLost as lost:
-            raise DiscoveryInterrupted(self.entry.name, lost.cause) from lost
+            raise DiscoveryInterrupted(self.entry.name, lost.cause, lost.close_code) from lost
 
 
 class DiscoveryManager:
@@ -346,13 +355,6 @@ class DiscoveryManager:
                     await task.wait_offered()
             finally:
                 self._deadline_scopes.remove(scope)
-
-
-def _retry_delay(error: BridgeError, failures: int) -> float:
-    """Return the seconds until the next attempt after a number of failures in a row, of which this is the last."""
-    if error.retry_after is not None:
-        return with_pause(error.retry_after.seconds, random.random)
-    return FATAL_RETRY_INTERVAL if _is_fatal(error) else backoff_delay(failures, random.random)
 
 
 def _is_fatal(error: BridgeError) -> bool:

@@ -114,7 +114,8 @@ async def _run_step(connection: Connection, step: CompiledLoginStep, index: int,
     except (RenderError, ValueError) as error:
         raise ConnectError(address, str(to_render_error(error)), code=_code(error), step=path) from None
     if not succeeded:
-        raise ConnectError(address, _close_reason(connection), code="login-closed", step=path)
+        closed = connection.close_info.code
+        raise ConnectError(address, _close_reason(connection), code="login-closed", step=path, close_code=closed)
 
 
 async def _send_message(connection: Connection, step: CompiledLoginStep, index: int, names: dict[str, Any]) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ..errors import RetryAfter
+from ..errors import NetworkError, RetryAfter
 
 INITIAL_BACKOFF: Final = 0.5
 """Seconds that the first delay is at most."""
@@ -25,8 +25,10 @@ and discoveries whose connections do not last would wake each other again and ag
 MAX_RETRY_AFTER: Final = 900.0
 """Seconds that a server can ask for at most with `Retry-After`."""
 
-FATAL_CLOSE_CODES: Final = frozenset({1003, 1007, 1008, 1010, 4001, 4003, 4004, 4401, 4403})
-"""Close codes after which the same request fails again: policy, format, authentication (RFC 6455 §7.4)."""
+
+def is_final(error: Exception, final_close_codes: Collection[int]) -> bool:
+    """Return whether an endpoint closed the connection with a code after which another attempt fails again."""
+    return isinstance(error, NetworkError) and error.close_code in final_close_codes
 
 
 def backoff_delay(failures: int, random: Callable[[], float]) -> float:

@@ -14,16 +14,28 @@ def after_items(count: int) -> str:
 
 
 class NetworkError(BridgeError, ConnectionError):
-    """The network, or the endpoint's side of it, failed."""
+    """The network, or the endpoint's side of it, failed.
+
+    `close_code` is the code with which the endpoint closed the connection (RFC 6455 §7.4), or None if it has not.
+    """
+
+    close_code: int | None = None
 
 
 class ConnectError(NetworkError):
     """No connection could be opened, or its login failed at `step`, such as `on_connect[1]`. No request was sent."""
 
     def __init__(
-        self, address: str, reason: str, *, code: str, step: str = "", retry_after: RetryAfter | None = None
+        self,
+        address: str,
+        reason: str,
+        *,
+        code: str,
+        step: str = "",
+        retry_after: RetryAfter | None = None,
+        close_code: int | None = None,
     ) -> None:
-        self.address, self.step, self.retry_after = address, step, retry_after
+        self.address, self.step, self.retry_after, self.close_code = address, step, retry_after, close_code
         self.reason = _with_retry_after(reason, retry_after)
         what = f"{address}: login failed at {step}" if step else f"cannot connect to {address}"
         super().__init__(f"{what}: {self.reason}", code=code)
@@ -46,9 +58,10 @@ class HandshakeRejected(ConnectError):
 
 
 class ConnectionLost(NetworkError):
-    """An open connection ended while a call waited. `code` of the close frame: `close_code` (RFC 6455 §7.4)."""
+    """An open connection ended while a call waited. Without a close frame, `close_code` is 1006."""
 
     code = "connection-lost"
+    close_code: int
 
     def __init__(
         self, address: str, close_reason: str, outcome: Outcome, partial: Sequence[object] = (), close_code: int = 1006
@@ -90,8 +103,8 @@ class DiscoveryInterrupted(NetworkError):
 
     code = "connection-lost"
 
-    def __init__(self, manual: str, reason: str) -> None:
-        self.manual, self.reason = manual, reason
+    def __init__(self, manual: str, reason: str, close_code: int | None = None) -> None:
+        self.manual, self.reason, self.close_code = manual, reason, close_code
         super().__init__(f"{manual}: {end_sentence(reason)} {_LIST_TOOLS}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from utcp_ws_mcp.client.pool.manager import PoolManager
 from utcp_ws_mcp.core.expressions.scope import Ambient
 from utcp_ws_mcp.core.feeds.feed import CompiledFeed
 from utcp_ws_mcp.core.tools.tool import CompiledTool
+from utcp_ws_mcp.manifest.models.call_template import FINAL_CLOSE_CODES
 
 NOW = 1_767_225_600.0
 """The start of 2026, in seconds since 1970."""
@@ -31,9 +32,9 @@ def feed_tools(*feeds: dict[str, Any], manual: str = "m", **template: Any) -> di
     return {tool.name: tool for tool in load_text(json.dumps(document), Path("m.json"), {}).tools[manual]}
 
 
-def compiled_feed(**feed: Any) -> CompiledFeed:
+def compiled_feed(*, final_close_codes: Sequence[int] = FINAL_CLOSE_CODES, **feed: Any) -> CompiledFeed:
     """A compiled feed."""
-    tool = feed_tools(feed)["f_events"]
+    tool = feed_tools(feed, final_close_codes=final_close_codes)["f_events"]
     assert tool.feed is not None
     return tool.feed.feed
 

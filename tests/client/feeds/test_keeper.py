@@ -174,6 +174,25 @@ async def test_after_failures_the_feed_is_opened_again_after_pauses_that_depend_
         assert k.sink.state is FeedState.OPEN
 
 
+LOGIN_CLOSED = ConnectError("ws://h/", "closed.", code="login-closed", step="on_connect[1]", close_code=4100)
+
+
+@pytest.mark.parametrize("error", [lost(4100), LOGIN_CLOSED], ids=["while it was open", "during its login"])
+@in_virtual_time
+async def test_after_a_close_code_that_the_manifest_calls_final_the_feed_waits_longest(error: BridgeError) -> None:
+    async with kept(Line(opens=error), Line(opens=error), final_close_codes=[4100]) as k:
+        await anyio.sleep(1000)
+        assert [event.retry_in for event in k.sink.seen(FeedInterrupted)] == [30.0, 30.0]
+        assert [event.unreachable for event in k.sink.seen(FeedInterrupted)] == [False, False]
+
+
+@in_virtual_time
+async def test_after_a_close_code_that_the_manifest_does_not_list_the_feed_tries_again_soon() -> None:
+    async with kept(Line(opens=lost(4401)), final_close_codes=[4100]) as k:
+        await anyio.sleep(1000)
+        assert [event.retry_in for event in k.sink.seen(FeedInterrupted)] == [0.25]
+
+
 @pytest.mark.parametrize(("seconds", "pause"), [(9.9, 1.0), (10.0, 0.25)])
 @in_virtual_time
 async def test_a_subscription_that_lasted_ten_seconds_ends_a_row_of_failures(seconds: float, pause: float) -> None:
@@ -269,7 +288,7 @@ TIMED_OUT = {stage: CallTimeout("m.f", 1.0, stage, Outcome.NOT_SENT) for stage i
     ],
 )
 def test_an_endpoint_is_away_if_it_cannot_be_connected_to_or_was_lost(error: BridgeError, unreachable: bool) -> None:
-    assert is_unreachable(error) is unreachable
+    assert is_unreachable(error, (1008,)) is unreachable
 
 
 # Gaps

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import anyio
 
-from ...core.backoff import EARLY_RETRY_INTERVAL, FATAL_CLOSE_CODES, MAX_BACKOFF, backoff_delay
+from ...core.backoff import EARLY_RETRY_INTERVAL, MAX_BACKOFF, backoff_delay, is_final
 from ...core.feeds.cursor import Cursor
 from ...core.feeds.feed import CompiledFeed, FeedEvent
 from ...core.feeds.positions import Positions, PositionVerdict
 from ...errors import (
     BridgeError,
     CallTimeout,
-    ConnectionLost,
     InvalidReply,
     ManifestError,
     NetworkError,
@@ -123,7 +122,7 @@ class FeedKeeper:
                 failures = 1 if proven else failures + 1
                 delay = self._delay(error, failures)
                 self._note_failure(error, delay)
-                may_end_early = is_unreachable(error)
+                may_end_early = self._is_unreachable(error)
             await self._pause(delay, may_end_early=may_end_early)
 
     def note_reachable(self) -> None:
@@ -145,7 +144,7 @@ class FeedKeeper:
         live = self._live
         seconds = anyio.current_time() - self._opened_at if live.state is FeedState.OPEN else 0.0
         about, manual = (live.name, live.arguments, error.cause, error.code), self._feed.manual
-        live.observe(FeedInterrupted(*about, seconds, delay, manual, is_unreachable(error)))
+        live.observe(FeedInterrupted(*about, seconds, delay, manual, self._is_unreachable(error)))
         self._note_end(error.cause)
         live.set_state(FeedState.WAITING, f"{delay:.1f} s after: {error.cause}")
 
@@ -163,9 +162,12 @@ class FeedKeeper:
     def _delay(self, error: BridgeError, failures: int) -> float:
         if isinstance(error, ManifestError | PolicyError):
             return FATAL_RETRY_INTERVAL
-        if isinstance(error, ConnectionLost) and error.close_code in FATAL_CLOSE_CODES:
+        if is_final(error, self._feed.final_close_codes):
             return MAX_BACKOFF
         return backoff_delay(failures - 1, random.random)
+
+    def _is_unreachable(self, error: BridgeError) -> bool:
+        return is_unreachable(error, self._feed.final_close_codes)
 
     async def _run_once(self, started: float) -> None:
         """Subscribe, and add events until the connection ends, which raises a BridgeError."""
@@ -241,10 +243,10 @@ def make_positions(feed: CompiledFeed) -> Positions:
     return Positions(max(feed.definition.size, MIN_POSITIONS))
 
 
-def is_unreachable(error: BridgeError) -> bool:
+def is_unreachable(error: BridgeError, final_close_codes: Collection[int]) -> bool:
     """Return whether an error says that the endpoint is away, and not that it refuses the feed or this client."""
-    if isinstance(error, ConnectionLost):
-        return error.close_code not in FATAL_CLOSE_CODES
+    if is_final(error, final_close_codes):
+        return False
     return isinstance(error, NetworkError) or (isinstance(error, CallTimeout) and error.stage is TimeoutStage.CONNECT)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from ...errors import InvalidTemplate
 from ...manifest.entries import ManifestEntry, ResolvedTool
+from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.feed import Feed, FeedStep
 from ...manifest.models.manual import Annotations, Tool
 from ...manifest.models.reply import Stream
@@ -63,7 +64,7 @@ def _compile_feed(
     entry: ManifestEntry, feed: Feed, template: CompiledTemplate, diagnostics: Diagnostics
 ) -> Iterator[CompiledTool]:
     assert entry.template is not None
-    builder = _FeedBuilder(entry, entry.template.framing.codec, template.rules, diagnostics)
+    builder = _FeedBuilder(entry, entry.template, template.rules, diagnostics)
     compiled = builder.build(feed, template.handshake)
     inputs: dict[str, Any] = {**feed.inputs, "type": "object"}
     with diagnostics.collect("inputs"):
@@ -116,10 +117,15 @@ def _make_tool(
 class _FeedBuilder:
     """Compiles one feed. `inherited` are the reply rules of its call template: they say what an error is."""
 
-    def __init__(self, entry: ManifestEntry, codec: str, inherited: ReplyRules, diagnostics: Diagnostics) -> None:
+    def __init__(
+        self, entry: ManifestEntry, template: CallTemplate, inherited: ReplyRules, diagnostics: Diagnostics
+    ) -> None:
         read = partial(entry.read_file, entry.folder) if entry.read_file else None
-        self._compiler = Compiler(entry.variables, typed=True, names=_SEND_NAMES, read_file=read, codec=codec)
+        self._compiler = Compiler(
+            entry.variables, typed=True, names=_SEND_NAMES, read_file=read, codec=template.framing.codec
+        )
         self._manual = entry.name
+        self._final_close_codes = template.final_close_codes
         self._inherited = inherited
         self._diagnostics = diagnostics
 
@@ -150,6 +156,7 @@ class _FeedBuilder:
             key=self._expression("key", feed.key),
             position=self._expression("position", feed.position),
             argument_names=frozenset(properties if isinstance(properties, dict) else ()),
+            final_close_codes=self._final_close_codes,
         )
 
     def _stream(self, feed: Feed) -> StreamRules:

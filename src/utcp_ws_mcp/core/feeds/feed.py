@@ -44,6 +44,7 @@ class CompiledFeed(Record):
         key: What an event is about; None without keys.
         position: Where an event is at the endpoint; None if the endpoint has no positions.
         argument_names: The arguments of the feed, without those of its tools.
+        final_close_codes: The close codes after which the feed is not opened again soon.
     """
 
     manual: str
@@ -56,6 +57,7 @@ class CompiledFeed(Record):
     key: Expression | None
     position: Expression | None
     argument_names: frozenset[str]
+    final_close_codes: tuple[int, ...]
 
     @property
     def full_name(self) -> str:

@@ -16,6 +16,9 @@ from .reply import Reply, Stream
 MAX_TIMEOUT: Final = 86_400
 """Seconds that the timeout of a call may be: a day."""
 
+FINAL_CLOSE_CODES: Final = (1003, 1007, 1008, 1010, 4001, 4003, 4004, 4401, 4403)
+"""The default of `final_close_codes`: policy and format (RFC 6455 §7.4), and authentication, as many APIs number it."""
+
 # Defaults are constructed without validation: that would build a validator for each of their models when this module is
 # imported, although only that of `CallTemplate` is ever called.
 
@@ -145,6 +148,11 @@ class CallTemplate(Model):
         description="Expression on session that identifies the session, such as a page: if a new connection has "
         "another one than the last, the first call fails before it is sent and says so; needs max_connections 1.",
     )
+    final_close_codes: tuple[Annotated[int, Field(ge=1000, le=4999)], ...] = Field(
+        FINAL_CLOSE_CODES,
+        description="Close codes after which another attempt fails again: idempotent requests are not repeated, and "
+        "feeds and discovery wait.",
+    )
     heartbeat: Heartbeat | None = Field(
         None, description="A message that is sent at intervals while a connection is open."
     )
@@ -230,7 +238,7 @@ CALL_FIELDS = frozenset(
         *("name", "preset", "let", "before_message", "message", "listen", "then", "typed_arguments", "timeout"),
         *("response_format", "media_type"),
         *("allowed_communication_protocols", "reply", "ignore", "stream", "auto_reply", "feeds"),
-        "feed_defaults",
+        *("feed_defaults", "final_close_codes"),
     }
 )
 """The fields of a call template that concern one call only."""
