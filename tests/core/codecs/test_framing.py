@@ -59,6 +59,38 @@ def test_a_batch_is_as_many_messages_as_it_holds() -> None:
     assert decode('[1]\n[2,3]\n"x"', batch=True, separator="\n") == [1, 2, 3, "x"]
 
 
+@pytest.mark.parametrize(
+    ("raw", "values"),
+    [
+        ('a[{"i":1},{"i":2}]', [{"i": 1}, {"i": 2}]),
+        ('a["{\\"i\\":1}","hello",3]', [{"i": 1}, "hello", 3]),
+        ('a["a[1]"]', ["a[1]"]),
+        ("a[]", []),
+        ("o", ["o"]),
+        ("a", ["a"]),
+        ('a{"i":1}', ['a{"i":1}']),
+        ("a[1", ["a[1"]),
+        ("[1,2]", [[1, 2]]),
+        ('c[3000,"Go away!"]', ['c[3000,"Go away!"]']),
+        (b'a[{"i":1}]', [b'a[{"i":1}]']),
+    ],
+)
+def test_a_batch_behind_a_prefix_is_the_messages_of_its_array(raw: str | bytes, values: list[Any]) -> None:
+    assert decode(raw, batch="a") == values
+
+
+def test_texts_of_a_batch_behind_a_prefix_stay_texts_with_the_codec_text() -> None:
+    assert decode('a["{}",{"i":1}]', batch="a", codec="text") == ["{}", {"i": 1}]
+
+
+def test_a_batch_behind_a_prefix_may_be_binary_where_the_codec_reads_text_from_it() -> None:
+    assert decode(b'a[{"i":1}]', batch="a", codec="text") == [{"i": 1}]
+
+
+def test_what_is_sent_gets_no_prefix() -> None:
+    assert encode(["x"], batch="a") == ['["x"]']
+
+
 def test_send_as_binary_reads_objects_and_arrays_in_binary_messages_too() -> None:
     framer = make_framer(Framing(separator="\n"), "binary")
 
@@ -200,6 +232,7 @@ def test_cbor_that_could_harm_stays_bytes(data: str) -> None:
 def test_hostile_input_never_raises(codec: Any, data: str | bytes, batch: bool) -> None:
     decode(data, codec=codec, batch=batch)
     decode(data, codec=codec, batch=batch, separator="\n")
+    decode("a" + data if isinstance(data, str) else b"a" + data, codec=codec, batch="a")
 
 
 @pytest.mark.parametrize(("codec", "package"), [("msgpack", "msgpack"), ("cbor", "cbor2")])

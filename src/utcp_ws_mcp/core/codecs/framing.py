@@ -24,6 +24,7 @@ from .message import (
     RejectedValue,
     UndecodableStream,
     UnframedMessage,
+    decode,
     text_or_bytes,
 )
 from .protobuf import ProtobufCodec, ProtobufSchema
@@ -166,11 +167,27 @@ class Framer:
 
     def _decode_layers(self, raw: Payload) -> Iterator[Message]:
         self._budget = self._max_bytes
+        batch = self._framing.batch
         for message in self._decode_unbatched(raw):
-            if self._framing.batch and isinstance(message.value, list):
+            if isinstance(batch, str):
+                yield from self._take_prefixed_batch(message, batch)
+            elif batch and isinstance(message.value, list):
                 yield from (Message(message.raw, item, decoded=True) for item in message.value)
             else:
                 yield message
+
+    def _take_prefixed_batch(self, message: Message, prefix: str) -> Iterator[Message]:
+        """Yield the messages of an array behind a prefix, `a["{}"]` in SockJS; a text in it is what the codec reads."""
+        text = message.value
+        items = decode(text[len(prefix) :]).value if isinstance(text, str) and text.startswith(prefix) else None
+        if not isinstance(items, list):
+            yield message
+            return
+        for item in items:
+            if isinstance(item, str):
+                yield from self._codec.decode(item)
+            else:
+                yield Message(message.raw, item, decoded=True)
 
     def _decode_unbatched(self, raw: Payload) -> Iterator[Message]:
         if self._inflater is not None and isinstance(raw, bytes):

@@ -111,7 +111,10 @@ class Framing(Model):
         Compression | None, BeforeValidator(_long_form, json_schema_input_type=str | Compression | None)
     ] = Field(None, description="How messages are compressed: gzip, zlib or deflate, or an object with more settings.")
     protobuf: ProtobufSettings | None = Field(None, description="The schema and the types of the codec protobuf.")
-    batch: bool = Field(False, description="Whether a JSON array contains several messages.")
+    batch: bool | Annotated[str, Field(min_length=1)] = Field(
+        False,
+        description="Whether a JSON array contains several messages; a text is what stands in front of such arrays.",
+    )
 
     @property
     def has_header(self) -> bool:
