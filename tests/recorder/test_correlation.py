@@ -209,6 +209,22 @@ ORDERED: dict[str, tuple[tuple[str, ...], Any, Any]] = {
     "the first message is the reply": (
         ("> a", "< b", "< c", "> d", "< e"), [("a", ["b"], ["c"]), ("d", ["e"], [])], ["c"],
     ),
+    "a heartbeat of the endpoint is no reply": (
+        ('> {"op": "add"}', '< {"op": "KEEPALIVE"}', '< {"op": "added"}', '> {"op": "get"}', '< {"op": "KEEPALIVE"}'),
+        [
+            ({"op": "add"}, [{"op": "added"}], []),
+            ({"op": "get"}, [], []),
+        ],
+        [{"op": "KEEPALIVE"}, {"op": "KEEPALIVE"}],
+    ),
+    "a heartbeat of the client is answered by the endpoint's": (
+        ('> {"op": "ping"}', '< {"op": "pong"}', '> {"op": "ping"}', '< {"op": "pong"}'),
+        [({"op": "ping"}, [{"op": "pong"}], []), ({"op": "ping"}, [{"op": "pong"}], [])],
+        [],
+    ),
+    "one heartbeat may be a reply": (
+        ('> {"op": "are you there"}', '< {"op": "pong"}'), [({"op": "are you there"}, [{"op": "pong"}], [])], [],
+    ),
     "a kind that came before is no reply": (
         ('< {"hi": 1}', '< {"type": "tick"}', "> a", '< {"type": "tick", "n": 1}', '< {"type": "v"}'),
         [("a", [{"type": "v"}], [{"type": "tick", "n": 1}])], [{"type": "tick"}, {"type": "tick", "n": 1}],

@@ -68,7 +68,8 @@ def test_a_login_contains_a_credential_that_is_no_session(value: Any, result: bo
     ("kind", "result"),
     [
         ("initialize", True), ("Hello", True), ("session.hello", True), ("app/init", True), ("a:identify", True),
-        ("#handshake", True), ("hello.session", False), ("say hello", False), ("get", False), (1, False),
+        ("#handshake", True), ("SETUP", True), ("hello.session", False), ("say hello", False), ("get", False),
+        (1, False),
     ],
 )  # fmt: skip
 def test_the_last_word_of_a_kind_says_whether_it_opens_a_session(kind: Any, result: bool) -> None:

@@ -570,6 +570,27 @@ def test_a_client_introduces_itself_when_it_connects() -> None:
     assert list(plans_of(draft)) == ["read"]
 
 
+def test_heartbeats_of_the_endpoint_are_ignored_and_become_neither_items_nor_a_feed() -> None:
+    draft = drafted(
+        '> {"op": "open"}', '< {"op": "opened"}', '< {"op": "KEEPALIVE"}', '> {"op": "subscribe", "to": "A"}',
+        '< {"op": "KEEPALIVE"}', '< {"op": "data", "n": 1}', '< {"op": "KEEPALIVE"}', '< {"op": "data", "n": 2}',
+    )  # fmt: skip
+    subscribe = next(tool for tool in draft.document["tools"] if tool["name"] == "subscribe")
+    assert "message.op == 'KEEPALIVE'" in draft.document["ignore"]
+    assert "feeds" not in draft.document
+    assert subscribe["tool_call_template"]["stream"]["match"] == "message.op == 'data'"
+
+
+def test_a_client_is_set_up_before_it_logs_in() -> None:
+    draft = drafted(
+        '> {"type": "SETUP", "version": "1"}', '< {"type": "SETUP", "version": "1"}',
+        '> {"type": "AUTH", "token": "t"}', '< {"type": "AUTH_STATE", "state": "AUTHORIZED"}',
+        '> {"type": "OPEN"}', '< {"type": "OPENED"}',
+    )  # fmt: skip
+    assert [step["send"]["type"] for step in draft.document["on_connect"] if "send" in step] == ["SETUP", "AUTH"]
+    assert list(plans_of(draft)) == ["OPEN"]
+
+
 def test_a_client_of_a_preset_without_a_login_introduces_itself_too() -> None:
     draft = drafted(
         '> {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}}',

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
 from ..core.expressions.paths import Path, value_at
 from ..records import MutableRecord, Record, field
-from .messages import Mark, RecordedMessage, alike, kind_predicate, leaves, message_kind
+from .messages import Mark, RecordedMessage, alike, is_heartbeat, kind_predicate, leaves, message_kind
 
 ID_KEYS: Final = (
     *("id", "request_id", "requestId", "req_id", "reqid", "msg_id", "msgId", "message_id", "messageId", "mid"),
@@ -196,15 +197,25 @@ def _group_by_order(
         else:
             groups[-1][1].append(message)
     events = {_kind_value(message) for message in unsolicited} - {None}
+    heartbeats = _own_heartbeats(messages)
     exchanges = []
     for request, group in groups:
         chosen = [message for message in group if message.mark in (Mark.REPLY, Mark.ERROR)]
-        guessed = [each for each in group if _kind_value(each) not in events and id(each) not in marked_events]
+        ignored = events if is_heartbeat(request.value) else events | heartbeats
+        guessed = [each for each in group if _kind_value(each) not in ignored and id(each) not in marked_events]
         answers = chosen or guessed[:1]
         others = [message for message in group if message not in answers]
-        exchanges.append(RecordedExchange(request, answers, others))
+        events_behind = [message for message in others if _kind_value(message) not in heartbeats]
+        exchanges.append(RecordedExchange(request, answers, events_behind))
         unsolicited += others
     return exchanges
+
+
+def _own_heartbeats(messages: Sequence[RecordedMessage]) -> set[Any]:
+    """Return the kinds of heartbeats that the endpoint sends by itself: more than once, and more than it is asked."""
+    sent = sum(message.sent and is_heartbeat(message.value) for message in messages)
+    received = Counter(_kind_value(each) for each in messages if not each.sent and is_heartbeat(each.value))
+    return {kind for kind, count in received.items() if count > max(sent, 1)}
 
 
 def take_late_answers(exchanges: Sequence[RecordedExchange], is_login: Callable[[Any], bool]) -> None:

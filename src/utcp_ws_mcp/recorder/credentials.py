@@ -63,7 +63,9 @@ def _is_open(name: str) -> bool:
     return name in KIND_KEYS or is_user_name(name)
 
 
-_OPENING: Final = frozenset({"initialize", "initialized", "init", "hello", "hi", "handshake", "connect", "identify"})
+_OPENING: Final = frozenset(
+    {"initialize", "initialized", "init", "hello", "hi", "handshake", "connect", "identify", "setup"}
+)
 """Kinds of the messages with which a client introduces itself."""
 
 

@@ -12,6 +12,7 @@ from .messages import (
     Mark,
     RecordedMessage,
     distinguishing_predicate,
+    is_heartbeat,
     kind_predicate,
     message_kind,
     path_expression,
@@ -58,6 +59,8 @@ def draft_feeds(conversation: Conversation, form: PresetForm | None) -> list[Fee
     greeting = conversation.greeting
     if greeting is not None and form is None and is_event(greeting, conversation):
         events.insert(0, greeting.value)
+    if conversation.exchanges:  # who sends nothing wants to see even these
+        events = [event for event in events if not is_heartbeat(event)]
     if form is not None:
         return _preset_feeds(events, form)
     if not conversation.exchanges and not events:

@@ -88,6 +88,12 @@ def message_kind(value: Any) -> tuple[Path, Any] | None:
     return None
 
 
+def is_heartbeat(value: Any) -> bool:
+    """Return whether a message only keeps a connection open, by its kind."""
+    kind = message_kind(value)
+    return kind is not None and str(kind[1]).lower() in HEARTBEATS
+
+
 def _kind_key(value: dict[str, Any]) -> str | None:
     """Return the key of an object whose value is its kind."""
     return next((name for name in KIND_KEYS if _is_kind(value.get(name))), None)

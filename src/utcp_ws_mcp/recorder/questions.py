@@ -11,8 +11,8 @@ from ..records import Record
 from .correlation import ID_KEYS, is_id
 from .credentials import SecretVariables, is_login, without_secrets
 from .messages import (
-    HEARTBEATS,
     RecordedMessage,
+    is_heartbeat,
     kind_predicate,
     leaves,
     message_kind,
@@ -120,12 +120,7 @@ def _is_response(sent: Any, asked: Any) -> bool:
     """Return whether a message cannot be a request: it has a result and no kind, or both messages are heartbeats."""
     kind = message_kind(asked)
     is_bare = kind is not None and value_at(sent, kind[0]) is UNDEFINED and any(key in sent for key in _RESPONSE_KEYS)
-    return is_bare or (_is_heartbeat(asked) and _is_heartbeat(sent))
-
-
-def _is_heartbeat(value: Any) -> bool:
-    kind = message_kind(value)
-    return kind is not None and str(kind[1]).lower() in HEARTBEATS
+    return is_bare or (is_heartbeat(asked) and is_heartbeat(sent))
 
 
 def _question(answers: Sequence[Answer], of_kind: Sequence[RecordedMessage]) -> Question | None:
@@ -136,7 +131,7 @@ def _question(answers: Sequence[Answer], of_kind: Sequence[RecordedMessage]) -> 
         of_kind: All messages of this kind.
     """
     first = answers[0]
-    only_alive = _is_heartbeat(first.asked.value)
+    only_alive = is_heartbeat(first.asked.value)
     if len(answers) == 1 and not only_alive and not _is_response(first.sent.value, first.asked.value):
         return None
     asked = [each for each in of_kind if value_at(each.value, first.asked_path) is not UNDEFINED]
