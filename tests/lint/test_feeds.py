@@ -68,6 +68,26 @@ FEED_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
         feeds(feed(position="message.n", resume=[{"expect": "message.a == 'b'", "fail": "message.a == 'c'"}])),
         [("feeds[0].resume[0].fail", "feed-fail-never-true")],
     ),
+    "an error that each event is": (
+        feeds(feed(open=[{"expect": "message.hi"}]), reply={"error": "not message.ok"}),
+        [("reply.error", "feed-error-too-broad")],
+    ),
+    "an error that each event is by what it compares": (
+        feeds(feed(match="message.e == 'md'", open=[{"expect": "message.hi"}]), reply={"error": "message.e != 'ok'"}),
+        [("reply.error", "feed-error-too-broad")],
+    ),
+    "an error that no event is by what it compares": (
+        feeds(
+            feed(match="message.d.e == 'md' and message.d.n", open=[{"expect": "message.hi"}]),
+            reply={"error": "message.d.e != 'md' and not message.ok"},
+        ),
+        [],
+    ),
+    "an error whose field is tested": (
+        feeds(feed(open=[{"expect": "message.hi"}]), reply={"error": "message.ok is defined and not message.ok"}), []
+    ),
+    "an error of a call": (feeds(feed(open=[{"expect": "message.hi"}]), reply={"error": "message.n != args.n"}), []),
+    "an error beside a feed without steps": (feeds(feed(), reply={"error": "not message.ok"}), []),
     "a feed that only waits": (feeds(feed(open=[{"expect": "message.hi"}])), []),
     "a second feed that never unsubscribes": (
         feeds(feed(), feed(name="g", open=[{"expect": "message.hi"}, {"send": "on"}])),

@@ -388,6 +388,11 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         "feeds[0].open[0].fail: is asked only about the message that \"expect\" selects, in which message.op is 'su",
         "feed-fail-never-true",
     ),
+    "an error that each event of a feed is": (
+        entry(feeds=[{**EVENTS, "open": [{"expect": "message.hi"}]}], reply={"error": "not message.ok"}),
+        "reply.error: is also true for events of the feed f, which have not the field that it tests: each would say t",
+        "feed-error-too-broad",
+    ),
     "a feed that never unsubscribes": (
         entry(feeds=[{**EVENTS, "open": [{"send": "on"}]}]),
         'feeds[0].open: the feed f is opened by a message, and has no "close"',

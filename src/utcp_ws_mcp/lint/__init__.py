@@ -36,6 +36,7 @@ RULES: Final[Mapping[str, str]] = {
     "feed-takes-replies": "Replies to calls would be events of a feed.",
     "feed-match-too-broad": "Any message would be an event of a feed.",
     "feed-fail-never-true": "A step of a feed expects no message for which its `fail` is true.",
+    "feed-error-too-broad": "Each event of a feed would be a failure.",
     "feed-not-closed": "A feed subscribes and does not unsubscribe.",
     "feed-not-kept": "A feed is closed between two reads.",
     "inputs-without-properties": "Arguments stand where the keywords of a schema belong.",

@@ -63,6 +63,7 @@ def check_feeds(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator
         yield from _check_arguments(entry, place)
         yield from _check_session(entry, place)
         yield from _check_match(entry, place, calls, is_alone=len(places) == 1)
+        yield from _check_error(entry, place)
         yield from _check_steps(place)
         yield from _check_close(place, preset.get("open"))
         yield from _check_lifetime(place)
@@ -139,6 +140,35 @@ def _check_match(
         other = "events of the other feeds" if not is_alone else "answers to the heartbeat"
         message = f'"match" of the feed {place.feed.name} is true for any message, also for {other}. Compare a field.'
         yield Problem(path, message, code="feed-match-too-broad")
+
+
+def _check_error(entry: ManifestEntry, place: _FeedPlace) -> Iterator[Problem]:
+    """Yield a problem where `reply.error` is true for an event because this has not the field that replies have."""
+    assert entry.template is not None
+    source = entry.template.reply.error
+    if source is None or place.match is None or not place.feed.open:
+        return
+    error = compile_expression(source, CALL_REPLY_NAMES)
+    known = {"message": _least_event(place.match), "tool": place.feed.name}
+    if known.keys() >= {*error.names} and error.is_true(known):
+        message = (
+            f"is also true for events of the feed {place.feed.name}, which have not the field that it tests: each "
+            "would say that the subscription has failed. Test that the field is there, such as "
+            '"message.ok is defined and not message.ok".'
+        )
+        yield Problem(join_path(entry.path, "reply.error"), message, code="feed-error-too-broad")
+
+
+def _least_event(match: Expression) -> dict[str, Any]:
+    """Return a message that has only what `match` compares with literals."""
+    event: dict[str, Any] = {}
+    for path, value in _literal_terms(match.source).items():
+        held: Any = {"message": event}
+        for step in path[:-1]:
+            held = held.setdefault(step, {}) if isinstance(held, dict) else None
+        if isinstance(held, dict) and len(path) > 1:
+            held[path[-1]] = value
+    return event
 
 
 def _message_with(path: Path, value: Any) -> Any:

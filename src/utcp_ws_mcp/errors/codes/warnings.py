@@ -45,6 +45,10 @@ WARNINGS: Final[Mapping[str, str]] = {
         "`expect` and `fail` of a step of a feed compare the same field with different values. `fail` is asked only "
         "about the expected message, so a refusal is seen only when the step times out."
     ),
+    "feed-error-too-broad": (
+        "`reply.error` is true for the events of a feed, because they have not the field that it tests. The first one "
+        "would end the subscription as a failure."
+    ),
     "feed-not-closed": (
         "A feed subscribes with `open` and has no `close`: when it is closed, the endpoint goes on sending events."
     ),
