@@ -149,6 +149,16 @@ async def test_a_probe_that_takes_too_long_shows_what_there_is(tmp_path: Path, m
     assert "the probe ended" not in found.text
 
 
+async def test_the_time_of_a_probe_begins_when_its_connection_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_PROBE_SECONDS", 0)
+    async with peer(silent) as seen:
+        found = await probed(tmp_path, seen, "a")
+    assert found.text.startswith(module.DATA_NOTICE)
+    assert seen.received == []
+
+
 async def test_a_conversation_of_which_nothing_can_be_drafted_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ MAX_SECONDS: Final = 20.0
 """Seconds that a probe may listen after its last message."""
 
 MAX_PROBE_SECONDS: Final = 60.0
-"""Seconds that a probe may take as a whole."""
+"""Seconds that a probe may take once its connection is open."""
 
 MAX_SENT: Final = 50
 """Messages that one probe sends."""
@@ -118,9 +118,11 @@ async def probe(
     shown = ShownConversation(lambda text: recording.redact(redact(text)))
     recording.show = shown
     endpoint = endpoint_fields(request.url, request.headers, request.protocols)
+    connection, url = await open_recorded(endpoint, recording, resolver, _LIMITS)
     with anyio.move_on_after(MAX_PROBE_SECONDS):
-        connection, url = await open_recorded(endpoint, recording, resolver, _LIMITS)
         await _converse(connection, recording, request)
+    if connection.is_open:  # it sends more than is recorded, or the probe took too long
+        connection.abort()
     if recording.full.is_set():
         shown.lines.append(f"! the probe ended after {len(recording.messages)} messages, because it has enough of them")
     draft = await anyio.to_thread.run_sync(_draft, recording, endpoint, url)
@@ -151,8 +153,6 @@ async def _converse(connection: Connection, recording: Recording, request: Probe
             await recording.wait_until_idle(_IDLE)
         await anyio.sleep(request.seconds or 0)
         await connection.aclose()
-    if connection.is_open:  # it sends more than is recorded, or the probe took too long
-        connection.abort()
 
 
 def _draft(recording: Recording, endpoint: dict[str, Any], url: URL) -> dict[str, Any] | None:
