@@ -54,7 +54,7 @@ class Task(DiscoveryTask):
         self.pools: Any = SimpleNamespace(on_opened=[])
         ambient: Any = None
         super().__init__(entry, self.pools, ambient, self._offer, self._take, self.observed.append)
-        self.__dict__["_tool"] = SimpleNamespace(template=SimpleNamespace(timeout=timeout))
+        self.__dict__["_tool"] = SimpleNamespace(template=SimpleNamespace(timeout=timeout, final_close_codes=()))
 
     def open_connection(self, manual: str = "m") -> None:
         """Announce that a call or a feed has opened a connection."""

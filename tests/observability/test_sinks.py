@@ -17,7 +17,6 @@ WRITERS |= {"copyfile", "dump", "makefile", "handle_request"}
 
 GUARDED = {
     "cli.terminal: click.echo": "tests/cli/test_terminal.py",
-    "cli.terminal: echo": "calls click.echo",
     "cli.terminal: out.buffer.write": "results, redacted by cli.call",
     "cli.call: output.write_bytes": "results, redacted by cli.call",
     "cli.record: new.write": "the draft, tests/cli/test_record.py",

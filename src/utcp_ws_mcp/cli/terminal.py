@@ -59,7 +59,7 @@ def report(text: str, level: int = logging.ERROR) -> None:
     if logs_json():
         log_always(level, _without_secrets(text))
     else:
-        echo(text, err=True)
+        click.echo(escape_invisible(_without_secrets(text)), err=True)
 
 
 def _without_secrets(text: str) -> str:

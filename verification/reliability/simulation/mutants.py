@@ -129,7 +129,7 @@ MUTANTS: Final = (
         "discovery does not pause",
         DiscoveryTask,
         "_run_attempts",
-        "move_on_after(_retry_delay(self.error, failures))",
+        "move_on_after(self._retry_delay(self.error, failures))",
         "move_on_after(0.01)",
     ),
     Mutant("a rejected token is used again", TokenCache, "invalidate", "del self._tokens[auth]", "pass"),
