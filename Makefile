@@ -91,7 +91,7 @@ scripts/bundle/node_modules/.stamp: scripts/bundle/package-lock.json
 dist: venv ## Build the sdist and the wheel into dist/, check them, and test the wheel in an empty environment
 	@$(BIN)/python scripts/dist.py
 
-bench: venv ## Compare the speed with other implementations; SMOKE=1 runs a minimal size, INTO=benchmarks/results/2026-11.md writes the tables
+bench: venv ## Compare the speed with other implementations; SMOKE=1 runs a minimal size, INTO=benchmarks/results/2026-12.md writes the tables
 	@$(BIN)/python -m compileall -q src # pip compiles an installed package, too
 	@$(BIN)/python -m benchmarks $(if $(SMOKE),--smoke) $(if $(INTO),--into $(INTO))
 

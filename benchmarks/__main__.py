@@ -59,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--smoke", action="store_true", help="only check that everything works, in a minute")
     parser.add_argument(
-        "--into", type=Path, help="replace the tables of this page, such as benchmarks/results/2026-11.md"
+        "--into", type=Path, help="replace the tables of this page, such as benchmarks/results/2026-12.md"
     )
     parser.add_argument("names", nargs="*", help=f"run only these: {', '.join(COMMANDS)}")
     given = parser.parse_args()

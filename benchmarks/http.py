@@ -54,25 +54,37 @@ _BODY: Final = json.dumps(
 def measure(size: Size) -> Sequence[Comparison]:
     """Compare with the SDK's server for each number of connections."""
     rounds = size.of(7, 0)
-    comparisons, ours = [], {}
+    rate: dict[int, defaultdict[str, list[float]]] = {connections: defaultdict(list) for connections in MINIMUM}
+    cpu: dict[int, defaultdict[str, list[float]]] = {connections: defaultdict(list) for connections in MINIMUM}
     with benchmark_environment() as environment, servers(environment, *COMMANDS) as ports:
         wrk = Wrk(environment.folder, _BODY, call_headers("m0_t0"))
-        for connections, minimum in MINIMUM.items():
-            rate, cpu = defaultdict(list), defaultdict(list)
-            for number in range(rounds + 1):
+        for number in range(rounds + 1):
+            for connections in MINIMUM:
                 for label, (port, process) in ports.items():
                     before = cpu_seconds(process.pid)
                     load = wrk.run(f"http://127.0.0.1:{port}/mcp", connections, SECONDS)
                     if number or size.smoke:  # the first round warms up
-                        rate[label].append(load.calls / load.seconds)
-                        cpu[label].append((cpu_seconds(process.pid) - before) / load.calls)
-            what = f"calls over HTTP, {connections} at once"
-            targets = {BARE: Target(minimum, at_least=True)}
-            comparisons.append(Comparison(what, "/s", OURS, rate, cpu, targets))
-            ours[f"{connections} at once"] = rate[OURS]
+                        rate[connections][label].append(load.calls / load.seconds)
+                        cpu[connections][label].append((cpu_seconds(process.pid) - before) / load.calls)
+    comparisons = [
+        Comparison(
+            f"calls over HTTP, {_at_once(connections)}",
+            "/s",
+            OURS,
+            rate[connections],
+            cpu[connections],
+            {BARE: Target(minimum, at_least=True)},
+        )
+        for connections, minimum in MINIMUM.items()
+    ]
+    ours = {_at_once(connections): rates[OURS] for connections, rates in rate.items()}
     few, many = list(ours)[-2:]
     crowd = {few: Target(0.9, at_least=True)}
     return [*comparisons, Comparison("calls over HTTP as clients grow", "/s", many, ours, targets=crowd)]
+
+
+def _at_once(connections: int) -> str:
+    return f"{connections} at once"
 
 
 @contextmanager
