@@ -190,7 +190,12 @@ def test_what_one_side_sends_the_other_side_reads(sent_values: list[Any], data: 
 
 
 @FUZZ
-@given(st.lists(st.text(st.characters(exclude_characters="\n"), min_size=1, max_size=9), max_size=6), st.data())
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), min_size=1, max_size=9), max_size=6
+    ),
+    st.data(),
+)
 def test_a_compressed_stream_gives_the_same_messages_wherever_it_is_cut(texts: list[str], data: st.DataObject) -> None:
     stream = pack("zlib", "".join(f"{text}\n" for text in texts).encode(), zlib.Z_SYNC_FLUSH)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
