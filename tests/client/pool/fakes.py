@@ -58,6 +58,7 @@ class FakeConnection:
     incomplete: int = 0
     opened: int = 1
     unusable_reason: str = ""
+    vacated: bool = False
     received_count: int = 1
     address: str = "wss://fake/"
     synced: anyio.Event = field(default_factory=anyio.Event)
@@ -125,7 +126,6 @@ def add_connection(
     *,
     in_flight: int = 0,
     passive: int = 0,
-    vacated: bool = False,
     **connection: Any,
 ) -> PooledConnection:
     """Put a connection into a pool that already has a group for its key, or get one."""
@@ -133,7 +133,6 @@ def add_connection(
     pooled = pool.add(waiter)
     pool.dequeue(waiter)
     pooled.state, pooled.in_flight, pooled.passive_in_flight = state, in_flight, passive
-    pooled.vacated = vacated
     if state is not State.CONNECTING:
         pooled.connection = FakeConnection(**connection)  # type: ignore[assignment]
     return pooled

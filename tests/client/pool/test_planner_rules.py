@@ -132,7 +132,7 @@ class History:
                 pooled.change(Trigger.SYNC_STARTED)
             case Vacate(pooled):
                 assert pooled.in_flight == pooled.passive_in_flight
-                pooled.vacated = True
+                pooled.connection.vacated = True
             case Close(pooled):
                 assert not pooled.in_flight
                 self._close(pooled)

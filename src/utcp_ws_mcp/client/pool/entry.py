@@ -160,8 +160,7 @@ class PooledConnection(MutableRecord, eq=False):
     """A place in the pool: a connection, or one that is being opened (then `connection` is None).
 
     `in_flight` counts leases, `passive_in_flight` those of calls that send nothing, `leases_started` all leases ever.
-    `reserved_for` is the call for which it is opened, if no other call may use it. `vacated`: its feeds
-    were asked to leave.
+    `reserved_for` is the call for which it is opened, if no other call may use it.
     """
 
     handshake: HandshakeRequest
@@ -171,7 +170,6 @@ class PooledConnection(MutableRecord, eq=False):
     in_flight: int = 0
     passive_in_flight: int = 0
     leases_started: int = 0
-    vacated: bool = False
 
     def __repr__(self) -> str:
         return f"<PooledConnection {self.state.name} in_flight={self.in_flight} {self.connection!r}>"
@@ -199,9 +197,11 @@ class PooledConnection(MutableRecord, eq=False):
 
     @property
     def is_blocked(self) -> bool:
-        """Whether feeds, or calls that only listen, keep a connection that no other call may use any more."""
-        listening = 0 < self.in_flight == self.passive_in_flight
-        return listening and self.connection is not None and not self.connection.is_available
+        """Whether feeds, or calls that only listen, keep a useless connection, and were not asked to leave it."""
+        connection = self.connection
+        if connection is None or not 0 < self.in_flight == self.passive_in_flight:
+            return False
+        return not connection.is_available and not connection.dispatcher.vacated
 
     @property
     def ended_unused(self) -> bool:

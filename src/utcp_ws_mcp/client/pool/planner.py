@@ -248,4 +248,4 @@ def _vacate(connections: list[PooledConnection], limit: int) -> Vacate | None:
     """Let a connection make way that no further call may use, unless a place will be free without that."""
     if len(connections) - sum(pooled.state is State.CLOSING for pooled in connections) < limit:
         return None
-    return next((Vacate(pooled) for pooled in connections if pooled.is_blocked and not pooled.vacated), None)
+    return next((Vacate(pooled) for pooled in connections if pooled.is_blocked), None)

@@ -255,7 +255,6 @@ class ConnectionPool:
                 self._tasks.start_soon(self._sync, pooled)
             case Vacate(pooled):
                 assert pooled.connection is not None
-                pooled.vacated = True
                 pooled.connection.dispatcher.vacate()
             case Close(pooled, reason):
                 self._close_connection(pooled, reason)
