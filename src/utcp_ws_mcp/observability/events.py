@@ -185,7 +185,7 @@ def noop(event: Event) -> None:
     """Ignore an event: the default observer."""
 
 
-class PartedObserver:
+class CompositeObserver:
     """An observer that consists of others, or of a function for each type of events."""
 
     __slots__ = ()
@@ -200,7 +200,7 @@ class PartedObserver:
         raise NotImplementedError
 
 
-class SelectiveObserver(PartedObserver):
+class SelectiveObserver(CompositeObserver):
     """An observer that ignores events of some types. They need not be made for it: each message has one."""
 
     __slots__ = ("_ignored", "_observe")
@@ -214,7 +214,7 @@ class SelectiveObserver(PartedObserver):
         return () if kind in self._ignored else handlers_of(self._observe, kind)
 
 
-class TypedObserver(PartedObserver):
+class TypedObserver(CompositeObserver):
     """An observer with a function for each type of events that it does not ignore."""
 
     __slots__ = ("_functions",)
@@ -228,7 +228,7 @@ class TypedObserver(PartedObserver):
         return () if function is None else (function,)
 
 
-class Broadcast(PartedObserver):
+class Broadcast(CompositeObserver):
     """An observer that passes each event to several, in order.
 
     Args:
@@ -266,7 +266,7 @@ def handlers_of(observe: Observer, kind: type) -> Sequence[Observer]:
 
     It does not change, so that each event need not find its way through the observers.
     """
-    return observe.handlers(kind) if isinstance(observe, PartedObserver) else (observe,)
+    return observe.handlers(kind) if isinstance(observe, CompositeObserver) else (observe,)
 
 
 def ignores(observe: Observer, *kinds: type) -> bool:

@@ -139,7 +139,7 @@ Of a counter or gauge its value; of a histogram how many amounts each bucket has
 RecordMeasurement = Callable[[Instrument, tuple[str, ...], float], None]
 
 
-class MetricsObserver(events.PartedObserver):
+class MetricsObserver(events.CompositeObserver):
     """An observer that records the measurements of counters and histograms. `guard` removes credentials from labels."""
 
     def __init__(self, record: RecordMeasurement, guard: Callable[[str], str] | None = None) -> None:
