@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from utcp_ws_mcp.authoring import probing as module
+from utcp_ws_mcp.authoring import quoting
 from utcp_ws_mcp.authoring.folder import ManifestFolder
 from utcp_ws_mcp.authoring.grants import Grants, HostPattern
 from utcp_ws_mcp.authoring.probing import MAX_SENT, Probed, ProbeRequest, as_messages, check_request, probe
@@ -147,6 +148,18 @@ async def test_a_probe_that_takes_too_long_shows_what_there_is(tmp_path: Path, m
             found = await probed(tmp_path, seen, '{"op": "a"}', seconds=60)
     assert '> {"op": "a"}' in found.text
     assert "the probe ended" not in found.text
+
+
+async def test_no_part_of_a_secret_is_shown_where_a_draft_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with peer(echo) as seen:
+        drafted = (await probed(tmp_path, seen, '{"op": "sunny"}')).draft
+        compact = json.dumps(drafted, ensure_ascii=False, separators=(",", ":"))
+        monkeypatch.setattr(quoting, "MAX_SHOWN_JSON", compact.index("sunny") + 3)
+        shown = (await probed(tmp_path, seen, '{"op": "sunny"}')).text
+    assert "… (cut: " in shown
+    assert "sun" not in shown
 
 
 async def test_the_time_of_a_probe_begins_when_its_connection_is_open(

@@ -87,6 +87,12 @@ async def test_a_long_result_is_cut_and_shown_without_invisible_characters(tmp_p
     assert limit == 8_000
 
 
+async def test_no_part_of_a_secret_is_shown_where_a_result_is_cut(tmp_path: Path) -> None:
+    beginning = "x" * (module.MAX_SHOWN_RESULT - 3)
+    text = await called(tmp_path, "ask", answer, {"text": f"{beginning}sunny day"})
+    assert f"< result of ask: {beginning}SUN… (cut: " in text
+
+
 async def test_a_call_without_a_reply_is_given_up_with_what_was_sent(tmp_path: Path) -> None:
     text = await called(tmp_path, "ask", silent, seconds=0.05)
     assert (

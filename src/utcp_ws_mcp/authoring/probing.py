@@ -14,6 +14,7 @@ from ..core.codecs.message import decode
 from ..core.network_policy import URL, parse_url
 from ..errors import AuthoringRefused
 from ..manifest.variables import VARIABLE
+from ..observability.redaction import redact_strings
 from ..recorder.credentials import SecretVariables, protocols_without_secrets, url_without_secrets, without_secrets
 from ..records import Record, field
 from .quoting import DATA_NOTICE, ShownConversation, shown_json, without_comment
@@ -130,7 +131,9 @@ async def probe(
     if draft is None:
         parts.append("No manifest can be drafted from this; write one (guide).")
     else:
-        parts.append('Draft, a guess; use it as base "draft", or correct it:\n' + redact(shown_json(draft)))
+        parts.append(
+            'Draft, a guess; use it as base "draft", or correct it:\n' + shown_json(redact_strings(draft, redact))
+        )
     return Probed("\n\n".join(parts), draft)
 
 

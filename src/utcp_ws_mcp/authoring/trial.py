@@ -10,6 +10,7 @@ import anyio
 from ..bridge import Bridge
 from ..client.dial import Resolver
 from ..client.manifest_files import LoadedManifest
+from ..core.codecs.message import redact_beginning
 from ..core.tools.mcp_names import may_belong
 from ..core.tools.tool import CompiledTool
 from ..errors import AuthoringRefused
@@ -79,7 +80,7 @@ async def try_call(
     async with bridge_of_tool as bridge:
         with anyio.move_on_after(seconds):
             result = await _call(bridge, name, dict(arguments))
-    shown = redact(escape_invisible(result[:MAX_SHOWN_RESULT]))
+    shown = escape_invisible(redact_beginning(result, MAX_SHOWN_RESULT, redact)[:MAX_SHOWN_RESULT])
     more = f"… (cut: {len(result):,} characters)" if len(result) > MAX_SHOWN_RESULT else ""
     return f"{DATA_NOTICE}\n\n< result of {name}: {shown}{more}\n\n{trace.text()}"
 
