@@ -20,6 +20,7 @@ GUARDED = {
     "cli.terminal: out.buffer.write": "results, redacted by cli.call",
     "cli.call: output.write_bytes": "results, redacted by cli.call",
     "cli.record: new.write": "the draft, tests/cli/test_record.py",
+    "observability.logging: print": "what cli.terminal has redacted, tests/cli/test_json_log.py, and addresses",
     "observability.trace: print": "the trace, tests/observability/test_logging.py",
     "observability.opentelemetry: self._tracer.start_span": "tests/observability/test_opentelemetry.py",
     "observability.opentelemetry: span.add_event": "only a number",
@@ -40,7 +41,7 @@ GUARDED = {
 OWN_WORDS = {
     "core.value_size: pickler.dump": "counts bytes, writes none",
     "__main__: print": "the places of a defect, without texts of exceptions",
-    "server.run: print": "an address",
+    "server.run: print": "a fixed hint",
     "studio.ui.server: print": "an address, with the token of this start",
     "server.http.connections: transport.write": "fixed responses",
     "server.http.connections: self.transport.write": "fixed responses",

@@ -70,6 +70,7 @@ DRIVEN: Final[Mapping[str, str]] = {
     "cli.terminal: out.buffer.write": "call",
     "cli.call: output.write_bytes": "call",
     "cli.record: new.write": "draft",
+    "observability.logging: print": "http",
     "observability.trace: print": "call",
     "observability.opentelemetry: self._tracer.start_span": "spans",
     "observability.opentelemetry: span.add_event": "spans",

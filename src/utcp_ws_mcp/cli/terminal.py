@@ -12,7 +12,7 @@ import click
 
 from ..files import reason_of
 from ..manifest.invisible import escape_invisible
-from ..observability.logging import log_always, logs_json, report_crashes
+from ..observability.logging import announce, report_crashes
 from ..observability.redaction import Redactor
 from .exit_codes import ExitCode
 
@@ -56,10 +56,7 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 def report(text: str, level: int = logging.ERROR) -> None:
     """Write a problem to stderr: as text, or as an object where the log of `serve` consists of them."""
-    if logs_json():
-        log_always(level, _without_secrets(text))
-    else:
-        click.echo(escape_invisible(_without_secrets(text)), err=True)
+    announce(_without_secrets(text), level)
 
 
 def _without_secrets(text: str) -> str:

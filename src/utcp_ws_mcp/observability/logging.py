@@ -64,14 +64,15 @@ def configure_logging(
     logging.captureWarnings(capture=True)
 
 
-def log_always(level: int, text: str) -> None:
-    """Log a text, whatever the level of the log is: without it, an operator would not know why there are no tools."""
-    logger.handle(logger.makeRecord(logger.name, level, "", 0, text, (), None))
+def announce(text: str, level: int) -> None:
+    """Write a text to stderr whatever the level of the log is, as an object if the log consists of them.
 
-
-def logs_json() -> bool:
-    """Return whether the log is configured to write JSON objects."""
-    return any(isinstance(handler.formatter, _JsonFormatter) for handler in logger.handlers)
+    Without it, an operator would not know why there are no tools. `text` has no credentials.
+    """
+    if any(isinstance(handler.formatter, _JsonFormatter) for handler in logger.handlers):
+        logger.handle(logger.makeRecord(logger.name, level, "", 0, text, (), None))
+    else:
+        print(escape_invisible(text), file=sys.stderr)
 
 
 def report_crashes(guard: Callable[[str], str]) -> None:

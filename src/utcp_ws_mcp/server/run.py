@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from ..bridge import Bridge
 from ..client.manifest_files import LoadedManifest
 from ..client.manual_cache import ManualCache
+from ..files import reason_of
 from ..manifest.variables import NO_CALLERS
 from ..observability.events import Observer, broadcast
-from ..observability.logging import configure_logging, log_always, log_observer, logs_json
+from ..observability.logging import announce, configure_logging, log_observer
 from ..observability.redaction import Redactor, SinkRedactor
 from ..records import Record
 from .reload import watch_manifests
@@ -60,8 +61,8 @@ async def serve_stdio(manifests: Sequence[LoadedManifest], options: ServeOptions
             failure = await serve_tools(make_tool_service(bridge, options), fast_path=fast_path)
         if failure is None:
             return 0
-        reason = (failure.strerror or "the device failed").lower()
-        _announce(f"the answers cannot be written to stdout: {reason}. Let stdout be a pipe.", logging.ERROR)
+        text = f"the answers cannot be written to stdout: {reason_of(failure)}. Let stdout be a pipe."
+        announce(text, logging.ERROR)
         return 1
 
 
@@ -160,12 +161,4 @@ def make_tool_service(bridge: Bridge, options: ServeOptions, callers: CallerBrid
 
 
 def _announce_url(url: str) -> None:
-    _announce(f"utcp-ws-mcp serves {url}", logging.INFO)
-
-
-def _announce(text: str, level: int) -> None:
-    """Write a text to stderr, whatever the level of the log is."""
-    if logs_json():
-        log_always(level, text)
-    else:
-        print(text, file=sys.stderr, flush=True)
+    announce(f"utcp-ws-mcp serves {url}", logging.INFO)
