@@ -47,12 +47,12 @@ async def test_a_replica_with_a_name_of_its_own_joins_and_leaves(joined: list[An
     for _ in range(2):
         async with join_fleet(options, events.noop, redact) as fleet:
             assert fleet is FLEET
-    (name, replica, address, observe, key), left, (_, other, *_), _ = joined
+    (name, replica, address, observe, key, redaction), left, (_, other, *_), _ = joined
     assert (name, observe, key, left) == ("west", events.noop, KEY, "left")
     assert (address.host, address.port, address.password) == ("h", 7000, "pass-of-store")
     assert replica != other
     assert len(bytes.fromhex(replica)) == 8
-    assert redact.guard(f"pass-of-store {KEY}") == "*** ***"
+    assert redact.guard(f"pass-of-store {KEY}") == redaction(f"pass-of-store {KEY}") == "*** ***"
 
 
 async def test_a_fleet_needs_neither_a_password_nor_a_key(joined: list[Any]) -> None:

@@ -48,5 +48,6 @@ async def join_fleet(options: SharedOptions | None, observe: Observer, redact: R
         redact.add_tokens("--shared", [address.password])
     if options.key is not None:
         redact.add_tokens("--shared-key-file", [check_key(options.key, options.key_source)])
-    async with open_fleet(options.fleet, token_hex(REPLICA_BYTES), address, observe, options.key) as fleet:
+    replica = token_hex(REPLICA_BYTES)
+    async with open_fleet(options.fleet, replica, address, observe, options.key, redact) as fleet:
         yield fleet

@@ -124,7 +124,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> list[MemoryStore]:
     """The stores of the fleets that are opened."""
     made: list[MemoryStore] = []
 
-    def make(address: StoreAddress, observe: Any) -> MemoryStore:
+    def make(address: StoreAddress, *hooks: Any) -> MemoryStore:
         return made.pop() if made else MemoryStore()
 
     monkeypatch.setattr(fleet_module, "SharedStore", make)

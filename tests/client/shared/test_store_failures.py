@@ -89,6 +89,22 @@ def test_a_failure_is_described_in_words_of_the_operator(error: Exception, reaso
     assert (away.reason, away.code, str(away)) == (reason, code, reason)
 
 
+def test_a_text_that_repeats_the_password_is_redacted_before_it_is_cut() -> None:
+    error = exceptions.ResponseError(f"ERR unknown command 'AUTH' {'x' * 160} '{'password' * 5}'")
+    reason = describe_failure(error, lambda text: text.replace("password" * 5, "***")).reason
+    assert reason.endswith("x '***'")
+
+
+@in_virtual_time
+async def test_a_lost_store_is_reported_without_its_password() -> None:
+    events: list[Any] = []
+    store = SharedStore(ADDRESS, events.append, lambda text: text.replace("secret", "***"))
+    store._commands = Scripted(exceptions.ResponseError("ERR no command 'secret'"))  # type: ignore[assignment]
+    with pytest.raises(StoreAway, match=r"it answered: ERR no command '\*\*\*'"):
+        await store.probe(ONE, [], [])
+    assert [event.reason for event in events] == ["it answered: ERR no command '***'"]
+
+
 def test_a_store_that_refuses_at_the_start_is_named_without_its_password() -> None:
     error = refuse_start(ADDRESS, StoreAway("the login is refused.", REFUSED))
     assert error.code == REFUSED

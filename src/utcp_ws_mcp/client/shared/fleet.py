@@ -106,7 +106,12 @@ class Fleet:
 
 @asynccontextmanager
 async def open_fleet(
-    name: str, replica: str, address: StoreAddress, observe: Observer, key: str | None = None
+    name: str,
+    replica: str,
+    address: StoreAddress,
+    observe: Observer,
+    key: str | None = None,
+    redact: Callable[[str], str] = str,
 ) -> AsyncIterator[Fleet]:
     """Join a fleet for the duration of a block.
 
@@ -115,7 +120,7 @@ async def open_fleet(
     Raises:
         ServeOptionsError: if the store refuses this replica, or is none.
     """
-    store = SharedStore(address, observe)
+    store = SharedStore(address, observe, redact)
     members = Members(name, replica, store)
     accounts = Accounts(members)
     try:

@@ -7,7 +7,7 @@ after STORE_TIMEOUT; then the store is away, and later operations fail at once u
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import anyio
@@ -70,11 +70,13 @@ class SharedStore:
     Args:
         address: Where the store is.
         observe: Gets when the store is lost, and when it is back.
+        redact: Removes the secrets of a text of the server, which may repeat the password.
     """
 
-    def __init__(self, address: StoreAddress, observe: Observer) -> None:
+    def __init__(self, address: StoreAddress, observe: Observer, redact: Callable[[str], str] = str) -> None:
         self.address = address
         self._observe = observe
+        self._redact = redact
         self._away: StoreAway | None = None
         self._lost_at = 0.0
         self._tls = RedisSSLContext(cert_reqs="required", check_hostname=True) if address.tls else None
@@ -179,7 +181,7 @@ class SharedStore:
             raise StoreAway(self._away.reason, self._away.code)
 
     def _lose(self, error: Exception) -> StoreAway:
-        away = describe_failure(error)
+        away = describe_failure(error, self._redact)
         if self._away is None or self._away.code != away.code:
             self._lost_at = anyio.current_time()
             self._observe(SharedStoreLost(str(self.address), away.reason, away.code))
@@ -197,9 +199,9 @@ def _is_late(end: float) -> bool:
     return anyio.current_time() >= end + LATE_SECONDS
 
 
-def describe_failure(error: Exception) -> StoreAway:
-    """Return what a failure of an operation means."""
-    shown = str(error)[:MAX_SHOWN_LENGTH] or type(error).__name__
+def describe_failure(error: Exception, redact: Callable[[str], str] = str) -> StoreAway:
+    """Return what a failure means. Its text is redacted before it is cut: a part of a secret is not found."""
+    shown = redact(str(error))[:MAX_SHOWN_LENGTH] or type(error).__name__
     if (failure := _find_tls_failure(error)) is not None:
         return StoreAway(f"TLS failed: {failure}", "shared-store-refused")
     match error:
