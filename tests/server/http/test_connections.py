@@ -233,11 +233,24 @@ async def test_line_breaks_without_a_request_do_not_keep_a_connection_open(
         await rest_of(stream)
 
 
-async def test_another_protocol_is_not_spoken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("offered", ["h2c", "websocket"])
+async def test_a_client_that_offers_another_protocol_is_answered_in_this_one(tmp_path: Path, offered: str) -> None:
     async with raw_server(tmp_path) as (host, port, _), await connect(port) as stream:
-        head = AUTHORIZED.format(host=host) + "Connection: Upgrade\r\nUpgrade: h2c\r\n"
-        await stream.send(f"{head}Content-Length: {len(BODY)}\r\n\r\n{BODY}".encode())
-        await rest_of(stream)
+        head = AUTHORIZED.format(host=host) + f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {offered}\r\n"
+        request = f"{head}Content-Length: {len(BODY)}\r\n\r\n{BODY}"
+        received = b""
+        for part in (request, request[:-9], request[-9:], request):
+            await stream.send(part.encode())
+        with anyio.fail_after(PATIENCE):
+            while received.count(b"HTTP/1.1 200") < 3:
+                received += await stream.receive()
+    assert received.count(b"HTTP/1.1 ") == 3
+
+
+async def test_a_tunnel_is_not_opened(tmp_path: Path) -> None:
+    async with raw_server(tmp_path) as (host, port, _), await connect(port) as stream:
+        await stream.send(f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\nrest".encode())
+        assert await rest_of(stream) == b""
 
 
 @pytest.mark.parametrize(

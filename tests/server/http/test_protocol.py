@@ -242,10 +242,15 @@ async def test_headers_behind_a_body_in_chunks_are_dropped() -> None:
     assert (b"x-late" in headers, body) == (False, b"{}")
 
 
-async def test_another_protocol_ends_the_connection() -> None:
+async def test_an_offered_protocol_is_ignored() -> None:
     connection = Connection()
-    connection.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
-    assert connection.transport.closed
+    head = "Host: x\r\nConnection: Upgrade\r\nUpgrade: other\r\nContent-Length: 2\r\n\r\n"
+    connection.send(f"POST /a HTTP/1.1\r\n{head}{{}}POST /b HTTP/1.1\r\n{head}[")
+    connection.send("]")
+    await connection.responses(2)
+    headers = {b"host": b"x", b"connection": b"Upgrade", b"content-length": b"2"}
+    assert connection.requests == [("/a", headers, b"{}"), ("/b", headers, b"[]")]
+    assert not connection.transport.closed
 
 
 async def test_a_connection_without_a_place_gets_503_and_a_lost_one_frees_its_own() -> None:

@@ -226,6 +226,15 @@ def test_a_rejection_says_what_to_send() -> None:
     assert policy.check([host, bearer, (b"origin", b"null")]) == Rejection(
         403, "requests of this Origin are rejected; --allowed-origin adds one"
     )
+    assert policy.check([(b"host", b"b:80")]) == Rejection(
+        421, "this Host (b:80) is not served here; --allowed-host adds one"
+    )
+    assert policy.check([host, (b"origin", b"https://b")]) == Rejection(
+        403, "requests of this Origin (https://b) are rejected; --allowed-origin adds one"
+    )
+    assert policy.check([(b"host", b"b" * 201)]) == Rejection(
+        421, "this Host is not served here; --allowed-host adds one"
+    )
     assert policy.check([host]) == Rejection(
         401,
         "the header Authorization must be: Bearer, and the token of this server",
@@ -235,6 +244,11 @@ def test_a_rejection_says_what_to_send() -> None:
     assert check_method_and_content_type("POST", [], ("POST",)) == Rejection(
         415, "the Content-Type must be application/json"
     )
+    json_content = (b"content-type", b"application/json")
+    assert check_method_and_content_type(
+        "POST", [json_content, (b"content-encoding", b"gzip")], ("POST",)
+    ) == Rejection(415, "the body must not be compressed: send it without Content-Encoding")
+    assert check_method_and_content_type("POST", [json_content, (b"content-encoding", b"Identity")], ("POST",)) is None
 
 
 def test_the_usual_forms_of_hosts_and_origins_are_those_of_browsers() -> None:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .security import split_absolute_target
@@ -214,10 +215,42 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._awaited == "request":  # also line breaks before a request wait for its head
             self._await("head")
         self._head_size += len(data)
-        super().data_received(data)
+        self._parse(data)
         if self._awaited == "head" and self._head_size > MAX_HEAD_SIZE and not self.transport.is_closing():
             self.transport.write(_HEAD_TOO_LARGE_RESPONSE)
             self.end()
+
+    def _parse(self, data: bytes) -> None:
+        """Parse requests as uvicorn does; those that offer another protocol are parsed once more, without the offer."""
+        rest: bytes | memoryview = data
+        try:
+            while rest and not self.transport.is_closing():
+                rest = self._parse_until_upgrade(rest)
+        except httptools.HttpParserError:
+            text = "Invalid HTTP request received."
+            self.logger.warning(text)
+            self.send_400_response(text)
+
+    def _parse_until_upgrade(self, data: bytes | memoryview) -> bytes | memoryview:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stopped:
+            self._decline_upgrade()
+            return memoryview(data)[stopped.args[0] :]
+        return b""
+
+    def _decline_upgrade(self) -> None:
+        """Serve a request that offers another protocol as if it had not (RFC 9110 §7.8): Java offers h2c by itself.
+
+        The parser takes the body for the other protocol, so another one reads the head again, without the offer.
+        """
+        headers = [header for header in self.headers if header[0] != b"upgrade"]
+        if len(headers) == len(self.headers):  # CONNECT: what follows is not for this server
+            self.end()
+            return
+        lines = [b"%s %s HTTP/1.1" % (self.parser.get_method(), self.url), *(b"%s: %s" % each for each in headers)]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -231,6 +264,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request; a target in absolute form becomes a path and a Host (RFC 9112 §3.2.2)."""
+        if self.parser.should_upgrade():
+            return
         self._await("body")
         if not self.url.startswith(b"/"):
             self._take_absolute_target()
@@ -246,6 +281,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request; the next bytes are the head of another one."""
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
         self._head_size = 0
         self._await("request" if self.has_no_request else None)
@@ -265,10 +302,6 @@ class LimitedProtocol(HttpToolsProtocol):
         """Close the connection, which has no request."""
         self._deadline.end()
         self.transport.close()
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Close the connection of a client that wants another protocol: the rest is not HTTP."""
-        self.end()
 
     def _await(self, awaited: Awaited | None) -> None:
         """Wait for something, with a deadline; None: for nothing."""

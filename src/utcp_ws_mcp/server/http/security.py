@@ -23,6 +23,9 @@ Authority = tuple[str, int | None]
 Origin = tuple[str, str, int | None]
 """A scheme, a host, and the port if one is written."""
 
+MAX_SHOWN_LENGTH: Final = 200
+"""Characters of a header that a message repeats."""
+
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
 _ABSOLUTE_TARGET: Final = re.compile(rb"https?://([^/]*)(/.*)?", re.IGNORECASE | re.DOTALL)
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
@@ -66,10 +69,12 @@ class HttpAccessPolicy(Record, dict=True):
     def check_host_and_origin(self, headers: Headers) -> Rejection | None:
         """Reject a request for another host (DNS rebinding), or from a web page of another origin (MCP, Transports)."""
         host, origin = _single_header(headers, b"host"), _header_values(headers, b"origin")
-        if host is None or parse_authority(host) not in self.hosts:
-            return Rejection(421, "this Host is not served here; --allowed-host adds one")
-        if origin and (len(origin) > 1 or parse_origin(origin[0]) not in self.origins):
-            return Rejection(403, "requests of this Origin are rejected; --allowed-origin adds one")
+        if host is None or (authority := parse_authority(host)) not in self.hosts:
+            shown = _shown(host) if host is not None and authority is not None else ""
+            return Rejection(421, f"this Host{shown} is not served here; --allowed-host adds one")
+        if origin and (len(origin) > 1 or (parsed := parse_origin(origin[0])) not in self.origins):
+            shown = _shown(origin[0]) if len(origin) == 1 and parsed is not None else ""
+            return Rejection(403, f"requests of this Origin{shown} are rejected; --allowed-origin adds one")
         return None
 
     def check_token(self, headers: Headers) -> Rejection | None:
@@ -84,7 +89,7 @@ class HttpAccessPolicy(Record, dict=True):
 
 
 def check_method_and_content_type(method: str, headers: Headers, allowed_methods: Iterable[str]) -> Rejection | None:
-    """Reject another method than the allowed ones, and a body that is not declared as JSON.
+    """Reject another method than the allowed ones, and a body that is not declared as JSON, or is compressed.
 
     The strict content type matters: a browser sends `text/plain` to another origin without asking first.
     """
@@ -92,6 +97,8 @@ def check_method_and_content_type(method: str, headers: Headers, allowed_methods
         return Rejection(405, f"use {', '.join(allowed_methods)}")
     if method == "POST" and not is_json_content((_single_header(headers, b"content-type") or "").encode("latin-1")):
         return Rejection(415, "the Content-Type must be application/json")
+    if method == "POST" and any(each.lower() != "identity" for each in _header_values(headers, b"content-encoding")):
+        return Rejection(415, "the body must not be compressed: send it without Content-Encoding")
     return None
 
 
@@ -139,6 +146,11 @@ def parse_origin(text: str) -> Origin | None:
     if not separator or authority is None or not _SCHEME.fullmatch(scheme):
         return None
     return scheme, *authority
+
+
+def _shown(value: str) -> str:
+    """Return the value of a header for a message: behind a proxy, an operator cannot see it otherwise."""
+    return f" ({value})" if len(value) <= MAX_SHOWN_LENGTH else ""
 
 
 def _authority_text(name: str, port: int | None) -> str:
