@@ -19,7 +19,8 @@ from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.client.shared.address import parse_store_address
 from utcp_ws_mcp.client.shared.fleet import open_fleet
 from utcp_ws_mcp.client.shared.rates import take_turn
-from utcp_ws_mcp.server.http.app import READY_PATH
+from utcp_ws_mcp.server.auth.resource_server import METADATA_PATH
+from utcp_ws_mcp.server.http.app import MCP_PATH, READY_PATH
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
@@ -154,9 +155,9 @@ def test_kubernetes_selects_what_it_deploys() -> None:
             assert each["spec"]["podSelector"]["matchLabels"] == labels[name]
             [rule] = each["spec"]["ingress"]
             assert rule["from"] == [{"podSelector": {"matchLabels": labels["utcp-ws-mcp"]}}]
-    [path] = RESOURCES["Ingress", "utcp-ws-mcp"]["spec"]["rules"][0]["http"]["paths"]
-    assert ("Service", path["backend"]["service"]["name"]) in RESOURCES
-    assert path["path"] == "/mcp"
+    paths = RESOURCES["Ingress", "utcp-ws-mcp"]["spec"]["rules"][0]["http"]["paths"]
+    assert all(("Service", path["backend"]["service"]["name"]) in RESOURCES for path in paths)
+    assert [(path["path"], path["pathType"]) for path in paths] == [(MCP_PATH, "Exact"), (METADATA_PATH, "Prefix")]
 
 
 def test_probes_ask_for_paths_that_exist_and_calls_have_the_time_to_end() -> None:

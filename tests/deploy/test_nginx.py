@@ -178,6 +178,31 @@ async def test_a_session_stays_with_its_replica(tmp_path: Path) -> None:
     assert len(answerers(seen)) == 1
 
 
+async def test_a_session_stays_with_its_replica_when_the_access_token_is_renewed(tmp_path: Path) -> None:
+    params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
+    async with peer(jsonrpc) as seen, site(tmp_path, seen) as found:
+        async with httpx2.AsyncClient(headers=headers, timeout=PATIENCE, verify=found.trust) as http:
+            begin = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}
+            begun = await http.post(found.url, json=begin, headers=BEARER)
+            session = {"Mcp-Session-Id": begun.headers["mcp-session-id"]}
+            statuses = []
+            for scheme in ("bearer", "BEARER", "bEARER", "BeaReR", "bEArEr", "beareR"):  # as other tokens, to nginx
+                listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+                given = {**session, "Authorization": f"{scheme} {TOKEN}"}
+                statuses.append((await http.post(found.url, json=listing, headers=given)).status_code)
+    assert set(statuses) == {200}
+
+
+async def test_clients_learn_through_nginx_where_to_log_in(tmp_path: Path) -> None:
+    options = ("--issuer", "http://127.0.0.1:9/team", "--audience", "https://localhost/mcp")
+    async with peer(jsonrpc) as seen, site(tmp_path, seen, *options) as found:
+        async with httpx2.AsyncClient(timeout=PATIENCE, verify=found.trust) as http:
+            well_known = found.url.replace("/mcp", "/.well-known/oauth-protected-resource")
+            answers = [await http.get(url) for url in (f"{well_known}/mcp", well_known)]
+    assert [answer.json()["authorization_servers"] for answer in answers] == [["http://127.0.0.1:9/team"]] * 2
+
+
 @ERAS
 async def test_without_sessions_both_eras_are_served(tmp_path: Path, mode: str) -> None:
     async with peer(tell_replica) as seen, site(tmp_path, seen, "--stateless") as found:
