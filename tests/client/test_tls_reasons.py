@@ -48,7 +48,7 @@ def test_a_certificate_that_is_not_pinned_is_reported_with_its_fingerprint() -> 
 def test_another_failure_of_tls_is_reported_with_its_reason(reason: str | None, shown: str) -> None:
     error = ssl.SSLError(1, "x")
     error.reason = reason
-    assert tls_reason(error) == f"TLS failed ({shown}). Check whether it is a wss:// endpoint."
+    assert tls_reason(error) == f"TLS failed ({shown}). Check that the server speaks TLS at this port."
 
 
 def test_a_cut_is_reported_with_what_the_server_may_require() -> None:

@@ -112,9 +112,9 @@ def tls_reason(error: Exception) -> str:
         cause = f"the TLS certificate is not valid: {end_sentence(error.verify_message)}"
         return f"{cause} {_certificate_advice(error.verify_code)}".strip()
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed ({error.reason or 'no reason given'}). Check whether it is a wss:// endpoint."
+        return f"TLS failed ({error.reason or 'no reason given'}). Check that the server speaks TLS at this port."
     return (
-        "the connection was cut during the TLS handshake. Check whether it is a ws:// endpoint, requires a client "
+        "the connection was cut during the TLS handshake. Check whether the server speaks TLS, requires a client "
         'certificate ("tls"), or supports only TLS before 1.2.'
     )
 

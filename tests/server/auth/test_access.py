@@ -246,7 +246,8 @@ async def test_a_token_that_is_rejected_is_challenged_with_the_reason() -> None:
     rejected = await resource_server("https://a.example/").authenticate([(b"authorization", b"Bearer nonsense")])
     assert rejected.status == 401  # type: ignore[union-attr]
     assert rejected.challenge == (  # type: ignore[union-attr]
-        'Bearer error="invalid_token", error_description="the token is not a JWT", '
+        'Bearer error="invalid_token", error_description="the token is not a JWT; opaque access tokens are not '
+        'supported", '
         'resource_metadata="https://a.example/.well-known/oauth-protected-resource"'
     )
 
@@ -280,6 +281,9 @@ class Keys:
 
     async def get(self, key_id: str | None) -> KeySet | None:
         return parse_key_set(json.dumps({"keys": self.document}).encode()) if self.are_there else None
+
+    async def get_newer(self) -> KeySet | None:
+        return await self.get(None)
 
 
 class Clients:

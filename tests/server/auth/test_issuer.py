@@ -108,6 +108,26 @@ def test_an_issuer_and_an_audience_are_urls_over_tls(url: str) -> None:
     assert [issuer_error.value.code, audience_error.value.code] == ["invalid-issuer", "invalid-audience"]
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (
+            "http://mcp.example.com/mcp",
+            "tokens would be sent as plain text. Use https://; http:// is for an address of ",
+        ),
+        ("11111111-2222-3333-4444-555555555555", "expected the URL at which clients reach this server, such as https:"),
+        ("api://weather", "expected the URL at which clients reach this server, such as https://mcp.example.com/mcp. "),
+        ("https://", "expected a URL of the form https://host"),
+    ],
+)
+def test_an_option_that_is_no_usable_url_says_what_is_expected_in_words_of_options(url: str, reason: str) -> None:
+    with pytest.raises(ServeOptionsError) as refused:
+        check_audience(url)
+    assert str(refused.value).startswith(f"--audience {url}: {reason}")
+    assert "network" not in str(refused.value)
+    assert str(refused.value).endswith(". [invalid-audience]")
+
+
 async def test_the_first_request_waits_for_the_keys() -> None:
     async with running(Server()) as keys:
         found = await keys.get("k1")
@@ -123,6 +143,16 @@ async def test_a_new_key_is_fetched_when_the_first_token_names_it(no_pauses: Non
         found = await keys.get("k2")
     assert found is not None
     assert [key.key_id for key in found.keys] == ["k2"]
+
+
+async def test_newer_keys_are_fetched_at_most_every_ten_seconds() -> None:
+    server = Server()
+    async with running(server) as keys:
+        known = await keys.get(None)
+        assert await keys.get_newer() is known
+        server.now = MIN_FETCH_INTERVAL
+        assert await keys.get_newer() is not known
+    assert server.fetched.count(f"{URL}/jwks") == 2
 
 
 async def test_invented_key_ids_cause_one_request_in_ten_seconds() -> None:
@@ -255,10 +285,14 @@ async def test_keys_are_fetched_again_when_their_time_is_over(monkeypatch: pytes
     ("body", "reason"),
     [
         (b"{", "the metadata is not JSON"),
-        (b"[]", 'the metadata is not of this issuer: "issuer" must be equal to --issuer, to the last slash'),
+        (b"[]", 'the metadata is not of this issuer: its "issuer" must be equal to --issuer, to the last slash'),
         (
             f'{{"issuer": "{URL}/"}}'.encode(),
-            'the metadata is not of this issuer: "issuer" must be equal to --issuer, to the last slash',
+            f'the metadata is not of this issuer: its "issuer" {URL}/ must be equal to --issuer, to the last slash',
+        ),
+        (
+            f'{{"issuer": "{"x" * 999}"}}'.encode(),
+            'the metadata is not of this issuer: its "issuer" must be equal to --issuer, to the last slash',
         ),
         (f'{{"issuer": "{URL}", "jwks_uri": 5}}'.encode(), 'the metadata has no "jwks_uri"'),
     ],
@@ -275,7 +309,9 @@ def test_an_issuer_url_without_a_query_is_returned_as_it_is() -> None:
     assert check_audience(f"{URL}/mcp") == f"{URL}/mcp"
     with pytest.raises(ServeOptionsError, match=r"--issuer https://a.example/\?x=1: expected a URL without a query"):
         check_issuer("https://a.example/?x=1")
-    with pytest.raises(ServeOptionsError, match=r"^--audience: "):
+    with pytest.raises(
+        ServeOptionsError, match=r"^--audience ftp://a.example/: expected the URL at which clients reach"
+    ):
         check_audience("ftp://a.example/")
 
 

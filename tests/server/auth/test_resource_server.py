@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import httpx2
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from mcp import Client
 from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
@@ -25,7 +26,7 @@ from tests.server.stdio.test_transport import MODERN
 from utcp_ws_mcp.observability import events
 from utcp_ws_mcp.records import replace
 from utcp_ws_mcp.server.auth.access import AccessControl
-from utcp_ws_mcp.server.auth.issuer import IssuerKeys
+from utcp_ws_mcp.server.auth.issuer import MIN_FETCH_INTERVAL, IssuerKeys
 from utcp_ws_mcp.server.auth.options import OAuthOptions, OAuthSettings, check_oauth_options, make_resource_server
 from utcp_ws_mcp.server.auth.resource_server import ResourceServer
 from utcp_ws_mcp.server.auth.scopes import ToolScopes
@@ -289,6 +290,35 @@ async def test_a_token_is_verified_without_asking_the_issuer_again(tmp_path: Pat
         answers = [await post_call(http, server.url, "m_read") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert server.issuer.asked.count("/jwks") == 1
+
+
+async def test_a_token_without_a_key_id_is_accepted_after_the_keys_have_been_replaced() -> None:
+    now, published = [1000.0], [public_jwk(EC_KEY, None)]
+
+    async def fetch(url: str) -> bytes:
+        document = {"keys": published} if url.endswith("/jwks") else authority.metadata()
+        return json.dumps(document).encode()
+
+    authority = Issuer()
+    keys = IssuerKeys(authority.url, fetch, lambda: now[0])
+    rules = TokenRules(authority.url, authority.audience, lambda: now[0])
+    guard = ResourceServer(rules, keys, AccessControl(ToolScopes({}), None, lambda _: None))
+
+    async def status(key: Any) -> int:
+        token = authority.token(key, None, iat=900, exp=1500)
+        with anyio.fail_after(PATIENCE):
+            answer = await guard.authenticate([(b"authorization", f"Bearer {token}".encode())])
+        return answer.status if isinstance(answer, Rejection) else 200
+
+    other = ec.generate_private_key(ec.SECP256R1())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keys.run)
+        assert await status(EC_KEY) == 200
+        published[:] = [public_jwk(other, None)]
+        assert await status(other) == 401, "the keys were fetched less than ten seconds ago"
+        now[0] += MIN_FETCH_INTERVAL
+        assert [await status(other), await status(EC_KEY)] == [200, 401]
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_verified_token_ends_with_its_time_and_with_its_key() -> None:

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.server.auth.issuer import AUDIENCE, EC_KEY, RSA_KEY, Issuer, public_jwk
-from utcp_ws_mcp.server.auth.keys import KeySet, UnusableDocument, parse_key_set
-from utcp_ws_mcp.server.auth.tokens import TokenRejected, TokenRules, VerifiedToken, read_header
+from utcp_ws_mcp.server.auth.keys import MAX_CANDIDATES, KeySet, UnusableDocument, parse_key_set
+from utcp_ws_mcp.server.auth.tokens import TokenRejected, TokenRules, UnknownSignature, VerifiedToken, read_header
 
 ISSUER = Issuer()
 KEYS = parse_key_set(json.dumps({"keys": [public_jwk(EC_KEY, "k1"), public_jwk(RSA_KEY, "r1")]}).encode())
@@ -42,8 +42,9 @@ def test_the_caller_of_a_token_is_its_subject_with_its_client_and_scopes() -> No
         {"scp": "a b"},
         {"aud": [AUDIENCE, "other"], "scope": "a b"},
         {"header_typ": "at+jwt", "scope": "b a"},
+        {"scope": "", "scp": ["a", "b"]},
     ],
-    ids=["scp-list", "scp-text", "several-audiences", "rfc-9068"],
+    ids=["scp-list", "scp-text", "several-audiences", "rfc-9068", "empty-scope"],
 )
 def test_the_forms_that_servers_write_are_understood(claims: dict[str, Any]) -> None:
     assert verify(ISSUER.token(**claims)).identity.scopes == {"a", "b"}
@@ -158,18 +159,28 @@ def test_a_set_with_too_many_keys_is_refused() -> None:
         parse_key_set(json.dumps({"keys": [{}] * 1000}).encode())
 
 
-def test_two_keys_with_one_id_are_ambiguous() -> None:
-    other = public_jwk(OTHER_KEY, "r1")
-    keys = parse_key_set(json.dumps({"keys": [public_jwk(RSA_KEY, "r1"), other]}).encode())
-    with pytest.raises(TokenRejected, match="key that the issuer"):
-        verify(ISSUER.token(RSA_KEY, "r1", "RS256"), keys)
+def key_set(*keys: dict[str, Any]) -> KeySet:
+    return parse_key_set(json.dumps({"keys": keys}).encode())
 
 
-def test_a_token_without_a_key_id_needs_a_single_key() -> None:
-    assert verify(ISSUER.token(key_id=None))
-    both = parse_key_set(json.dumps({"keys": [public_jwk(EC_KEY, "a"), public_jwk(EC_KEY, "b")]}).encode())
-    with pytest.raises(TokenRejected, match="key that the issuer"):
-        verify(ISSUER.token(key_id=None), both)
+def test_of_two_keys_with_one_id_each_may_have_signed() -> None:
+    for keys in ((RSA_KEY, OTHER_KEY), (OTHER_KEY, RSA_KEY)):
+        verified = verify(ISSUER.token(RSA_KEY, "r1", "RS256"), key_set(*(public_jwk(key, "r1") for key in keys)))
+        assert verified.key.key == RSA_KEY.public_key()
+
+
+def test_a_token_without_a_key_id_is_checked_with_all_keys_of_its_algorithm_during_a_rotation() -> None:
+    rotating = key_set(public_jwk(OTHER_KEY, "new"), public_jwk(EC_KEY, "e"), public_jwk(RSA_KEY, "old"))
+    assert verify(ISSUER.token(RSA_KEY, None, "RS256"), rotating).key.key_id == "old"
+    assert verify(ISSUER.token(key_id=None), rotating).key.key_id == "e"
+
+
+def test_few_keys_are_tried_for_one_token() -> None:
+    many = [*(public_jwk(OTHER_KEY, f"k{number}") for number in range(MAX_CANDIDATES)), public_jwk(RSA_KEY, "last")]
+    assert len(key_set(*many).find(None, "RS256")) == MAX_CANDIDATES
+    with pytest.raises(UnknownSignature, match="the signature of the token is invalid"):
+        verify(ISSUER.token(RSA_KEY, None, "RS256"), key_set(*many))
+    assert verify(ISSUER.token(RSA_KEY, None, "RS256"), key_set(*many[1:])).key.key_id == "last"
 
 
 JSON = st.sampled_from(

@@ -19,6 +19,7 @@ from ...client.dial import Resolver
 from ...client.http_client import HttpRequest, send_request
 from ...core.network_policy import parse_http_url
 from ...errors import BridgeError, ServeOptionsError
+from ...errors.base import end_sentence
 from ...manifest.models.network import Network
 from .keys import KeySet, UnusableDocument, parse_key_set
 
@@ -36,6 +37,9 @@ FETCH_TIMEOUT: Final = 5.0
 
 WAIT_TIMEOUT: Final = 2 * FETCH_TIMEOUT
 """Seconds that a request waits for a fetch: of the metadata, and of the keys."""
+
+MAX_SHOWN_LENGTH: Final = 200
+"""Characters of the issuer in foreign metadata that a message repeats."""
 
 _OPERATOR_NETWORK: Final = Network(allow=("private", "loopback"))
 """The operator names the authorization server, so it may be in the operator's own network."""
@@ -76,7 +80,8 @@ def check_issuer(text: str) -> str:
     Raises:
         ServeOptionsError: if it is another one.
     """
-    return _check_url("--issuer", text, "invalid-issuer")
+    meaning = "the URL of the authorization server, such as https://login.example.com/realms/team"
+    return _check_url("--issuer", text, meaning, "invalid-issuer")
 
 
 def check_audience(text: str) -> str:
@@ -85,14 +90,22 @@ def check_audience(text: str) -> str:
     Raises:
         ServeOptionsError: if it is no such URL.
     """
-    return _check_url("--audience", text, "invalid-audience")
+    meaning = "the URL at which clients reach this server, such as https://mcp.example.com/mcp"
+    return _check_url("--audience", text, meaning, "invalid-audience")
 
 
-def _check_url(option: str, text: str, code: str) -> str:
+def _check_url(option: str, text: str, meaning: str, code: str) -> str:
     try:
         parse_http_url(text)
     except BridgeError as error:
-        raise ServeOptionsError(f"{option}: {error}", code=code) from None
+        if error.code == "plaintext-not-allowed":
+            reason = "tokens would be sent as plain text. Use https://; http:// is for an address of this machine only"
+        elif text.startswith(("https://", "http://")):
+            reason = error.message
+        else:
+            reason = f"expected {meaning}"
+        shown = "" if "@" in text else f" {text}"  # it may contain a password
+        raise ServeOptionsError(f"{option}{shown}: {end_sentence(reason)}", code=code) from None
     if urlsplit(text).query:
         raise ServeOptionsError(f"{option} {text}: expected a URL without a query", code=code)
     return text
@@ -118,8 +131,10 @@ def read_keys_url(body: bytes, issuer: str) -> str:
     except (ValueError, RecursionError):
         raise UnusableDocument("the metadata is not JSON") from None
     if not isinstance(document, dict) or document.get("issuer") != issuer:
+        named = document.get("issuer") if isinstance(document, dict) else None
+        shown = f" {named}" if isinstance(named, str) and len(named) <= MAX_SHOWN_LENGTH and named.isprintable() else ""
         raise UnusableDocument(
-            'the metadata is not of this issuer: "issuer" must be equal to --issuer, to the last slash'
+            f'the metadata is not of this issuer: its "issuer"{shown} must be equal to --issuer, to the last slash'
         )
     url = document.get("jwks_uri")
     if not isinstance(url, str):
@@ -158,7 +173,11 @@ class IssuerKeys:
     async def get(self, key_id: str | None) -> KeySet | None:
         """Return the keys; wait for a fetch if there are none, or none with this id. None: there are none now."""
         known = self._current()
-        if (known is None or not known.has(key_id)) and self._clock() >= self._tried_at + MIN_FETCH_INTERVAL:
+        return known if known is not None and known.has(key_id) else await self.get_newer()
+
+    async def get_newer(self) -> KeySet | None:
+        """Return the keys after a fetch; the last ones if one was made less than MIN_FETCH_INTERVAL ago."""
+        if self._clock() >= self._tried_at + MIN_FETCH_INTERVAL:
             self._wanted.set()
             with anyio.move_on_after(WAIT_TIMEOUT):
                 await self._done.wait()

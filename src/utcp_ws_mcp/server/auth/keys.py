@@ -7,21 +7,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import islice
 from typing import Any, Final
 
 from ...records import Record
 
 MAX_KEYS: Final = 100
 MIN_RSA_BITS: Final = 2048
+MAX_CANDIDATES: Final = 4
+"""Keys that are tried for one token: each costs the verification of a signature, before the caller is known."""
+
 _FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
     "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     "EC P-256": ("ES256",),
     "EC P-384": ("ES384",),
     "EC P-521": ("ES512",),
-    "OKP Ed25519": ("EdDSA",),
-    "OKP Ed448": ("EdDSA",),
+    "OKP Ed25519": ("EdDSA", "Ed25519"),
+    "OKP Ed448": ("EdDSA", "Ed448"),
 }
-"""The signatures that each kind of key makes. Only asymmetric ones: a public key is never used as a shared secret."""
+"""The signatures that each kind of key makes; RFC 9864 replaces EdDSA by the names of its curves.
+
+Only asymmetric ones: a public key is never used as a shared secret.
+"""
 
 ALGORITHMS: Final = frozenset(algorithm for family in _FAMILIES.values() for algorithm in family)
 
@@ -43,14 +51,13 @@ class KeySet(Record):
 
     keys: tuple[SigningKey, ...]
 
-    def find(self, key_id: str | None, algorithm: str) -> SigningKey | None:
-        """Return the key for a signature, or None.
+    def find(self, key_id: str | None, algorithm: str) -> tuple[SigningKey, ...]:
+        """Return the keys that may have made a signature.
 
-        A token without a key id needs a set with one key of its algorithm. Two keys with one id are ambiguous: neither
-        is used.
+        They are those with the key id; for a token without one, all of its algorithm: during a rotation, two.
         """
-        found = [key for key in self.keys if algorithm in key.algorithms and (key_id is None or key.key_id == key_id)]
-        return found[0] if len(found) == 1 else None
+        found = (key for key in self.keys if algorithm in key.algorithms and (key_id is None or key.key_id == key_id))
+        return tuple(islice(found, MAX_CANDIDATES))
 
     def has(self, key_id: str | None) -> bool:
         """Return whether a key has an id."""
@@ -93,8 +100,11 @@ def _parse_key(document: dict[str, Any]) -> SigningKey | None:
 def _load(document: dict[str, Any], algorithms: tuple[str, ...], key_id: str | None) -> SigningKey | None:
     import jwt  # 50 ms, for servers with --issuer
 
+    for name in ("Ed25519", "Ed448"):
+        with suppress(ValueError):  # it knows the name already
+            jwt.register_algorithm(name, jwt.algorithms.OKPAlgorithm())
     try:
-        key = jwt.PyJWK(document, algorithms[0]).key
+        key = jwt.PyJWK(document, "EdDSA" if document["kty"] == "OKP" else algorithms[0]).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):  # it does not check the types of members
         return None
     if getattr(key, "key_size", MIN_RSA_BITS) < MIN_RSA_BITS and document["kty"] == "RSA":

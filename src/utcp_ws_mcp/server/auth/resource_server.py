@@ -12,7 +12,7 @@ from ..http.security import Headers, Rejection, bearer_token
 from .access import AccessControl, Caller
 from .issuer import MIN_FETCH_INTERVAL, IssuerKeys
 from .keys import KeySet
-from .tokens import TokenRejected, TokenRules, VerifiedToken, read_header
+from .tokens import TokenRejected, TokenRules, UnknownSignature, VerifiedToken, read_header
 
 METADATA_PATH: Final = "/.well-known/oauth-protected-resource"
 MAX_CACHED_TOKENS: Final = 1024
@@ -83,7 +83,13 @@ class ResourceServer:
         if keys is None:
             detail = "the keys of the authorization server are not available; try again later"
             return Rejection(503, detail, retry_after=int(MIN_FETCH_INTERVAL))
-        verified = self._rules.verify(token, header, keys)
+        try:
+            verified = self._rules.verify(token, header, keys)
+        except UnknownSignature:
+            newer = await self.keys.get_newer()
+            if newer is None or newer is keys:
+                raise
+            verified = self._rules.verify(token, header, newer)
         self._remember(digest, verified)
         return Caller(verified.identity, self._access)
 

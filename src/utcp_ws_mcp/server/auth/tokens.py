@@ -27,6 +27,10 @@ class TokenRejected(Exception):
     """An access token that is not accepted. The message says why; it contains nothing of the token."""
 
 
+class UnknownSignature(TokenRejected):
+    """A token that none of the keys has signed. They may have changed."""
+
+
 class TokenHeader(Record):
     """What the header of a token says about its signature. Both are foreign, until the signature has been checked."""
 
@@ -58,10 +62,10 @@ def read_header(token: str) -> TokenHeader:
     try:
         header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError, RecursionError):
-        raise TokenRejected("the token is not a JWT") from None
+        raise TokenRejected("the token is not a JWT; opaque access tokens are not supported") from None
     algorithm, key_id, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
-        raise TokenRejected("the token is not signed with a public-key algorithm that is supported")
+        raise TokenRejected(f"the token is not signed with one of the algorithms {', '.join(sorted(ALGORITHMS))}")
     if "crit" in header:
         raise TokenRejected("the token has a critical header, which is not supported")
     if not isinstance(kind, str) or kind.lower() not in _TOKEN_TYPES:
@@ -82,16 +86,29 @@ class TokenRules(Record):
         """Return whose token it is, if its signature and its claims are valid.
 
         Raises:
-            TokenRejected: otherwise.
+            UnknownSignature: if none of the keys has signed it.
+            TokenRejected: if its claims are not acceptable.
+        """
+        candidates = keys.find(header.key_id, header.algorithm)
+        if not candidates:
+            text = "the token is signed with a key that the issuer does not publish for this algorithm"
+            raise UnknownSignature(text)
+        for key in candidates:
+            if (claims := self._decode(token, header, key)) is not None:
+                return VerifiedToken(self._identity(claims), self._check_times(claims), key)
+        raise UnknownSignature("the signature of the token is invalid")
+
+    def _decode(self, token: str, header: TokenHeader, key: SigningKey) -> dict[str, Any] | None:
+        """Return the claims of a token; None if another key has signed it.
+
+        Raises:
+            TokenRejected: if they are not acceptable.
         """
         import jwt
 
-        key = keys.find(header.key_id, header.algorithm)
-        if key is None:
-            raise TokenRejected("the token is signed with a key that the issuer does not publish for this algorithm")
+        # The times and the subject are checked by their own functions: with a clock that is an argument, and in words.
         try:
-            # The times are checked below, with a clock that is an argument.
-            claims = jwt.decode(
+            return jwt.decode(
                 token,
                 key.key,
                 algorithms=[header.algorithm],
@@ -102,17 +119,19 @@ class TokenRules(Record):
                     "verify_exp": False,
                     "verify_nbf": False,
                     "verify_iat": False,
+                    "verify_sub": False,
                 },
             )
+        except jwt.InvalidSignatureError:
+            return None
         except jwt.InvalidAudienceError:
-            raise TokenRejected("the token is for another audience") from None
+            raise TokenRejected(f"the token is for another audience than {self.audience}") from None
         except jwt.InvalidIssuerError:
-            raise TokenRejected("the token is from another issuer") from None
+            raise TokenRejected(f"the token is from another issuer than {self.issuer}") from None
         except jwt.MissingRequiredClaimError as missing:
             raise TokenRejected(f"the token has no claim {missing.claim}") from None
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-            raise TokenRejected("the signature or the claims of the token are invalid") from None
-        return VerifiedToken(self._identity(claims), self._check_times(claims), key)
+            raise TokenRejected("the claims of the token are invalid") from None
 
     def _check_times(self, claims: dict[str, Any]) -> float:
         """Return when a token expires."""
@@ -146,7 +165,7 @@ def _is_name(value: Any) -> bool:
 
 def _scopes(claims: dict[str, Any]) -> frozenset[str]:
     """Return the scopes: `scope` as RFC 9068 says, or `scp`, a text or a list, as some servers write it."""
-    found = claims.get("scope", claims.get("scp", ()))
+    found = claims.get("scope") or claims.get("scp") or ()
     listed = found.split() if isinstance(found, str) else found
     if not isinstance(listed, list | tuple) or len(listed) > MAX_SCOPES:
         raise TokenRejected("the scopes of the token are neither a text nor a list of a usable length")
