@@ -91,3 +91,25 @@ async def test_a_stream_whose_end_does_not_come_in_time_fails_with_its_items(
 
         with pytest.raises(CallTimeout):
             await iterate()
+
+
+async def test_the_rest_of_a_stream_that_failed_after_an_item_answers_no_later_call(tmp_path: Path) -> None:
+    unsent: dict[Any, dict[str, Any]] = {}
+
+    async def fail_the_first(seen: Peer, connection: Any, message: Any) -> None:
+        if rest := unsent.pop(connection, None):
+            await connection.send(json.dumps(rest))
+        await connection.send(json.dumps({"n": len(seen.received)}))
+        if len(seen.received) == 1:
+            await connection.send(json.dumps({"error": "no more"}))
+            unsent[connection] = {"done": True}
+        else:
+            await connection.send(json.dumps({"done": True}))
+
+    tool = tool_with(UNTIL) | {"reply": {"error": "message.error is defined", "result": "message.n"}}
+    async with peer(fail_the_first) as seen, bridge_to(tmp_path, entry(seen, "t", **tool)) as bridge:
+        with pytest.raises(BridgeError, match="no more"):
+            await bridge.call_tool("m.t")
+        result = await bridge.call_tool("m.t")
+
+    assert result.value == {"items": [2], "end": "until", "complete": True}

@@ -24,6 +24,7 @@ KIND_AND_BY_ID = {"reply": {"match": "message.kind == 'answer' and request_id ==
 BY_TOPIC = {"reply": {"match": "message.topic == 'r/' ~ request_id"}}
 BY_KIND = {"reply": {"match": "message.kind == 'answer'"}}
 STREAM = {"reply": {"match": "message.id == request_id"}, "stream": {"until": "message.done"}}
+FAILING_STREAM = {"reply": {"error": "message.error is defined"}, "stream": {"until": "message.x"}}
 
 
 def rules_of(fields):
@@ -331,6 +332,15 @@ REUSE = {
     "an owned stream, after its end": ({"stream": {"until": "message == 'END'"}}, ["a", "END"], True),
     "an owned stream, cut by a limit": ({"stream": {"until": "message.x", "max_items": 1}}, ["a"], False),
     "an owned stream, after a cancel": ({"stream": {"until": "message.x"}}, ["a", "abandon"], False),
+    "an owned stream, refused": (FAILING_STREAM, [{"error": 1}], True),
+    "an owned stream, failed after an item": (FAILING_STREAM, ["a", {"error": 1}], False),
+    "an owned stream, failed at its end": (FAILING_STREAM, ["a", {"error": 1, "x": 1}], True),
+    "an owned stream without an end, failed after an item": (
+        {**FAILING_STREAM, "stream": {"idle_seconds": 1}},
+        ["a", {"error": 1}],
+        False,
+    ),
+    "owned, after a message that cannot be classified": ({"ignore": "message.startswith('x')"}, [{"n": 1}], False),
 }
 
 

@@ -33,6 +33,7 @@ The error reply to one exchange goes to no stream.
 | --- | --- | --- |
 | by a reply, an error reply or the end of its stream | reusable | reusable |
 | early: cancelled, `max_items`, `max_bytes` | not reusable: the rest may be the next reply | only multiplexed use |
+| by an error after items, or by an unclassifiable message | as early | as early |
 | with the connection | lost, or the proper end of its stream | the same |
 """
 
@@ -339,7 +340,7 @@ class Dispatcher:
         self._pending.update(exchange)
         if exchange.rules.has_subscribe_reply and role in (Role.REPLY, Role.ERROR):
             self._open_stream(exchange)
-        if exchange.end in TRUNCATED:
+        if exchange.end in TRUNCATED or exchange.is_cut:
             self._mark_incomplete(exchange)
         return role
 

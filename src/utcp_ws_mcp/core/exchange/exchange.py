@@ -93,6 +93,7 @@ class Exchange(MutableRecord, eq=False):
     Attributes:
         error: The error reply, or the message on which a predicate could not be evaluated.
         failed_rule: Why that predicate could not be evaluated, with its field.
+        is_cut: Whether it failed although more may come for it: the rest of its stream, or its reply.
         error_is_shared: Whether the error may mean another exchange, too: it names none of them.
         is_unproven: Whether a message came that the endpoint has also sent without a request.
         is_flooded: Whether too many messages came while its HTTP requests were under way.
@@ -118,6 +119,7 @@ class Exchange(MutableRecord, eq=False):
     finished: bool = False
     error: Message | None = None
     failed_rule: str = ""
+    is_cut: bool = False
     error_is_shared: bool = False
     sent: bool = False
     is_unproven: bool = False
@@ -231,7 +233,7 @@ class Exchange(MutableRecord, eq=False):
         """Finish with an error: the message cannot be classified, because a predicate cannot be evaluated on it."""
         source, reason = next(iter(failures.items()))
         self.failed_rule = f"{self.rules.field_of(source)}: {reason}"
-        self.error, self.end = message, None
+        self.error, self.end, self.is_cut = message, None, True
         self.received.append(message)
         self.finished = True
         return Role.ERROR
@@ -240,6 +242,8 @@ class Exchange(MutableRecord, eq=False):
         rules = self.rules
         if rules.is_error(scope):
             self.error = message
+            # An error that is the first message refuses the request; a later one need not be the last one.
+            self.is_cut = self.item_count > 0 and not self._ends_stream(scope)
             self._settle(message)
             return Role.ERROR
         if rules.stream is not None and self.in_stream:
@@ -305,11 +309,7 @@ class Exchange(MutableRecord, eq=False):
         """Classify a message of the stream: it ends the stream, is an acknowledgement, or is an item."""
         stream = self.rules.stream
         assert stream is not None
-        ends = False
-        for index, predicate in enumerate(stream.until):
-            if predicate.is_true(scope):
-                self.until_seen |= {index}
-                ends = True
+        ends = self._note_ends(stream, scope)
         if ends and len(self.until_seen) == len(stream.until):
             if stream.bounds.include_last:
                 self._add_item(message)
@@ -322,6 +322,20 @@ class Exchange(MutableRecord, eq=False):
         self._add_item(message)
         self._check_limits(stream)
         return Role.ITEM
+
+    def _note_ends(self, stream: StreamRules, scope: Scope) -> bool:
+        """Note which predicates of `until` are true for a message; return whether one is."""
+        found = False
+        for index, predicate in enumerate(stream.until):
+            if predicate.is_true(scope):
+                self.until_seen |= {index}
+                found = True
+        return found
+
+    def _ends_stream(self, scope: Scope) -> bool:
+        """Return whether a message ends the stream, too, that it fails."""
+        stream = self.rules.stream
+        return stream is not None and self._note_ends(stream, scope) and len(self.until_seen) == len(stream.until)
 
     def _add_item(self, message: Message) -> None:
         self.received.append(message)
