@@ -14,7 +14,7 @@ from websockets.http11 import Response
 from tests.peer import PATIENCE, Peer, bridge_to, echo, entry, peer, silent
 from utcp_ws_mcp import Bridge, BridgeError, UnknownTool
 from utcp_ws_mcp.client import discovery
-from utcp_ws_mcp.client.discovery import FATAL_RETRY_INTERVAL
+from utcp_ws_mcp.core.backoff import FATAL_RETRY_INTERVAL
 from utcp_ws_mcp.errors import ConnectError
 from utcp_ws_mcp.observability.events import DiscoveryFailed, DiscoverySucceeded, Event, WarningIssued
 

@@ -112,6 +112,7 @@ async def lasts(seconds: float) -> None:
         (rejected(500), [0.35, 0.7]),
         (rejected(401), [300.0, 300.0]),
         (rejected(403), [300.0]),
+        (ConnectError("ws://h/", "no.", code="login-rejected", step="on_connect[1]"), [300.0]),
         (rejected(404), [0.35]),
         (rejected(503, 20.0), [21.5, 21.5]),
         (rejected(401, 20.0), [21.5]),

@@ -10,10 +10,19 @@ from utcp_ws_mcp.core.backoff import (
     backoff_delay,
     is_final,
     parse_retry_after,
+    refuses_credentials,
     with_jitter,
     with_pause,
 )
-from utcp_ws_mcp.errors import ConnectError, ConnectionLost, DiscoveryInterrupted, Outcome, RetryAfter, ToolError
+from utcp_ws_mcp.errors import (
+    ConnectError,
+    ConnectionLost,
+    DiscoveryInterrupted,
+    HandshakeRejected,
+    Outcome,
+    RetryAfter,
+    ToolError,
+)
 from utcp_ws_mcp.manifest.models.call_template import FINAL_CLOSE_CODES
 
 FUZZ = settings(max_examples=150, deadline=None, database=None)
@@ -87,6 +96,22 @@ CLOSED = {
 def test_a_connection_that_was_closed_with_a_final_code_is_final_whatever_it_served(error):
     assert is_final(error, (4000, 4100))
     assert not is_final(error, (4000,))
+
+
+REFUSALS = [
+    (ConnectError("ws://h/", "no.", code="login-rejected", step="on_connect[2]"), True),
+    (HandshakeRejected("ws://h/", 401), True),
+    (HandshakeRejected("ws://h/", 403), True),
+    (HandshakeRejected("ws://h/", 503), False),
+    (ConnectError("ws://h/", "no.", code="login-timeout", step="on_connect[2]"), False),
+    (ConnectError("ws://h/", "refused.", code="connection-refused"), False),
+    (ToolError("m.t", "no", None), False),
+]
+
+
+@pytest.mark.parametrize(("error", "refused"), REFUSALS, ids=str)
+def test_credentials_are_refused_by_the_login_or_by_the_status_of_the_upgrade(error, refused):
+    assert refuses_credentials(error) is refused
 
 
 @pytest.mark.parametrize(

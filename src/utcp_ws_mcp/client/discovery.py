@@ -12,7 +12,16 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 
-from ..core.backoff import EARLY_RETRY_INTERVAL, MAX_BACKOFF, backoff_delay, is_final, with_jitter, with_pause
+from ..core.backoff import (
+    EARLY_RETRY_INTERVAL,
+    FATAL_RETRY_INTERVAL,
+    MAX_BACKOFF,
+    backoff_delay,
+    is_final,
+    refuses_credentials,
+    with_jitter,
+    with_pause,
+)
 from ..core.exchange.result import extract_result
 from ..core.expressions.scope import Ambient
 from ..core.tools.catalog import compile_discovery
@@ -24,7 +33,6 @@ from ..errors import (
     ConnectionLost,
     DiscoveryInterrupted,
     DiscoveryTimeout,
-    HandshakeRejected,
     InternalError,
     ManifestError,
     NetworkError,
@@ -47,9 +55,6 @@ TIMEOUT_SLACK: Final = 0.1
 
 STARTUP_DELAY: Final = 0.002
 """Seconds before the first attempt. The first request of an MCP host is often waiting already: it is served first."""
-
-FATAL_RETRY_INTERVAL: Final = 300.0
-"""Seconds between attempts if the endpoint rejects the credentials, or the policy forbids the connection."""
 
 REDISCOVERY_DELAY: Final = 1.0
 """Seconds between the loss of a connection and the next attempt, with jitter: many clients must not come at once."""
@@ -359,9 +364,8 @@ class DiscoveryManager:
 
 def _is_fatal(error: BridgeError) -> bool:
     """Whether every further attempt will fail in the same way until the user changes something."""
-    if isinstance(error, HandshakeRejected):
-        return error.status in (401, 403)
-    return isinstance(error, InternalError | ManifestError | PolicyError | TokenRequestError)
+    kinds = InternalError | ManifestError | PolicyError | TokenRequestError
+    return isinstance(error, kinds) or refuses_credentials(error)
 
 
 def _is_outage(error: BridgeError) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ..errors import NetworkError, RetryAfter
+from ..errors import ConnectError, HandshakeRejected, NetworkError, RetryAfter
 
 INITIAL_BACKOFF: Final = 0.5
 """Seconds that the first delay is at most."""
@@ -17,6 +17,9 @@ MIN_BACKOFF_FRACTION: Final = 0.4
 
 MAX_BACKOFF: Final = 30.0
 """Seconds that a delay is at most."""
+
+FATAL_RETRY_INTERVAL: Final = 300.0
+"""Seconds between attempts that fail in the same way until the user changes something."""
 
 EARLY_RETRY_INTERVAL: Final = MAX_BACKOFF
 """Seconds between two pauses that end early, because another connection to the endpoint was opened. Without it, feeds
@@ -29,6 +32,17 @@ MAX_RETRY_AFTER: Final = 900.0
 def is_final(error: Exception, final_close_codes: Collection[int]) -> bool:
     """Return whether an endpoint closed the connection with a code after which another attempt fails again."""
     return isinstance(error, NetworkError) and error.close_code in final_close_codes
+
+
+def refuses_credentials(error: Exception) -> bool:
+    """Return whether an endpoint refuses the credentials, in the login or with the status of the upgrade.
+
+    Each further attempt is refused as well until the user changes something, and some servers count them: Home
+    Assistant bans the address of a client after a few.
+    """
+    if isinstance(error, HandshakeRejected):
+        return error.status in (401, 403)
+    return isinstance(error, ConnectError) and error.code == "login-rejected"
 
 
 def backoff_delay(failures: int, random: Callable[[], float]) -> float:

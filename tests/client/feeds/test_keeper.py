@@ -26,6 +26,7 @@ from utcp_ws_mcp.errors import (
     ConnectError,
     ConnectionLost,
     ForbiddenURL,
+    HandshakeRejected,
     InvalidReply,
     InvalidTemplate,
     Outcome,
@@ -171,6 +172,30 @@ async def test_after_failures_the_feed_is_opened_again_after_pauses_that_depend_
         times = attempts(k.sink)
         assert [later - earlier for earlier, later in pairwise(times)] == pytest.approx(pauses)
         assert [event.retry_in for event in k.sink.seen(FeedInterrupted)] == pauses
+        assert k.sink.state is FeedState.OPEN
+
+
+REJECTED = ConnectError("ws://h/", "no such token.", code="login-rejected", step="on_connect[2]")
+
+
+@pytest.mark.parametrize("error", [REJECTED, HandshakeRejected("ws://h/", 403)], ids=["login", "upgrade"])
+@in_virtual_time
+async def test_an_endpoint_that_refuses_the_credentials_is_asked_after_thirty_seconds_and_then_every_five_minutes(
+    error: BridgeError,
+) -> None:  # Home Assistant bans an address after a few refused logins
+    lines = [Line(5.0, lost()), *(Line(opens=error) for _ in range(3)), Line(opens=REFUSED), Line(opens=error)]
+    async with kept(*lines) as k:
+        await anyio.sleep(2000)
+        pauses = [event.retry_in for event in k.sink.seen(FeedInterrupted)]
+        assert pauses == [0.25, 30.0, 300.0, 300.0, 4.0, 30.0]
+
+
+@in_virtual_time
+async def test_a_call_that_reaches_the_endpoint_ends_the_pause_after_a_refusal() -> None:
+    async with kept(Line(opens=REJECTED)) as k:
+        await anyio.sleep(5)
+        k.keeper.note_reachable()
+        await anyio.wait_all_tasks_blocked()
         assert k.sink.state is FeedState.OPEN
 
 

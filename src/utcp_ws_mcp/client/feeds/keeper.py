@@ -9,7 +9,14 @@ from typing import Any, Final, Protocol
 
 import anyio
 
-from ...core.backoff import EARLY_RETRY_INTERVAL, MAX_BACKOFF, backoff_delay, is_final
+from ...core.backoff import (
+    EARLY_RETRY_INTERVAL,
+    FATAL_RETRY_INTERVAL,
+    MAX_BACKOFF,
+    backoff_delay,
+    is_final,
+    refuses_credentials,
+)
 from ...core.feeds.cursor import Cursor
 from ...core.feeds.feed import CompiledFeed, FeedEvent
 from ...core.feeds.positions import Positions, PositionVerdict
@@ -28,8 +35,6 @@ from ..wakeup import Wakeup
 from .live_feed import FeedState
 from .subscription import FeedSubscription
 
-FATAL_RETRY_INTERVAL: Final = 300.0
-"""Seconds between attempts if the manifest or the policy forbids the connection."""
 PROVEN_AFTER: Final = 10.0
 """Seconds after which a subscription counts as successful, so that the next failure is retried at once."""
 
@@ -112,7 +117,7 @@ class FeedKeeper:
 
     async def run(self) -> None:
         """Keep the feed open until the task is cancelled."""
-        failures = 0
+        failures = refusals = 0
         while True:
             started = anyio.current_time()
             try:
@@ -120,7 +125,8 @@ class FeedKeeper:
             except BridgeError as error:
                 proven = anyio.current_time() - started >= PROVEN_AFTER
                 failures = 1 if proven else failures + 1
-                delay = self._delay(error, failures)
+                refusals = refusals + 1 if refuses_credentials(error) else 0
+                delay = self._delay(error, failures, refusals)
                 self._note_failure(error, delay)
                 may_end_early = self._is_unreachable(error)
             await self._pause(delay, may_end_early=may_end_early)
@@ -159,10 +165,12 @@ class FeedKeeper:
         self._live.observe(FeedClosed(self._live.name, self._live.arguments, reason))
         self._live.set_state(FeedState.CLOSED, reason)
 
-    def _delay(self, error: BridgeError, failures: int) -> float:
-        if isinstance(error, ManifestError | PolicyError):
+    def _delay(self, error: BridgeError, failures: int, refusals: int) -> float:
+        """Return the pause after a number of failures in a row, the last of which refused the credentials."""
+        # A server that is about to start may refuse once what it accepts soon.
+        if isinstance(error, ManifestError | PolicyError) or refusals > 1:
             return FATAL_RETRY_INTERVAL
-        if is_final(error, self._feed.final_close_codes):
+        if refusals or is_final(error, self._feed.final_close_codes):
             return MAX_BACKOFF
         return backoff_delay(failures - 1, random.random)
 
