@@ -176,6 +176,27 @@ async def test_the_first_read_waits_five_seconds_for_the_feed_to_open() -> None:
         assert q.connecting == ["m"]
 
 
+@pytest.mark.parametrize("before", [FeedState.OPENING, FeedState.WAITING])
+@in_virtual_time
+async def test_a_read_that_sees_the_feed_fail_to_open_ends_at_once(before: FeedState) -> None:
+    async with quiet() as q, anyio.create_task_group() as tasks:
+        live = q.manager.get(EVENTS, {}).live
+        live.set_state(before, "refused")
+        results: list[dict[str, Any]] = []
+
+        async def read() -> None:
+            results.append(await read_feed(q.manager, EVENTS, {"wait_seconds": 20}))
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(read)
+        await anyio.sleep(2)
+        live.set_state(FeedState.WAITING, "30.0 s after: the login was rejected")
+        await anyio.sleep_forever()
+    assert anyio.current_time() == 2.0
+    assert results[0]["state"] == "waiting: 30.0 s after: the login was rejected"
+    assert not results[0]["timed_out"]
+
+
 @in_virtual_time
 async def test_a_reader_who_has_seen_more_at_another_replica_gets_nothing_yet_and_keeps_its_cursor() -> None:
     async def reach(cursor: Any) -> bool:

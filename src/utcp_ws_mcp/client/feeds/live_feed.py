@@ -134,8 +134,8 @@ class LiveFeed:
         if events:
             self.observe(FeedRead(self.name, len(events), max(0.0, self.now() - events[0].at)))
 
-    async def wait_opened(self, seconds: float) -> None:
-        """Wait until the feed is open, or the attempt to open it has failed, at most `seconds`."""
+    async def wait_opened(self, seconds: float) -> bool:
+        """Wait until the feed is open, or the attempt to open it has failed, at most `seconds`; return if it failed."""
         wakeup, failures = Wakeup(), self._failures
         self._waiting.add(wakeup)
         deadline = anyio.current_time() + seconds
@@ -144,6 +144,7 @@ class LiveFeed:
                 pass
         finally:
             self._waiting.discard(wakeup)
+        return self._failures != failures
 
     async def read(self, request: ReadRequest) -> ReadResult:
         """Return the events behind the cursor; if there are none, wait for the first one, a gap, or a failure.

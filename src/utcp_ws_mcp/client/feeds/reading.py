@@ -44,9 +44,11 @@ async def read_feed(manager: FeedManager, tool: CompiledTool, arguments: dict[st
     request = _read_request(tool, arguments) if tool.feed.kind == "events" else None
     instance = manager.get(tool, arguments)
     with instance.being_read():
-        await instance.live.wait_opened(OPEN_TIMEOUT)
+        has_failed = await instance.live.wait_opened(OPEN_TIMEOUT)
         if request is None:
             return _latest(instance, arguments.get("keys"))
+        if has_failed:  # as if it had failed during the wait: the state says why
+            request = replace(request, wait_seconds=0.0)
         return _events(await _read(tool, instance, request))
 
 
