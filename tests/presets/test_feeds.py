@@ -73,6 +73,14 @@ async def test_obs5_follows_events_of_the_type(tmp_path: Path) -> None:
     assert (len(on.sides), on.broken) == (1, [])
 
 
+async def test_obs5_keeps_an_event_without_data(tmp_path: Path) -> None:
+    async with stage(Open) as on:
+        async with bridge_to(tmp_path, manifest(on.seen.url, "obs5", "ExitStarted")) as bridge:
+            await opened(bridge, "ExitStarted")
+            await on.sides[0].send({"op": 5, "d": {"eventType": "ExitStarted", "eventIntent": 1}})
+            assert await read(bridge, "ExitStarted", 1) == [{}]
+
+
 async def test_cdp_enables_the_domain_of_the_event(tmp_path: Path) -> None:
     async with stage(Chrome) as on:
         document = manifest(on.seen.url, "cdp", "Runtime.consoleAPICalled", "Page.navigate")

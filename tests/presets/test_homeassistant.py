@@ -105,7 +105,7 @@ def document(on: Stage, **template: Any) -> dict[str, Any]:
             "stream": {"max_items": 99},
         },
     }
-    tools = ("get_states", "call_service", "unknown", events, endless)
+    tools = ("get_states", "call_service", "ping", "unknown", events, endless)
     return entry(on.seen, *tools, preset="homeassistant", **template)
 
 
@@ -141,6 +141,12 @@ async def test_an_argument_cannot_take_the_place_of_id_and_type(tmp_path: Path) 
     async with stage(HomeAssistant) as on, at_home(tmp_path, on) as bridge:
         await bridge.call_tool("m.get_states", {"id": 99, "type": "ping"})
     assert on.seen.received[1:] == [{"id": 1, "type": "get_states"}]
+
+
+async def test_a_ping_is_answered_although_its_reply_has_another_type(tmp_path: Path) -> None:
+    async with stage(HomeAssistant) as on, at_home(tmp_path, on, timeout=5) as bridge:
+        assert await bridge.call_tool("m.ping") is None
+        assert await bridge.call_tool("m.get_states") == [{"entity_id": "light.desk", "state": "on"}]
 
 
 async def test_a_rejected_token_has_the_message_of_the_server(tmp_path: Path) -> None:

@@ -103,8 +103,10 @@ class OBS(Side):
                     await self.reply(each, each["requestData"])
             case "SetCurrentProgramScene":
                 await self.reply(data, None, 600, f"No source was found by the name of `{asked['sceneName']}`.")
+            case "StopRecord":
+                await self.reply(data, None, asked.get("code", 501))
             case _:
-                await self.reply(data, None, 204)
+                await self.reply(data, None, 204, "Your request type is not valid.")
 
     async def reply(self, data: Any, response: Any, code: int = 100, comment: str | None = None) -> None:
         status = {"result": code == 100, "code": code, **({"comment": comment} if comment else {})}
@@ -142,7 +144,8 @@ BATCH = {
         "message": {"op": 8, "d": {"requestId": "{{ request_id }}", "requests": [{"requestType": "GetVersion"}]}}
     },
 }
-TOOLS = ("GetSceneList", "SetInputMute", "SetCurrentProgramScene", "Sleep", "Nonsense", WATCH, LEVELS, BATCH)
+REQUESTS = ("GetSceneList", "SetInputMute", "SetCurrentProgramScene", "StopRecord", "Sleep", "Nonsense")
+TOOLS = (*REQUESTS, WATCH, LEVELS, BATCH)
 
 
 def studio(tmp_path: Path, on: Stage, password: str | None = PASSWORD) -> Any:
@@ -207,10 +210,13 @@ async def test_requests_at_once_each_get_their_own_answer_between_events(tmp_pat
     ("tool", "arguments", "sentence"),
     [
         ("SetCurrentProgramScene", {"sceneName": "none"}, r"No source was found by the name of `none`. \(600\) "),
-        ("Nonsense", {}, r"^the endpoint said: the request failed \(204\) "),
+        ("Nonsense", {}, r"Your request type is not valid. \(204\) "),
+        ("StopRecord", {}, r"^the endpoint said: the output is not running \(501\) "),
+        ("StopRecord", {"code": 506}, r"^the endpoint said: studio mode is off \(506\) "),
+        ("StopRecord", {"code": 205}, r"^the endpoint said: the request failed \(205\) "),
     ],
 )
-async def test_an_error_reply_is_reported_by_its_comment_or_its_code(
+async def test_an_error_reply_is_reported_by_its_comment_or_the_meaning_of_its_code(
     tmp_path: Path, tool: str, arguments: dict[str, Any], sentence: str
 ) -> None:
     async with stage(OBS) as on, studio(tmp_path, on) as bridge:
