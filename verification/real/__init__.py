@@ -4,5 +4,6 @@
 
 SERVERS is a folder with a launcher `NAME.sh` for each server and a file `cases.json` (default: ../shared/servers beside
 the project). The launchers install their servers into SERVERS_CACHE (default: .servers in the project). The servers
-NAME-feed are those whose events are followed; launchers that SERVERS has not are in the folder `launchers`.
+NAME-feed are those whose events are followed; launchers that SERVERS has not are in the folder `launchers`. Every
+server listens on 127.0.0.1 only, except OBS Studio, which has no such setting: it asks for a password.
 """

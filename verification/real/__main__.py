@@ -11,7 +11,7 @@ from .run import FEEDS, HEAVY, LIGHT, Report, cases_of, run_server
 from .server import SERVERS, ServerNotReady
 from .tools import ERAS
 
-ROW = "{:<16}{:<8}{:>6}{:>8}{:>9}"
+ROW = "{:<20}{:<8}{:>6}{:>8}{:>9}"
 
 
 def main() -> int:

@@ -26,7 +26,15 @@ LIGHT: Final = ("aria2", "graphql-ws", "nchan", "node-inspect", "pylsp", "socket
 HEAVY: Final = ("actioncable", "jupyter", "mopidy")
 """Servers whose installation takes longer."""
 
-FEEDS: Final = ("chromium-feed", "hardhat-feed", "mopidy-feed", "mosquitto-feed", "nchan-feed")
+FEEDS: Final = (
+    "chromium-feed",
+    "hardhat-feed",
+    "homeassistant-feed",
+    "mopidy-feed",
+    "mosquitto-feed",
+    "nchan-feed",
+    "obs-feed",
+)
 """Servers whose events are followed; the launcher is that of the name without "-feed"."""
 
 Case = Callable[[ToolClient], Awaitable[None]]

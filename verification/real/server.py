@@ -21,7 +21,7 @@ CACHE = Path(os.environ.get("SERVERS_CACHE") or ROOT / ".servers")
 LAUNCHERS = Path(__file__).parent / "launchers"
 """The launchers of servers that are not in SERVERS; they use its library."""
 
-INSTALL_TIMEOUT = 600
+INSTALL_TIMEOUT = 1200
 """Seconds until a launcher is ready; its first run installs the server."""
 
 STOP_TIMEOUT = 15

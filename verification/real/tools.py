@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,9 @@ from utcp_ws_mcp.server.result import REPEATED_LENGTH
 MANIFESTS: Final = Path(__file__).parent / "manifests"
 ERAS: Final = {"modern": "auto", "legacy": "legacy"}
 """The modes of the SDK's client."""
+
+PAUSE: Final = 0.1
+"""Seconds between two calls that wait for the same."""
 
 _LOG_LINE = re.compile(r"\S+ DEBUG \S+ (?P<way>[<>]) (?:\((?P<role>[\w-]+)\) )?(?P<text>.*)")
 
@@ -98,6 +101,12 @@ class ToolClient:
         # Long JSON is sent once, as text.
         assert result.structured_content == structured or len(result.content[0].text) > REPEATED_LENGTH
         return value
+
+    async def json_until(self, holds: Callable[[Any], object], tool: str, /, **arguments: Any) -> Any:
+        """Call a tool until its JSON result is as expected; return that result."""
+        while not holds(result := await self.json(tool, **arguments)):  # noqa: ASYNC110  # it asks the server
+            await anyio.sleep(PAUSE)
+        return result
 
     async def text(self, tool: str, /, **arguments: Any) -> str:
         """Call a tool and return its text result."""

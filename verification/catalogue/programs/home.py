@@ -6,25 +6,11 @@ import json
 import urllib.parse
 import urllib.request
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from ..desk import Desk, check, debian, free_port, npm_package, own_server, python_package, python_version
+from ..desk import ROOT, Desk, check, debian, free_port, npm_package, own_server, python_package, python_version
 
-HOME_ASSISTANT = (
-    "homeassistant==2024.3.3",
-    "aiohttp-fast-url-dispatcher==0.3.0",
-    "aiohttp-zlib-ng==0.3.1",
-    "aiohttp_cors==0.7.0",
-    "fnv-hash-fast==0.5.0",
-    "home-assistant-frontend==20240307.0",
-    "ifaddr==0.2.0",
-    "janus==1.0.0",
-    "josepy<2",
-    "Pillow==10.2.0",
-    "psutil-home-assistant==0.0.1",
-    "securetar==2024.2.1",
-    "SQLAlchemy==2.0.27",
-)
+HOME_ASSISTANT: Final = (ROOT / "verification" / "real" / "launchers" / "homeassistant.txt").read_text().split()
 """The last version for Python 3.11, and what it would install at its first start."""
 
 
