@@ -83,11 +83,12 @@ PEER = "closed by the server "
         (Closed((1001, "bye"), 1001, abort_reason="the server stopped reading"), 1006, "the server stopped reading"),
         (Closed((1000, "ok"), 1000, by_peer=False), 1006, CLOSED_LOCALLY),
         (Closed((1009, ""), 1009, by_peer=False), 1006, CLOSED_LOCALLY),
-        (Closed((1001, ""), 1001), 1001, f"{PEER}with code 1001"),
+        (Closed((1001, ""), 1001), 1001, f"{PEER}with code 1001 (going away)"),
         (Closed((1008, "bad t0ken!"), 1008), 1008, f"{PEER}with code 1008; {quote_endpoint('bad [removed]!')}"),
         (Closed((1005, ""), 1005), 1005, f"{PEER}without a code"),
         (Closed((1005, "x")), 1005, f"{PEER}without a code"),
-        (Closed((1009, "")), 1009, f"{PEER}with code 1009"),
+        (Closed((1009, "")), 1009, f"{PEER}with code 1009 (message too big)"),
+        (Closed((4001, "")), 4001, f"{PEER}with code 4001"),
         (Closed(sent=1009), 1009, "message too big"),
         (Closed(sent=1002), 1002, "the server violated the WebSocket protocol"),
         (Closed(sent=1007), 1007, "the server violated the WebSocket protocol"),
@@ -108,7 +109,7 @@ def test_the_end_of_a_connection_is_described_by_its_close_frames(websocket: Any
         (Closed(sent=1000), 1006, "the server stopped answering pings"),
         (Closed(), 1006, "the server stopped answering pings"),
         (Closed(sent=1009), 1009, "message too big"),
-        (Closed((1001, "")), 1001, f"{PEER}with code 1001"),
+        (Closed((1001, "")), 1001, f"{PEER}with code 1001 (going away)"),
     ],
 )
 def test_a_heartbeat_without_an_answer_explains_an_end_without_a_close_frame(

@@ -23,9 +23,9 @@ def error_of(error: Exception, url: str = "wss://a.example/") -> BridgeError:
     return _to_bridge_error(parse_url(url), error, ambient)
 
 
-def status(code: int, body: bytes | None = b"", **headers: str) -> InvalidStatus:
+def status(code: int, body: bytes | None = b"", phrase: str = "", **headers: str) -> InvalidStatus:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return InvalidStatus(Response(code, "x", Headers(named), body))
+    return InvalidStatus(Response(code, phrase, Headers(named), body))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,26 @@ def test_what_the_server_says_is_shown_without_secrets() -> None:
     assert "no access for [removed]" in str(error)
     assert "t0ken" not in str(error)
     assert isinstance(error_of(status(403, None)), HandshakeRejected)
+
+
+@pytest.mark.parametrize(
+    ("code", "phrase", "body", "said"),
+    [
+        (403, "Room t0ken is full", b"", "the endpoint said: “Room [removed] is full”"),
+        (403, "Room is full", None, "the endpoint said: “Room is full”"),
+        (499, "Client closed", b"", "the endpoint said: “Client closed”"),
+        (403, "Room is full", b"come back", "the endpoint said: “come back”"),
+        (403, "Forbidden", b"", None),
+        (403, "FORBIDDEN", b"", None),
+        (403, "", b"", None),
+    ],
+)
+def test_a_reason_in_the_status_line_is_shown_where_there_is_no_body(
+    code: int, phrase: str, body: bytes | None, said: str | None
+) -> None:
+    message = str(error_of(status(code, body, phrase)))
+    assert ("the endpoint said" in message) is (said is not None)
+    assert said is None or said in message
 
 
 def test_a_subprotocol_that_was_not_offered_is_reported() -> None:

@@ -48,6 +48,14 @@ def messages() -> list[tuple[e.BridgeError, str]]:
             ),
         ),
         (
+            e.MissingVariable(["request_id"], "stocks"),
+            (
+                "stocks: request_id is not set. Did you mean {{ request_id }}? "
+                "Set it in the environment, in a .env file beside the manifest, "
+                'in a file given with --env-file, or, unless it is a secret, under "variables". [variable-not-set]'
+            ),
+        ),
+        (
             e.ApprovalRefused("lab.measure", "it is not withheld"),
             (
                 "lab.measure is not approved: it is not withheld. "

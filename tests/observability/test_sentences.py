@@ -280,7 +280,7 @@ TRACED: list[tuple[events.Event, str]] = [
     (feed_events.FeedOpened("m.f", "{}", 0.5, reconnected=False), "= feed m.f {} is open"),
     (feed_events.FeedOpened("m.f", "{}", 0.5, reconnected=True), "= feed m.f {} is open again"),
     (feed_events.FeedEventAdded("m.f", 7), "= feed m.f has event 7"),
-    (INTERRUPTED, "! feed m.f {} receives no events: refused; again in 4.2 s"),
+    (INTERRUPTED, "! feed m.f {} receives no events: refused. Opened again in 4.2 s."),
     (feed_events.FeedClosed("m.f", "{}", "unread"), "= feed m.f {} is closed: unread"),
     (feed_events.FeedGapFound("m.f", "{}", 7, "away"), "! feed m.f {} has a gap after event 7: away"),
     (feed_events.FeedEventInvalid("m.f", "no number", "x-y"), "! feed m.f: an event was left out: no number"),
@@ -319,6 +319,11 @@ def test_json_of_more_than_a_hundred_characters_is_indented(length: int, lines: 
     assert [len(line) - len(line.lstrip()) for line in others] in ([], [13, 11])
     assert json.loads(shown[11:]) == {"a": "é" * length}
     assert ("é" * length) in shown
+
+
+def test_an_empty_line_before_json_is_shown() -> None:
+    first, second = traced(events.MessageSent("m", '\n{"a":1}')).splitlines()
+    assert (first[8:], second) == (" > ", f'{" " * 11}{{"a": 1}}')
 
 
 def test_a_message_is_cut_at_the_length_of_a_trace() -> None:

@@ -31,6 +31,18 @@ if TYPE_CHECKING:
 CLOSED_LOCALLY: Final = "closed by utcp-ws-mcp"
 POLICY_VIOLATION: Final = 1008
 CONNECTION_RESET: Final = "the network connection was cut"
+_CODE_MEANINGS: Final = {
+    1001: "going away",
+    1002: "protocol error",
+    1003: "unsupported data",
+    1007: "invalid data",
+    POLICY_VIOLATION: "policy violation",
+    1009: "message too big",
+    1011: "internal error",
+    1012: "service restart",
+    1013: "try again later",
+}
+"""What the codes say that servers send without a reason (RFC 6455 §7.4.1, and IANA's registry)."""
 
 
 def describe_close(websocket: WebSocket, *, heartbeat_timed_out: bool, redact: Callable[[str], str] = str) -> CloseInfo:
@@ -95,7 +107,12 @@ def _iter_strings(values: Iterable[Any]) -> Iterator[str]:
 
 def _format_code(code: int, reason: str) -> str:
     """Return a close code with its reason; 1005 stands for a close frame without a code (RFC 6455 §7.1.5)."""
-    return "without a code" if code == 1005 else f"with code {code}" + (f"; {quote_endpoint(reason)}" if reason else "")
+    if code == 1005:
+        return "without a code"
+    if reason:
+        return f"with code {code}; {quote_endpoint(reason)}"
+    meaning = _CODE_MEANINGS.get(code)
+    return f"with code {code} ({meaning})" if meaning else f"with code {code}"
 
 
 def _expired_credential_hint(template: CallTemplate, info: CloseInfo, received: int) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Final
 
 from websockets.exceptions import InvalidHandshake, InvalidStatus, NegotiationError, PayloadTooBig
@@ -95,7 +96,8 @@ def _to_bridge_error(url: URL, error: Exception, ambient: Ambient) -> BridgeErro
         status = error.response.status_code
         if 300 <= status < 400:
             return ForbiddenRedirect(url.address, status)
-        detail = http_error_detail(status, bytes(error.response.body or b""), ambient.redact)
+        body = bytes(error.response.body or b"") or _own_phrase(status, error.response.reason_phrase)
+        detail = http_error_detail(status, body, ambient.redact)
         retry_after = parse_retry_after(_header(error, "Retry-After"), ambient.now())
         hint = "" if retry_after and status in _BUSY else _STATUS_HINTS.get(status, "")
         return HandshakeRejected(url.address, status, hint, detail, retry_after=retry_after)
@@ -110,6 +112,12 @@ def _to_bridge_error(url: URL, error: Exception, ambient: Ambient) -> BridgeErro
         return ConnectError(url.address, reason, code="upgrade-cut")
     reason = "the answer was not a WebSocket upgrade. Check the URL and the port."
     return ConnectError(url.address, reason, code="not-a-websocket")
+
+
+def _own_phrase(status: int, phrase: str) -> bytes:
+    """Return the reason phrase of a status line, unless it only names the status; some servers write no body."""
+    usual = {each.value: each.phrase for each in HTTPStatus}.get(status, "")
+    return b"" if phrase.casefold() == usual.casefold() else phrase.encode()
 
 
 def _header(error: InvalidStatus, name: str) -> str | None:

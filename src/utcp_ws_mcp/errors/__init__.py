@@ -14,6 +14,7 @@ secret: addresses are shown without their query.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from .base import ENDPOINT_SAID as ENDPOINT_SAID
 from .base import BridgeError as BridgeError
@@ -77,6 +78,10 @@ class InvalidTemplate(ManifestError):
     """A template or expression that cannot be compiled, or a setting of a call template that cannot be used."""
 
 
+_EXPRESSION_NAMES: Final = frozenset({"request_id", "tool", "now", "now_s", "now_ms"})
+"""Names that expressions know, and that are not variables."""
+
+
 class MissingVariable(ManifestError):
     """Variables that a manifest uses and that have no value."""
 
@@ -85,7 +90,10 @@ class MissingVariable(ManifestError):
     def __init__(self, names: Sequence[str], manual: str, similar: Sequence[tuple[str, str]] = ()) -> None:
         self.names = tuple(names)
         self.manual = manual
-        meant = " or ".join(f"{name!r} of {file}" for name, file in similar)
+        meant = " or ".join(
+            [f"{name!r} of {file}" for name, file in similar]
+            + [f"{{{{ {name} }}}}" for name in names if name in _EXPRESSION_NAMES]
+        )
         hint = f"Did you mean {meant}? " if meant else ""
         listed = ", ".join(self.names)
         verb, them, secret = ("is", "it", "it is a secret") if len(names) == 1 else ("are", "them", "they are secrets")

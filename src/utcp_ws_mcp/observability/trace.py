@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 from ..core.codecs.message import excerpt
+from ..errors import end_sentence
 from ..manifest.invisible import escape_invisible
 from ..manifest.secret_names import redact_by_key
 from . import events
@@ -70,7 +71,8 @@ class Trace:
             case feed_events.FeedEventAdded(feed, offset):
                 self._print("=", f"feed {feed} has event {offset}")
             case feed_events.FeedInterrupted(feed, arguments, reason, _, _, retry_in):
-                self._print("!", f"feed {feed} {arguments} receives no events: {reason}; again in {retry_in:.1f} s")
+                again = f"{end_sentence(reason)} Opened again in {retry_in:.1f} s."
+                self._print("!", f"feed {feed} {arguments} receives no events: {again}")
             case feed_events.FeedClosed(feed, arguments, reason):
                 self._print("=", f"feed {feed} {arguments} is closed: {reason}")
             case feed_events.FeedGapFound(feed, arguments, after, reason):
@@ -98,8 +100,10 @@ def _format_message(message: str | bytes, redact: Callable[[str], str]) -> str:
         value = json.loads(message)
     except (ValueError, RecursionError):
         return redact_by_key(message)
+    # An empty line in front of JSON may belong to a protocol that is text.
+    before = message[: len(message) - len(message.lstrip())]
     text = redact_by_key(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= 100 else redact_by_key(json.dumps(value, ensure_ascii=False, indent=2))
+    return before + (text if len(text) <= 100 else redact_by_key(json.dumps(value, ensure_ascii=False, indent=2)))
 
 
 def _connection_text(event: events.ConnectionOpened | events.ConnectionClosed) -> str:

@@ -52,7 +52,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.name, self.arguments = "m.f", "{}"
-        self.state, self.detail = FeedState.OPENING, ""
+        self.state = FeedState.OPENING
         self.published: list[tuple[str, str | None, Any]] = []
         self.gaps: list[str] = []
         self.states: list[tuple[float, FeedState, str]] = []
@@ -66,7 +66,7 @@ class Sink:
         self.gaps.append(reason)
 
     def set_state(self, state: FeedState, detail: str = "") -> None:
-        self.state, self.detail = state, detail
+        self.state = state
         self.states.append((round(anyio.current_time(), 6), state, detail))
 
     def seen(self, kind: type) -> list[Any]:
@@ -245,7 +245,7 @@ async def test_the_state_says_what_failed_until_the_feed_is_open() -> None:
         assert k.sink.states == [
             (0.0, FeedState.OPENING, ""),
             (0.0, FeedState.WAITING, detail),
-            (0.25, FeedState.OPENING, detail),
+            (0.25, FeedState.OPENING, f"the last failure was: {REFUSED.cause}"),
             (3.25, FeedState.OPEN, ""),
         ]
 

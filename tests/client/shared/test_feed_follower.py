@@ -201,7 +201,7 @@ async def test_an_entry_that_is_none_is_left_out_and_named_in_the_log(
     ("name", "detail", "shown"),
     [
         ("opening", "", []),
-        ("opening", "4 s after: refused", ["opening: 4 s after: refused"]),
+        ("opening", "the last failure was: refused", ["opening: the last failure was: refused"]),
         ("open", "", ["open"]),
         ("waiting", "refused", ["waiting: refused"]),
         ("closed", "it is no longer read", []),  # by the owner; this replica still follows it

@@ -252,4 +252,4 @@ def test_a_writer_has_what_a_keeper_needs() -> None:
     writer = FeedWriter("m.f", '{"a":1}', stream, CLAIM, 1, 1, lambda: 0.0, observed.append)
     writer.observe("x")  # type: ignore[arg-type]
     assert (writer.name, writer.arguments, observed) == ("m.f", '{"a":1}', ["x"])
-    assert (writer.state, writer.detail, writer.was_open) == (FeedState.OPENING, "", False)
+    assert (writer.state, writer.was_open) == (FeedState.OPENING, False)

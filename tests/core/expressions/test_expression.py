@@ -172,6 +172,19 @@ def test_an_unknown_name_gets_a_suggestion(source, sentence):
     assert (invalid.value.message, invalid.value.code) == (sentence, "unknown-name")
 
 
+HTTP_NAMES = ("args", "body", "cookies", "headers", "status")
+UNKNOWN_IN_HTTP_STEPS = {
+    "the response as a message": ("message.token", "The response of an HTTP step is 'body' (the parsed JSON or text)"),
+    "a member without its owner": ("token", "Did you mean 'body.token' or 'args.token'?"),
+}
+
+
+@pytest.mark.parametrize(("source", "hint"), UNKNOWN_IN_HTTP_STEPS.values(), ids=UNKNOWN_IN_HTTP_STEPS)
+def test_an_unknown_name_in_an_http_step_leads_to_the_response(source, hint):
+    with pytest.raises(InvalidTemplate, match=re.escape(hint)):
+        Expression(source, HTTP_NAMES)
+
+
 HABITS = {
     "braces": ("{{ message.id == 1 }}", "remove the outer braces."),
     "three signs": ("message.id === 1", "Write == or !=."),

@@ -54,7 +54,6 @@ class FeedSink(Protocol):
     name: str
     arguments: str
     state: FeedState
-    detail: str
     observe: Observer
 
     def publish(self, data: str, key: str | None, position: Any) -> object:
@@ -118,8 +117,10 @@ class FeedKeeper:
     async def run(self) -> None:
         """Keep the feed open until the task is cancelled."""
         failures = refusals = 0
+        last_failure = ""
         while True:
             started = anyio.current_time()
+            self._live.set_state(FeedState.OPENING, last_failure)
             try:
                 await self._run_once(started)
             except BridgeError as error:
@@ -128,6 +129,7 @@ class FeedKeeper:
                 refusals = refusals + 1 if refuses_credentials(error) else 0
                 delay = self._delay(error, failures, refusals)
                 self._note_failure(error, delay)
+                last_failure = f"the last failure was: {error.cause}"
                 may_end_early = self._is_unreachable(error)
             await self._pause(delay, may_end_early=may_end_early)
 
@@ -179,7 +181,6 @@ class FeedKeeper:
 
     async def _run_once(self, started: float) -> None:
         """Subscribe, and add events until the connection ends, which raises a BridgeError."""
-        self._live.set_state(FeedState.OPENING, self._live.detail)
         async with self._subscribe(self.positions.resume_after) as subscription:
             self._note_open(subscription, started)
             while True:

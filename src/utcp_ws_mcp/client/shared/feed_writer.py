@@ -63,7 +63,6 @@ class FeedWriter:
         self.arguments = arguments
         self.observe = observe
         self.state = FeedState.OPENING
-        self.detail = ""
         self.was_open = False
         self._stream = stream
         self._epoch = claim.epoch
@@ -91,7 +90,7 @@ class FeedWriter:
 
     def set_state(self, state: FeedState, detail: str = "") -> None:
         """Change the state."""
-        self.state, self.detail = state, detail
+        self.state = state
         self.was_open |= state is FeedState.OPEN
         self._state = encode_state(SharedState(state.value, detail, self._epoch, self._offset, self._gap))
         self._wakeup.set()

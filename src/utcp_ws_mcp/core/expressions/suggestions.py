@@ -67,12 +67,14 @@ def suggest_name(name: str, allowed: Collection[str]) -> str:
     """Return what to write for an unknown name. One of two letters is similar to too many to have a nearest."""
     if name in _ABSENT:
         return _ABSENT[name]
+    if name == "message" and "body" in allowed:
+        return "The response of an HTTP step is 'body' (the parsed JSON or text), 'status', 'headers' and 'cookies'."
     if name == "request_id" and "next_id" in allowed:
         return "It is no message of a call. Write next_id(), which makes a new one."
     suggestion = _FOREIGN_NULLS.get(name) or (closest_match(name, allowed) if len(name) > 2 else None)
     if suggestion:
         return f"Did you mean {suggestion!r}?"
-    members = [repr(f"{owner}.{name}") for owner in ("message", "args") if owner in allowed]
+    members = [repr(f"{owner}.{name}") for owner in ("message", "body", "args") if owner in allowed]
     member = f"Did you mean {' or '.join(members)}? " if members else ""
     return f"{member}Known names: {', '.join(sorted(allowed))}."
 
