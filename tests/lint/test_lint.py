@@ -383,6 +383,11 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         "is true for any message, also for answers to the heartbeat. Compare a field.",
         "feed-match-too-broad",
     ),
+    "a refusal that any message of a login is": (
+        entry(on_connect=[{"expect": "message.id == request_id", "fail": "not message.ok"}]),
+        "on_connect[0].fail: is also true for messages that have not the field that it tests, such as events: the fir",
+        "login-fail-too-broad",
+    ),
     "a refusal that no step of a feed expects": (
         entry(feeds=[{**EVENTS, "open": [{"expect": "message.op == 'subscribed'", "fail": "message.op == 'error'"}]}]),
         "feeds[0].open[0].fail: is asked only about the message that \"expect\" selects, in which message.op is 'su",

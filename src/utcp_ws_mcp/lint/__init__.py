@@ -14,6 +14,7 @@ from ..errors import Problem
 from ..manifest.models.base import Json
 from ..manifest.validation import strip_comments
 from .feeds import check_feeds
+from .login import check_login
 from .packages import check_packages
 from .places import Places
 from .secrets_and_transport import check_hardcoded_secrets, check_insecure_transport
@@ -32,6 +33,7 @@ RULES: Final[Mapping[str, str]] = {
     "concurrent-not-distinguished": "Calls share a connection, and nothing distinguishes their replies.",
     "request-id-not-sent": "A reply is compared with an ID that the request does not contain.",
     "listener-needs-match": "A tool that only listens waits for the ID of a request.",
+    "login-fail-too-broad": "Any message during a step of the login would be a refusal.",
     "feed-occupies-connection": "A feed keeps the only connection, and calls need one for themselves.",
     "feed-takes-replies": "Replies to calls would be events of a feed.",
     "feed-match-too-broad": "Any message would be an event of a feed.",
@@ -79,6 +81,7 @@ def _check(uncommented: Json, loaded: LoadedManifest) -> Iterator[Problem]:
         yield from check_ineffective_fields(entry, tools)
         yield from check_subprotocol(entry)
         yield from check_packages(entry)
+        yield from check_login(entry)
         yield from check_session_values(entry)
         yield from check_let(entry)
         # The tools of feeds are generated: the manifest has no fields of their own.

@@ -32,6 +32,10 @@ WARNINGS: Final[Mapping[str, str]] = {
         "call that needs it fails."
     ),
     # Feeds
+    "login-fail-too-broad": (
+        "`fail` of a step of `on_connect` is true for messages that have not the field that it tests, although "
+        "`expect` waits for the message with an ID. The first other message would be a refusal."
+    ),
     "feed-occupies-connection": (
         "A feed keeps a connection, only one is allowed, and a tool needs one for itself: while the feed is open, its "
         "calls would time out."
