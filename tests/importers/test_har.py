@@ -302,3 +302,48 @@ def test_the_variables_of_a_recording_are_those_that_it_mentions() -> None:
     )
     assert {*result.variables.values()} == {"a secret of the recording"}
     assert {"AUTHORIZATION", "PASSWORD"} <= {*result.variables}
+
+
+def test_secrets_of_one_name_are_different_variables_and_each_is_for_its_host() -> None:
+    one = entry("wss://a.example.com/x?token=aaaaaaaaaa1", *TALK, headers={"Cookie": "sid=of-a-0123456789"})
+    other = entry("wss://b.example.com/x?token=bbbbbbbbbb2", *TALK, headers={"Cookie": "sid=of-a-0123456789"})
+    result = imported(har(one, other), url=None)
+    first, second = entries(result.manifest)
+    assert [first["url"], second["url"]] == [
+        "wss://a.example.com/x?token=${TOKEN}",
+        "wss://b.example.com/x?token=${TOKEN_2}",
+    ]
+    assert result.description.variables == {
+        "TOKEN": "a secret of the recording, for a.example.com",
+        "COOKIE": "a secret of the recording, for a.example.com, b.example.com",
+        "TOKEN_2": "a secret of the recording, for b.example.com",
+    }
+
+
+def test_two_secrets_of_one_name_at_one_endpoint_are_two_variables() -> None:
+    login = (("send", {"action": "login", "token": "bbbbbbbbbb2"}), ("receive", {"action": "welcome"}))
+    result = imported(har(entry("wss://a.example.com/x?token=aaaaaaaaaa1", *login, *TALK)), url=None)
+    assert result.manifest["url"] == "wss://a.example.com/x?token=${TOKEN}"
+    assert result.manifest["on_connect"][0]["send"]["token"] == "${TOKEN_2}"
+    assert [*result.description.variables] == ["TOKEN", "TOKEN_2"]
+
+
+def test_a_page_that_polled_before_it_used_socketio_over_websocket_becomes_a_session_of_its_own() -> None:
+    talk = (
+        ("send", "2probe"),
+        ("receive", "3probe"),
+        ("send", "5"),
+        ("receive", '42["news",{"x":1}]'),
+        ("send", '420["ask",{"q":"a"}]'),
+        ("receive", '430[{"answer":"b"}]'),
+        ("receive", "2"),
+        ("send", "3"),
+        ("receive", '42["news",{"x":2}]'),
+    )
+    url = "wss://a.example.com/socket.io/?EIO=4&transport=websocket&t=Pk1&sid=h8-zMqX6PbHXUQkWAAAB"
+    result = imported(har(entry(url, *talk)), url=None)
+    assert result.manifest["url"] == "wss://a.example.com/socket.io/?EIO=4&transport=websocket"
+    assert result.manifest["preset"] == "socketio4"
+    assert [*tools(result)] == ["ask"]
+    assert [feed["name"] for feed in result.manifest["feeds"]] == ["news"]
+    assert result.description.variables == {}

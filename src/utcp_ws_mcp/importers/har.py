@@ -15,13 +15,14 @@ from ..core.codecs.message import decode
 from ..core.network_policy import URL, parse_url
 from ..errors import BridgeError, ImportFailed
 from ..manifest.secret_names import is_secret_name
+from ..recorder.credentials import SecretVariables
 from ..recorder.manifest import draft_manifest
 from ..recorder.messages import RecordedMessage, sent_text
 from ..records import Record
 from .model import Description, Document, Format, ImportOptions, Operation, Skipped
 from .naming import is_reading
 from .shapes import mapping, objects
-from .urls import shown_url, variable_name
+from .urls import shown_url
 
 MIN_SECRET: Final = 8
 """Characters of a secret that is replaced wherever it stands; shorter ones may be words."""
@@ -51,15 +52,18 @@ def import_har(document: Mapping[str, Any], options: ImportOptions, source: str)
     endpoints: dict[str, Document] = {}
     operations: list[Operation] = []
     skipped: list[Skipped] = []
-    secrets: dict[str, str] = {}
+    secrets = SecretVariables()
+    used: dict[str, list[str]] = {}
     for url, group in _by_url(entries).items():
         try:
-            draft = _draft(options.url or url, group, secrets)
+            draft, variables = _draft(options.url or url, group, secrets)
         except BridgeError as failed:
             skipped.append(Skipped(shown_url(url), failed.message.rstrip(".")))
             continue
         tools, feeds = draft.pop("tools", []), draft.pop("feeds", [])
         key = url.partition("://")[2]
+        for name in variables:
+            used.setdefault(name, []).append(key.partition("/")[0])
         endpoints[key] = {name: value for name, value in draft.items() if name not in ("name", "$comment")}
         operations += [_operation(tool, key) for tool in tools]
         operations += [Operation(feed["name"], feed=feed, endpoint=key, read_only=True) for feed in feeds]
@@ -74,7 +78,10 @@ def import_har(document: Mapping[str, Any], options: ImportOptions, source: str)
             "Names, descriptions and types of arguments are guesses, drafted from what was recorded: check each tool.",
             "What a tool changes cannot be known from messages: correct its annotations.",
         ],
-        variables={name: what for name, what in secrets.items() if "$" not in name},
+        variables={
+            name: "a secret of the recording" + (f", for {', '.join(dict.fromkeys(of))}" if len(endpoints) > 1 else "")
+            for name, of in used.items()
+        },
     )
 
 
@@ -105,7 +112,7 @@ def longest_conversation(document: Any) -> HarConversation | None:
     if not recorded:
         return None
     endpoint, url, messages = max(recorded, key=lambda each: len(each[2]))
-    names = {value: name for name, value in _secrets(endpoint.get("headers", {}), url.query, messages)}
+    names = _variables(endpoint, url, messages, SecretVariables())
     public = [RecordedMessage(each.sent, _without(each.value, names)) for each in messages]
     return HarConversation(_without(endpoint, names), url, public, list(names.values()))
 
@@ -123,19 +130,22 @@ def _by_url(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str,
     return groups
 
 
-def _draft(url: str, entries: Sequence[Mapping[str, Any]], secrets: dict[str, str]) -> Document:
-    """Return the draft of the conversations with one endpoint; the variables for secrets are added to `secrets`."""
+def _draft(url: str, entries: Sequence[Mapping[str, Any]], secrets: SecretVariables) -> tuple[Document, Sequence[str]]:
+    """Return the draft of the conversations with one endpoint, and its variables, which are added to `secrets`."""
     endpoint, parsed, messages = _recorded(url, entries)
-    headers = endpoint.get("headers", {})
-    found = draft_manifest(endpoint, parsed, messages, ())
-    for name in found.missing_variables:
-        secrets.setdefault(name, "a secret of the recording")
-    values = {value: name for name, value in _secrets(headers, parsed.query, messages)}
-    document: Document = _without(found.document, values)
-    for name in values.values():
-        if _mentions(document, f"${{{name}}}"):
-            secrets.setdefault(name, "a secret of the recording")
-    return document
+    others = {*secrets.values}
+    found = draft_manifest(endpoint, parsed, messages, (), secrets)
+    own = secrets.values.keys() - others
+    document: Document = _without(found.document, _variables(endpoint, parsed, messages, secrets))
+    return document, [name for name in secrets.values if name in own or _mentions(document, f"${{{name}}}")]
+
+
+def _variables(
+    endpoint: Document, url: URL, messages: Sequence[RecordedMessage], secrets: SecretVariables
+) -> dict[str, str]:
+    """Return the variable of each secret: what has one name need not be one secret."""
+    found = _secrets(endpoint.get("headers", {}), url.query, messages)
+    return {value: secrets.variable_for(value, name) for name, value in found}
 
 
 def _recorded(url: str, entries: Sequence[Mapping[str, Any]]) -> tuple[Document, URL, list[RecordedMessage]]:
@@ -143,11 +153,21 @@ def _recorded(url: str, entries: Sequence[Mapping[str, Any]]) -> tuple[Document,
     request = mapping(entries[0].get("request"))
     headers = dict(_headers(request))
     protocols = headers.pop("Sec-WebSocket-Protocol", "")
-    parsed = parse_url(str(request.get("url")) if url == str(request.get("url")).partition("?")[0] else url)
-    endpoint: Document = {"url": str(request.get("url")) if parsed.query else url}
+    recorded = _without_polling(str(request.get("url")))
+    parsed = parse_url(recorded if url == recorded.partition("?")[0] else url)
+    endpoint: Document = {"url": recorded if parsed.query else url}
     endpoint |= {"headers": headers} if headers else {}
     endpoint |= {"protocol": [each.strip() for each in protocols.split(",")]} if protocols else {}
     return endpoint, parsed, [message for entry in entries for message in _messages(entry)]
+
+
+def _without_polling(url: str) -> str:
+    """Return a URL of Engine.IO without the session that polling has opened: only the page can go on with it."""
+    address, mark, query = url.partition("?")
+    parts = query.split("&")
+    if not any(part.startswith("EIO=") for part in parts):
+        return url
+    return f"{address}{mark}{'&'.join(part for part in parts if not part.startswith(('sid=', 't=')))}"
 
 
 def _headers(request: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -176,7 +196,7 @@ def _received_text(text: str) -> RecordedMessage:
 
 
 def _secrets(headers: Mapping[str, str], query: str, messages: Sequence[RecordedMessage]) -> Iterator[tuple[str, str]]:
-    """Yield variables and their values: everything long that stands under the name of a secret."""
+    """Yield names and values: everything long that stands under the name of a secret."""
     pairs: list[tuple[str, Any]] = [*headers.items()]
     pairs += [(name, value) for name, _, value in (part.partition("=") for part in query.split("&"))]
     for message in messages:
@@ -184,7 +204,7 @@ def _secrets(headers: Mapping[str, str], query: str, messages: Sequence[Recorded
     for name, value in pairs:
         text = re.sub(r"^(?:Bearer|Basic|Token)\s+", "", value) if isinstance(value, str) else ""
         if is_secret_name(name) and len(text) >= MIN_SECRET and "${" not in text:
-            yield variable_name(name), text
+            yield name, text
 
 
 def _members(value: Any) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from ..core.expressions.paths import UNDEFINED, value_at
 from ..core.network_policy import URL, classify_address, parse_ip
 from ..manifest.invisible import escape_in_json
 from ..manifest.variables import VARIABLE
-from ..records import MutableRecord, Record, field
+from ..records import MutableRecord, Record, field, replace
 from .correlation import Conversation, CorrelationIds, RecordedExchange, analyze
 from .credentials import (
     SecretVariables,
@@ -131,7 +131,11 @@ def _logins(conversation: Conversation, variables: Collection[str]) -> list[Reco
 
 
 def draft_manifest(
-    endpoint: Document, url: URL, messages: Sequence[RecordedMessage], variables: Collection[str]
+    endpoint: Document,
+    url: URL,
+    messages: Sequence[RecordedMessage],
+    variables: Collection[str],
+    known: SecretVariables | None = None,
 ) -> Draft:
     """Return a manifest for a conversation.
 
@@ -140,9 +144,10 @@ def draft_manifest(
         url: The parsed URL of the endpoint.
         messages: The conversation, in order.
         variables: The names of the variables that are set, and so may occur in the messages.
+        known: The variables of other conversations, which keep their values.
     """
-    draft = Draft({"name": _manual_name(url), **_endpoint_fields(endpoint, url)})
-    secrets = draft.secrets
+    secrets = SecretVariables() if known is None else known
+    draft = Draft({"name": _manual_name(url), **_endpoint_fields(endpoint, url)}, secrets)
     draft.document |= _public_endpoint(endpoint, variables, secrets)
     understood = understand(endpoint, messages, variables)
     form, conversation, exchanges = understood.form, understood.conversation, understood.exchanges
@@ -188,7 +193,10 @@ def _preset_conversation(form: PresetForm, decoded: Sequence[RecordedMessage]) -
     start = next((index for index, each in enumerate(decoded) if each.sent), len(decoded))
     conversation = analyze(decoded[start:], ids)
     own = [each for each in conversation.exchanges if form.is_own(each.request.value)]
-    return without(conversation, [*own, *_ignored(conversation)])
+    # What follows a pong is taken for its answer, where its kind comes nowhere else.
+    events = [reply for each in own for reply in each.replies if form.event(reply.value) is not None]
+    rest = without(conversation, [*own, *_ignored(conversation)])
+    return replace(rest, unsolicited=[*rest.unsolicited, *events])
 
 
 def _ignored(conversation: Conversation) -> list[RecordedExchange]:

@@ -150,6 +150,10 @@ def _phoenix_call(value: Any) -> Call | None:
     return (value[3], {"topic": value[2], "payload": value[4]}) if is_push else None
 
 
+_OF_SOCKETIO: Final = frozenset({"connect", "open", "ping", "pong", "upgrade", "noop"})
+"""Packets that the preset sends, or that only change the transport: a page that has polled upgrades to WebSocket."""
+
+
 def _socketio_call(value: Any) -> Call | None:
     data = value.get("data")
     is_call = value.get("id") is not None and isinstance(data, list) and len(data) == 2 and isinstance(data[1], dict)
@@ -246,7 +250,7 @@ PRESET_FORMS: Final = (
         lambda recorded: "EIO=4" in recorded.url or recorded.receives(lambda value: str(value).startswith('0{"sid"')),
         ("id",),
         [("id",)],
-        is_own=lambda value: value.get("type") in ("connect", "pong", "ping") if isinstance(value, dict) else True,
+        is_own=lambda value: value.get("type") in _OF_SOCKETIO if isinstance(value, dict) else True,
         call=_socketio_call,
         event=_socketio_event,
         codec=SocketIOCodec,
