@@ -10,7 +10,7 @@ import pytest
 from utcp_ws_mcp.importers.asyncapi.reader import read_api
 from utcp_ws_mcp.importers.references import References
 
-from .sides import entries, imported, problems_of, tools
+from .sides import entries, feeds, imported, problems_of, tools
 
 TEXT = {"type": "string"}
 ASK = {"type": "object", "properties": {"op": {"const": "ask"}, "id": {"type": "integer"}, "q": TEXT}}
@@ -257,3 +257,117 @@ def test_what_is_received_from_the_server_is_written_from_the_view_of_the_client
         "description": "Receive what is new from the server.",
     }
     assert [*tools(imported(document, url=None))] == ["ask"]
+
+
+# What a document says and a manifest does not
+
+
+def spoken(**changed: Any) -> Any:
+    """A document in which a chat is sent and received."""
+    listed = {
+        "say": {"type": "object", "properties": {"type": {"const": "say"}, "cid": {"type": "string"}, "text": {}}},
+        "said": {"type": "object", "properties": {"type": {"const": "said"}, "text": {"type": "string"}}},
+        "error": {
+            "type": "object",
+            "properties": {"type": {"const": "error"}, "cid": {"type": "string"}, "reason": {"type": "string"}},
+        },
+    }
+    messages = {name: {"payload": schema} for name, schema in listed.items()}
+    references = [{"$ref": f"#/components/messages/{name}"} for name in listed]
+    channel = {"publish": {"message": references[0]}, "subscribe": {"message": {"oneOf": references[1:]}}}
+    document = {
+        "asyncapi": "2.6.0",
+        "info": {"title": "Chat", "version": "1"},
+        "servers": {"live": {"url": "wss://chat.example.com/", "protocol": "wss"}},
+        "channels": {"chat": channel},
+        "components": {"messages": messages},
+    }
+    return {**document, **changed}
+
+
+def test_a_request_that_only_a_failure_answers_is_not_waited_for() -> None:
+    template = tools(imported(spoken(), url=None))["say"]["tool_call_template"]
+    assert template["reply"] == "none"
+
+
+def test_servers_that_are_not_chosen_are_named() -> None:
+    servers = {
+        "live": {"url": "wss://chat.example.com/", "protocol": "wss"},
+        "test": {"url": "wss://test.example.com/", "protocol": "wss"},
+        "broker": {"url": "mqtt://broker.example.com/", "protocol": "mqtt"},
+    }
+    note = "Other servers: test (wss://test.example.com/). --url chooses one of them."
+    assert note in imported(spoken(servers=servers), url=None).report
+    assert not any("Other servers" in line for line in imported(spoken(servers=servers)).report)
+    assert not any("Other servers" in line for line in imported(spoken(), url=None).report)
+
+
+def test_parameters_of_an_address_that_is_no_path_are_named() -> None:
+    channel = {**spoken()["channels"]["chat"], "parameters": {"room": {"schema": {"type": "string"}}}}
+    topic = imported(spoken(channels={"chat/{room}": channel}), url=None)
+    assert topic.report[-1].startswith("Not expressed: room in the address chat/{room}, which is taken for a name")
+    path = imported(spoken(channels={"/chat/{room}": channel}), url=None)
+    assert path.manifest["url"] == "wss://chat.example.com/chat/{{ args.room }}"
+    assert not any("Not expressed" in line for line in path.report)
+    located = {**channel, "parameters": {"room": {"location": "$message.payload#/text"}}}
+    payload = imported(spoken(channels={"chat/{room}": located}), url=None)
+    assert not any("Not expressed" in line for line in payload.report)
+
+
+def test_headers_of_messages_are_named() -> None:
+    document = spoken()
+    document["components"]["messages"]["say"]["headers"] = {"type": "object", "properties": {"trace": {}}}
+    note = "Not expressed: the headers of say. A message of a WebSocket has none."
+    assert note in imported(document, url=None).report
+    assert not any("headers" in line for line in imported(spoken(), url=None).report)
+
+
+def test_feeds_that_a_tool_subscribes_are_named() -> None:
+    document = spoken()
+    document["components"]["messages"]["say"]["payload"]["properties"]["type"] = {"const": "subscribe"}
+    note = (
+        "Feeds do not subscribe by themselves: if the endpoint sends events only after subscribe, copy the message of "
+        "that tool into `open` of the feed."
+    )
+    assert note in imported(document, url=None).report
+    assert not any("Feeds do not" in line for line in imported(spoken(), url=None).report)
+    document["components"]["messages"]["say"]["payload"]["properties"]["type"] = {"const": "unsubscribe"}
+    assert not any("Feeds do not" in line for line in imported(document, url=None).report)
+
+
+def answered(**reply: Any) -> Any:
+    """A document in which `start` is answered by a message with these properties."""
+    document = spoken()
+    request = {"type": "object", "properties": {"kind": {"const": "start"}, "reqId": {"type": "string"}}}
+    response = {"type": "object", "properties": {"reqId": {"type": "string"}, **reply}}
+    operation = {"x-response": {"payload": response}, "payload": request}
+    document["channels"] = {"root": {"publish": {"message": operation}}}
+    return tools(imported(document, url=None))["start"]["tool_call_template"]["reply"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["ok", "failed"], "message.status == 'failed'"),
+        (["success", "error", "rejected"], "message.status in ['error', 'rejected']"),
+        (["start", "error"], "message.status == 'error'"),
+        (["running", "failed"], "message.error"),
+        (["ok", "success"], "message.error"),
+        (["error"], "message.error"),
+    ],
+)
+def test_a_status_that_is_a_success_or_a_failure_decides(values: list[str], expected: str) -> None:
+    rules = answered(status={"enum": values}, detail={"type": "string"})
+    assert rules["error"].split(" or ")[-1] == expected
+    if expected != "message.error":
+        assert rules["error_message"] == "message.detail"
+
+
+def test_the_feed_of_a_channel_has_its_name_without_accents_and_names_numbered_events() -> None:
+    document = spoken()
+    for number, name in enumerate(("say", "said", "error")):
+        document["components"]["messages"][name]["payload"]["properties"]["type"] = {"const": number}
+    document["channels"] = {"gerät": document["channels"]["chat"]}
+    (feed,) = feeds(imported(document, url=None)).values()
+    assert (feed["name"], feed["match"]) == ("gerat", "message.type in [1, 2]")
+    assert feed["description"].endswith("Events: said (1), error (2).")

@@ -93,9 +93,17 @@ def event_feeds(operations: Sequence[Operation]) -> Iterator[Document]:
         events = [each.event for each in group if each.event is not None]
         fields = dict(events[0].fields)
         lead = str(fields.pop("description", ""))
-        names = list(dict.fromkeys(str(event.value) if event.value is not None else "" for event in events))
+        names = list(dict.fromkeys(_event_name(each) for each in group))
         described = _list_events(lead, [each for each in names if each])
         yield {"name": name, "description": described, **fields, "match": _predicate(group)}
+
+
+def _event_name(operation: Operation) -> str:
+    """Return what a feed calls one of its events; a number says nothing to a reader."""
+    value = operation.event.value if operation.event is not None else None
+    if value is None or isinstance(value, str):
+        return value or ""
+    return f"{operation.name} ({value})"
 
 
 def _predicate(operations: Sequence[Operation]) -> str:

@@ -76,11 +76,11 @@ def hints(name: str, read_only: bool) -> dict[str, bool]:
 
 def tool_name(name: str, taken: Collection[str]) -> str:
     """Return a free name that hosts accept, the name itself if they do."""
-    safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", _without_accents(name)).strip("_.-")[:MAX_NAME] or "operation"
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", without_accents(name)).strip("_.-")[:MAX_NAME] or "operation"
     return free_name(safe, taken)
 
 
-def _without_accents(text: str) -> str:
+def without_accents(text: str) -> str:
     """Return a text with `u` for `ü`: letters that hosts accept, where there are any."""
     decomposed = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
@@ -95,7 +95,7 @@ def free_name(name: str, taken: Collection[str]) -> str:
 
 def argument_name(name: str, taken: Collection[str]) -> str:
     """Return a free name for an argument, the name itself if hosts accept it and expressions can use it."""
-    plain = "_".join(re.findall(r"[A-Za-z0-9]+", _without_accents(name))).lower()
+    plain = "_".join(re.findall(r"[A-Za-z0-9]+", without_accents(name))).lower()
     safe = name if _ARGUMENT.match(name) else plain[:MAX_NAME]
     safe = safe if re.match(r"[A-Za-z_]", safe) else f"arg_{safe}".rstrip("_")
     return free_name(safe, taken)
@@ -119,7 +119,7 @@ _FORMS: Final = frozenset({"$each", "$template", "$raw", "$base64", "$file"})
 def manual_name(title: str) -> str:
     """Return the name of a manual for the title of an API."""
     name = ""
-    for word in words(_without_accents(title)):
+    for word in words(without_accents(title)):
         if word not in _NOISE and len(name) + len(word) < MAX_MANUAL_NAME:
             name = f"{name}_{word}" if name else word
         elif name and word not in _NOISE:

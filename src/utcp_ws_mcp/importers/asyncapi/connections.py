@@ -23,7 +23,8 @@ _CHALLENGES: Final = frozenset(
 )
 """Schemes of HTTP authentication whose header depends on a challenge of the server."""
 
-_PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
+PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
+"""A parameter in the address of a channel."""
 
 
 class Connection(Record):
@@ -68,11 +69,16 @@ class Connections:
         # A handshake has the credentials of all calls of its connection.
         self._of_operations = {each.channel.key: each.security for each in reversed(api.operations) if each.security}
 
+    @property
+    def is_given(self) -> bool:
+        """Return whether the user gave the URL."""
+        return self._given is not None
+
     def of(self, channel: Channel) -> Connection:
         """Return the connection of a channel."""
         server = next((self._by_key[key] for key in channel.servers if key in self._by_key), self._api_server)
         base = self._given or (server.url if server else self.server.url)
-        address = channel.address or "" if self._is_path(channel) else ""
+        address = channel.address or "" if self.is_path(channel) else ""
         if _is_url(address):
             url = urlsplit(address)
             server = next((each for each in self._by_key.values() if urlsplit(each.url).netloc == url.netloc), None)
@@ -89,7 +95,7 @@ class Connections:
         connection = self._with_security(connection, schemes)
         return replace(connection, fields={**endpoint_fields(connection.url), **connection.fields})
 
-    def _is_path(self, channel: Channel) -> bool:
+    def is_path(self, channel: Channel) -> bool:
         """Return whether the address of a channel is a path, and not a topic on a shared connection."""
         address = channel.address or ""
         if self.preset == PRESET:
@@ -112,7 +118,7 @@ class Connections:
         if not connection.own_path:
             return connection
         parts = connection.url.split("://", 1)
-        url = f"{parts[0]}://{_PARAMETER.sub(placeholder, parts[1].replace('${', chr(0))).replace(chr(0), '${')}"
+        url = f"{parts[0]}://{PARAMETER.sub(placeholder, parts[1].replace('${', chr(0))).replace(chr(0), '${')}"
         return replace(connection, url=url, inputs=inputs, required=required)
 
     def _with_query(self, connection: Connection, query: Any, *, optional_secrets: bool) -> Connection:

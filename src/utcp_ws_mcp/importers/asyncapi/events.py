@@ -9,7 +9,7 @@ from ...recorder.messages import path_expression
 from ..assembly import ANYTHING
 from ..failures import Inexpressible
 from ..model import Document, Event, Operation, Skipped, Status
-from ..naming import summarize
+from ..naming import summarize, without_accents
 from ..schemas import Schemas
 from .connections import Connection
 from .endpoints import Endpoints
@@ -92,7 +92,6 @@ class Events:
 def _feed_name(connection: Connection, channel: Channel) -> str:
     """Return the name of the feed of a channel: that of its path, or of the connection."""
     plain = re.sub(r"\{\{.*?\}\}", "", connection.url).partition("://")[2].partition("/")[2].partition("?")[0]
-    path = re.sub(r"[^A-Za-z0-9]+", "_", plain)
-    key = re.sub(r"[^A-Za-z0-9]+", "_", channel.key) if not connection.own_path else path
-    name = key.strip("_")[:24].strip("_") or "messages"
+    own = without_accents(plain if connection.own_path else channel.key)
+    name = re.sub(r"[^A-Za-z0-9]+", "_", own).strip("_")[:24].strip("_") or "messages"
     return name if name[0].isalpha() else f"feed_{name}"

@@ -19,6 +19,7 @@ from .correlation import Correlation, correlation_notes, find_correlation, param
 from .endpoints import Endpoints
 from .events import Events
 from .messages import Messages
+from .losses import loss_notes
 from .model import Api, ApiOperation, Message, are_texts
 from .payloads import Payload, error_text, predicate
 from .reader import read_api
@@ -83,6 +84,7 @@ class _Importer:
                 f"Viewpoint: the document is written from the view of the {side}: {viewpoint.reason}.",
                 *correlation_notes([each for _, each in self.found], self.guessed),
                 *self.connections.notes(),
+                *loss_notes(self.api, self.connections, [*tools, *feeds]),
             ],
             variables=self.endpoints.variables,
         )
@@ -187,10 +189,12 @@ class _Importer:
         incoming = list(self.messages.incoming(own))
         of_channel = parameter_paths(operation.channel.parameters)
         taken = {*context.payload.constants, *of_channel}
+        own_kind = str(context.payload.kind[1]) if context.payload.kind is not None else ""
         for name in (name for name in context.payload.properties if (name,) not in taken):
             guessed = guess_replies(context.payload, [payload for payload, _ in incoming], name)
             pairs = [(payload, loc) for payload, loc in incoming if payload in guessed]
-            if pairs and find_correlation(
+            answers = [payload for payload, _ in pairs if not payload.reports_failure(own_kind)]
+            if answers and find_correlation(
                 context.payload, context.message.correlation, pairs, self.schemas, of_channel
             ):
                 self.guessed.append(operation.key)

@@ -21,6 +21,7 @@ class Message(Record):
         schema_format: The format of the schema of its payload; empty for the usual one.
         responses: The messages that answer it, where an extension of version 2 says so.
         is_text: Whether it is a plain text, and no JSON.
+        has_headers: Whether the document describes headers of it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Message(Record):
     key: str = ""
     responses: Sequence[Message] = ()
     is_text: bool = False
+    has_headers: bool = False
 
 
 class Channel(Record):

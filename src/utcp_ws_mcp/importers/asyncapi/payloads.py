@@ -79,7 +79,12 @@ class Payload(Record):
     def reports_failure(self, request: str = "") -> bool:
         """Return whether it reports a failure, by its constants or its name, apart from the name of its request."""
         said = [*map(str, self.constants.values()), self.name.rpartition(".")[2]]
-        return any(_ERROR.search(text.replace(request, "") if request else text) for text in said)
+        return any(says_failure(text.replace(request, "") if request else text) for text in said)
+
+
+def says_failure(text: str) -> bool:
+    """Return whether a text names a failure."""
+    return _ERROR.search(text) is not None
 
 
 def _rank(name: str) -> int:

@@ -139,6 +139,7 @@ class _Reader:
             key=name,
             responses=self._responses(message),
             is_text=is_string and "json" not in content_type,
+            has_headers=bool(self.mapping(message.get("headers"))),
         )
 
     def _responses(self, message: Mapping[str, Any]) -> list[Message]:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from ...core.expressions.paths import Path
-from ...recorder.messages import path_expression
+from ...recorder.messages import literal, path_expression
 from ..model import Document
 from ..schemas import Schemas
-from ..shapes import texts
+from ..shapes import mapping, texts
 from .correlation import Correlation
-from .payloads import Payload, error_text, predicate
+from .payloads import Payload, error_text, predicate, says_failure
 
 _ENDINGS: Final = r"(?:[_.\-:/ ]?(?:ack|acknowledged|response|resp|result|reply|ok|success|done|status|ed|d|bed))"
 _COMMON: Final = re.compile(r"(?:result|response|reply|ok|ack|success|error|failure|fail)\Z", re.IGNORECASE)
@@ -20,6 +20,8 @@ _COMMON: Final = re.compile(r"(?:result|response|reply|ok|ack|success|error|fail
 
 _FLAGS: Final = ("success", "ok", "successful")
 """Properties of replies that say whether a request succeeded."""
+
+_SUCCEEDED: Final = re.compile(r"(?:ok|okay|success|successful|succeeded|accepted|ack)\Z", re.IGNORECASE)
 
 _USUAL_TEXT: Final = "message.error.message | default(message.error) | default(message.message)"
 
@@ -39,7 +41,7 @@ def reply_rules(
         reply["match"] = f"{path_expression(correlation.received)} == request_id"
     elif (found := _any_of(replies)) is not None:
         reply["match"] = found
-    reply |= _error_rules(errors, good, schemas)
+    reply |= _error_rules(errors, good, schemas, own)
     result = _result([_result_path(each, correlation) for each in good])
     reply |= {"result": result} if result else {}
     return reply
@@ -52,7 +54,7 @@ def _any_of(replies: Sequence[Payload]) -> str | None:
     return " or ".join(dict.fromkeys(part for each in replies if (part := predicate(each, ()))))
 
 
-def _error_rules(errors: Sequence[Payload], good: Sequence[Payload], schemas: Schemas) -> Document:
+def _error_rules(errors: Sequence[Payload], good: Sequence[Payload], schemas: Schemas, own: str) -> Document:
     parts = {part: error for error in errors if (part := predicate(error, good)) is not None}
     if parts:
         text = next((text for error in parts.values() if (text := error_text(error, schemas))), None)
@@ -67,7 +69,30 @@ def _error_rules(errors: Sequence[Payload], good: Sequence[Payload], schemas: Sc
         text = next((found for each in good if (found := error_text(each, schemas))), None)
         path = path_expression((flag,))
         return {"error": f"{path} == false", **({"error_message": text} if text else {})}
+    if not errors and (said := _said_by_a_status(good, schemas, own)) is not None:
+        text = next((found for each in good if (found := error_text(each, schemas))), None)
+        return {"error": said, **({"error_message": text} if text else {})}
     return {} if errors else _usual_error(good)
+
+
+def _said_by_a_status(good: Sequence[Payload], schemas: Schemas, own: str) -> str | None:
+    """Return the predicate for replies of which one property says `ok` or the name of the request, or a failure.
+
+    The state of a thing, such as `running` or `failed`, is a result.
+    """
+    for payload in good:
+        for name, schema in payload.properties.items():
+            values = texts(mapping(schemas.peek(schema)).get("enum"))
+            failed = [value for value in values if says_failure(value)]
+            rest = [value for value in values if value not in failed]
+            if failed and rest and all(_SUCCEEDED.match(value) or value == own for value in rest):
+                path = path_expression((name,))
+                return f"{path} == {literal(failed[0])}" if len(failed) == 1 else f"{path} in {_list(failed)}"
+    return None
+
+
+def _list(values: Sequence[str]) -> str:
+    return f"[{', '.join(map(literal, values))}]"
 
 
 def _usual_error(good: Sequence[Payload]) -> Document:
