@@ -305,7 +305,7 @@ def test_servers_that_are_not_chosen_are_named() -> None:
 def test_parameters_of_an_address_that_is_no_path_are_named() -> None:
     channel = {**spoken()["channels"]["chat"], "parameters": {"room": {"schema": {"type": "string"}}}}
     topic = imported(spoken(channels={"chat/{room}": channel}), url=None)
-    assert topic.report[-1].startswith("Not expressed: room in the address chat/{room}, which is taken for a name")
+    assert topic.report[-1].startswith("Not expressed: room in the address chat/{room}, which is read as a name")
     path = imported(spoken(channels={"/chat/{room}": channel}), url=None)
     assert path.manifest["url"] == "wss://chat.example.com/chat/{{ args.room }}"
     assert not any("Not expressed" in line for line in path.report)

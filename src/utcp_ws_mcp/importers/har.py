@@ -36,6 +36,12 @@ _OF_BROWSER: Final = re.compile(
 """Headers that every browser sends."""
 
 
+_NOTES: Final = (
+    "Names, descriptions and types of arguments are guesses, drafted from what was recorded: check each tool.",
+    "What a tool changes cannot be known from messages: correct its annotations.",
+)
+
+
 def import_har(document: Mapping[str, Any], options: ImportOptions, source: str) -> Description:
     """Return the tools for the WebSocket conversations of a HAR file.
 
@@ -74,15 +80,14 @@ def import_har(document: Mapping[str, Any], options: ImportOptions, source: str)
         endpoints=endpoints,
         operations=operations,
         skipped=skipped,
-        notes=[
-            "Names, descriptions and types of arguments are guesses, drafted from what was recorded: check each tool.",
-            "What a tool changes cannot be known from messages: correct its annotations.",
-        ],
-        variables={
-            name: "a secret of the recording" + (f", for {', '.join(dict.fromkeys(of))}" if len(endpoints) > 1 else "")
-            for name, of in used.items()
-        },
+        notes=list(_NOTES),
+        variables={name: _secret_of(those if len(endpoints) > 1 else ()) for name, those in used.items()},
     )
+
+
+def _secret_of(hosts: Sequence[str]) -> str:
+    """Return what a variable is; `hosts` are those that get it, where there are others."""
+    return "a secret of the recording" + (f", for {', '.join(dict.fromkeys(hosts))}" if hosts else "")
 
 
 class HarConversation(Record):

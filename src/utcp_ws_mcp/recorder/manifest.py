@@ -193,7 +193,7 @@ def _preset_conversation(form: PresetForm, decoded: Sequence[RecordedMessage]) -
     start = next((index for index, each in enumerate(decoded) if each.sent), len(decoded))
     conversation = analyze(decoded[start:], ids)
     own = [each for each in conversation.exchanges if form.is_own(each.request.value)]
-    # What follows a pong is taken for its answer, where its kind comes nowhere else.
+    # An event behind a pong counts as its answer, where its kind comes nowhere else.
     events = [reply for each in own for reply in each.replies if form.event(reply.value) is not None]
     rest = without(conversation, [*own, *_ignored(conversation)])
     return replace(rest, unsolicited=[*rest.unsolicited, *events])

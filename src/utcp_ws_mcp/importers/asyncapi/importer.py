@@ -18,8 +18,8 @@ from .connections import Connection, Connections
 from .correlation import Correlation, correlation_notes, find_correlation, parameter_paths
 from .endpoints import Endpoints
 from .events import Events
-from .messages import Messages
 from .losses import loss_notes
+from .messages import Messages
 from .model import Api, ApiOperation, Message, are_texts
 from .payloads import Payload, error_text, predicate
 from .reader import read_api

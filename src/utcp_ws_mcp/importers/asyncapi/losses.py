@@ -51,7 +51,7 @@ def _parameters(channels: Iterable[Channel], connections: Connections) -> Iterat
         names = [name for name in PARAMETER.findall(address) if "location" not in channel.parameters.get(name, {})]
         if names and not connections.is_path(channel):
             yield (
-                f"Not expressed: {_listed(names)} in the address {address}, which is taken for a name, not for a path. "
+                f"Not expressed: {_listed(names)} in the address {address}, which is read as a name, not as a path. "
                 "If it is a path, begin it with / in the document."
             )
 
