@@ -222,8 +222,8 @@ def test_an_endpoint_without_a_manual_fails_the_online_check_and_is_named_once(t
         ("", "the file is empty. `utcp-ws-mcp init` writes a manifest to start from. [invalid-json]"),
         ({"mcpServers": {}}, 'this is the configuration file of an MCP host ("mcpServers"), which `install` changes; '),
         (
-            {**GOOD, "feeds": [{"name": "my feed", "match": "true"}]},
-            "feeds[0].name: 'my feed' is no name: use letters, digits, '_', '-' and '.', and do not begin with",
+            {**GOOD, "feeds": [{"name": " feed", "match": "true"}]},
+            "feeds[0].name: ' feed' is no name: write it without control characters, and without blanks around it.",
         ),
         (
             {**GOOD, "tools": [{"name": "t", "inputs": {"properties": {"a": {"type": "sting"}}}}]},

@@ -196,8 +196,9 @@ INVALID: dict[str, tuple[type[Model], dict[str, Any], str, str]] = {
     "a step without an action": (Step, {"send": None}, ": a step has one of", "step-not-exclusive"),
     "a step with two actions": (Step, {"expect": "true"}, ": a step has one of", "step-not-exclusive"),
     "a step that sends and requests": (Step, {"http": HTTP}, ": a step has one of", "step-not-exclusive"),
-    "a name of a feed with a space": (Feed, {"name": "a b"}, "name: 'a b' is no name: use letters", "invalid-value"),
-    "a name of a feed with a hyphen in front": (Feed, {"name": "-a"}, "name: '-a' is no name", "invalid-value"),
+    "a name of a feed with a blank in front": (Feed, {"name": " a"}, "name: ' a' is no name: write", "invalid-value"),
+    "a name of a feed with a blank behind": (Feed, {"name": "a "}, "name: 'a ' is no name", "invalid-value"),
+    "a name of a feed of two lines": (Feed, {"name": "a\nb"}, "name: 'a\\nb' is no name", "invalid-value"),
     "a feed without a match": (Feed, {"match": None}, ': "match" is required: which messages', "missing-key"),
     "the latest without a key": (Feed, {"keep": "latest"}, ': "keep": "latest" requires a "key"', "feed-key-required"),
     "resuming without a position": (

@@ -91,9 +91,11 @@ def test_a_feed_has_a_description() -> None:
 
 def test_the_feeds_of_a_preset_are_named_by_its_events() -> None:
     call = '> {"jsonrpc": "2.0", "id": 1, "method": "get"}', '< {"jsonrpc": "2.0", "id": 1}'
-    names = ["a", "a", "b", "-c", "d", "e", "f", "g"]
+    names = ["a", "a", "b", " c", "x" * 41, "chat/said", "e:new", "f", "g"]
     events = [f'< {{"jsonrpc": "2.0", "method": "{name}"}}' for name in names]
-    assert feeds_of(*call, *events, form=JSONRPC) == [(name, None, None) for name in "abdef"]
+    assert feeds_of(*call, *events, form=JSONRPC) == [
+        (name, None, None) for name in ("a", "b", "chat/said", "e:new", "f")
+    ]
     assert feeds_of(*call, form=JSONRPC) == []
     assert feeds_of(form=JSONRPC) == []
 

@@ -358,7 +358,9 @@ def test_a_draft_has_few_feeds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "feeds"), [("tick", ["tick"]), ("a b", []), ("x" * 41, [])], ids=["a name", "no name", "a long name"]
+    ("method", "feeds"),
+    [("tick", ["tick"]), ("a b", ["a b"]), (" a", []), ("x" * 40, ["x" * 40]), ("x" * 41, [])],
+    ids=["a word", "two words", "no name", "a name", "a long name"],
 )
 def test_notifications_of_a_preset_are_feeds_by_their_name(method: str, feeds: list[str]) -> None:
     document = drafted(

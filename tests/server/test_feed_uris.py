@@ -34,6 +34,18 @@ def watched(bridge: Bridge) -> list[str]:
     return [resource["uri"] for resource in FeedResources(bridge).listed(everything)]
 
 
+async def test_a_feed_has_the_name_that_its_event_has(tmp_path: Path) -> None:
+    event = {"name": "text document/order:new?é", "match": "true"}
+    async with peer(silent) as seen, bridge_to(tmp_path, manifest(seen, event)) as bridge:
+        (uri,) = watched(bridge)
+        assert uri == "utcp-ws://feeds/m/text%20document%2Forder%3Anew%3F%C3%A9"
+        text = EndpointResources(bridge).read(uri)
+        assert text is not None
+        assert json.loads(text)["state"] == "opening"
+        result = await bridge.call_tool("m.text document/order:new?é_events")
+        assert result["events"] == []
+
+
 async def test_a_feed_without_required_arguments_is_listed_and_each_that_is_followed(tmp_path: Path) -> None:
     async with peer(silent) as seen, bridge_to(tmp_path, manifest(seen)) as bridge:
         feeds = FeedResources(bridge)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ..manifest.models.feed import FEED_NAME
 from .correlation import Conversation
 from .messages import (
     CATCH_ALL_PREDICATES,
@@ -26,8 +27,11 @@ MAX_FEEDS: Final = 5
 _DATA_KEYS: Final = (*RESULT_KEYS, "params")
 """Keys that can hold what an event says."""
 
-_NAME = re.compile(r"\w[\w.-]{0,39}\Z", re.ASCII)
-"""The name of a feed; its tools have a longer one."""
+_MAX_NAME: Final = 40
+"""Characters of the name of a feed; its tools have a longer one."""
+
+_NAME = re.compile(rf"\w[\w.-]{{0,{_MAX_NAME - 1}}}\Z", re.ASCII)
+"""A name that is made of a kind of events."""
 
 _EVERYTHING: Final = "received"
 
@@ -70,8 +74,9 @@ def draft_feeds(conversation: Conversation, form: PresetForm | None) -> list[Fee
 
 def _preset_feeds(events: Sequence[Any], form: PresetForm) -> list[Feed]:
     """Return feeds that the preset completes: their names are those of the events."""
-    names = dict.fromkeys(name for each in events if (name := form.event(each)) and _NAME.match(name))
-    return [_feed(name, {}) for name in list(names)[:MAX_FEEDS]]
+    found = dict.fromkeys(name for each in events if (name := form.event(each)))
+    names = [name for name in found if len(name) <= _MAX_NAME and re.fullmatch(FEED_NAME, name)]
+    return [_feed(name, {}) for name in names[:MAX_FEEDS]]
 
 
 def _feeds_by_kind(events: Sequence[Any], conversation: Conversation) -> list[Feed]:

@@ -7,7 +7,8 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from .base import ExpressionSource, FieldError, Json, Model
 
-FEED_NAME: Final = r"^\w[\w.-]*$"
+FEED_NAME: Final = r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
+"""APIs name events as they like, and with a preset the name of a feed is that of its event: order:new, chat/said."""
 
 
 class FeedStep(Model):
@@ -91,7 +92,7 @@ class Feed(Model):
     @classmethod
     def _check_name(cls, value: Json) -> Json:
         if isinstance(value, str) and value and not re.fullmatch(FEED_NAME, value):
-            message = f"{value!r} is no name: use letters, digits, '_', '-' and '.', and do not begin with '-' or '.'."
+            message = f"{value!r} is no name: write it without control characters, and without blanks around it."
             raise FieldError(message, code="invalid-value")
         return value
 
