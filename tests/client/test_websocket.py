@@ -325,7 +325,7 @@ async def test_an_endpoint_without_tls_may_be_meant_where_the_handshake_is_cut(t
     async with peer(jsonrpc) as seen:
         document = {**entry(seen, "t"), "url": f"wss://127.0.0.1:{seen.port}/"}
         async with bridge_to(tmp_path, document) as bridge:
-            with pytest.raises(ConnectError, match="whether it is a ws:// endpoint"):
+            with pytest.raises(ConnectError, match="whether the server speaks TLS"):
                 await bridge.call_tool("m.t")
 
 
