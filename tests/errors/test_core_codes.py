@@ -14,8 +14,8 @@ from utcp_ws_mcp.core.codecs.mqtt import MqttCodec
 from utcp_ws_mcp.core.codecs.msgpack_cbor import load_cbor
 from utcp_ws_mcp.core.codecs.protobuf import load_types
 from utcp_ws_mcp.core.codecs.socketio import SocketIOCodec
-from utcp_ws_mcp.core.codecs.splitting import compile_length_pattern
 from utcp_ws_mcp.core.codecs.stomp import StompCodec
+from utcp_ws_mcp.core.codecs.text_splitting import compile_length_pattern
 from utcp_ws_mcp.core.codecs.values import PackedCodec
 from utcp_ws_mcp.core.expressions.expression import Expression
 from utcp_ws_mcp.core.header_policy import check_subprotocol

@@ -233,7 +233,7 @@ def _compile_captures(
 def _compile_framing(framing: Framing, compiler: Compiler, diagnostics: Diagnostics) -> ProtobufSchema | None:
     """Check what the model of a framing cannot check; return its schema, if it has one."""
     if framing.length is not None and framing.length.pattern is not None:
-        from .codecs.splitting import compile_length_pattern  # few manifests need it
+        from .codecs.text_splitting import compile_length_pattern  # few manifests need it
 
         with diagnostics.collect("framing.length.pattern"):
             compile_length_pattern(framing.length.pattern)

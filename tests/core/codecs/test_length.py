@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.framing import Framer, make_framer
 from utcp_ws_mcp.core.codecs.message import MessageTooLarge, RejectedValue, UndecodableStream, UnframedMessage
-from utcp_ws_mcp.core.codecs.splitting import compile_length_pattern
+from utcp_ws_mcp.core.codecs.text_splitting import compile_length_pattern
 from utcp_ws_mcp.errors import InvalidTemplate
 from utcp_ws_mcp.manifest.models.framing import Framing
 

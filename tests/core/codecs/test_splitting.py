@@ -7,14 +7,10 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp.core.codecs import splitting
+from utcp_ws_mcp.core.codecs.binary_splitting import BinarySplitter
 from utcp_ws_mcp.core.codecs.message import MessageTooLarge, RejectedValue, UndecodableStream
-from utcp_ws_mcp.core.codecs.splitting import (
-    BinarySplitter,
-    DelimiterSplitter,
-    Frame,
-    TextHeaderSplitter,
-    compile_length_pattern,
-)
+from utcp_ws_mcp.core.codecs.splitting import DelimiterSplitter, Frame
+from utcp_ws_mcp.core.codecs.text_splitting import TextHeaderSplitter, compile_length_pattern
 from utcp_ws_mcp.errors import InvalidTemplate
 from utcp_ws_mcp.manifest.models.framing import Framing
 
@@ -189,7 +185,7 @@ def test_the_length_is_written_into_a_header() -> None:
     splitter = text(trailer="!")
     assert splitter.join(b"abc", "L 0 more") == b"L 3 more\r\nabc!"
     assert splitter.join(b"", b"L ? \xff") == "L 0 \ufffd\r\n!".encode()
-    assert splitter.join_header("é") == "é\r\n".encode()
+    assert splitter.join(None, "é") == "é\r\n".encode()
     for header in (None, "", "M 0"):
         with pytest.raises(RejectedValue, match="length.pattern does not match it") as refused:
             splitter.join(b"", header)

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ...errors import InvalidTemplate
-from ...manifest.extras import needs_extra
 from ...manifest.models.framing import Framing
 from ..limits import MAX_REQUEST_BYTES
 from .binary import as_binary
+from .codec_factory import BINARY_CODECS, make_codec
 from .compression import FLUSHED, StreamDeflater, StreamInflater, deflate_message, inflate_message
 from .message import (
     Message,
@@ -28,11 +27,8 @@ from .message import (
     text_or_bytes,
 )
 from .protobuf import ProtobufCodec, ProtobufSchema
-from .splitting import BinarySplitter, DelimiterSplitter, Frame, T, TextHeaderSplitter, compile_length_pattern
-from .values import BinaryCodec, Codec, JsonCodec, PackedCodec, Payload, TextCodec
-
-BINARY_CODECS: Final = ("msgpack", "cbor", "mqtt", "protobuf")
-"""Codecs whose messages are not readable text."""
+from .splitting import DelimiterSplitter, Frame, T, make_splitter
+from .values import Codec, JsonCodec, Payload
 
 DEFAULT_MAX_BYTES: Final = 16 << 20
 """The default of `limits.max_message_bytes`."""
@@ -53,7 +49,7 @@ class Framer:
         self._codec = codec
         self._send_as = send_as
         self._max_bytes = max_bytes
-        self._splitter = _make_splitter(framing, max_bytes)
+        self._splitter = make_splitter(framing, max_bytes)
         separator = framing.separator or ""
         self._text_splitter = DelimiterSplitter(separator)
         self._binary_splitter = DelimiterSplitter(separator.encode())
@@ -108,9 +104,9 @@ class Framer:
             separator = self._framing.separator
             return [_append(message, separator) for message in messages] if separator else messages
         if self._framing.has_header:
-            header, body = _header_and_body(value, text=isinstance(splitter, TextHeaderSplitter))
-            if body is None and isinstance(splitter, TextHeaderSplitter):
-                return [text_or_bytes(splitter.join_header(header if isinstance(header, str) else header.decode()))]
+            header, body = _header_and_body(value, text=splitter.is_text)
+            if body is None and splitter.is_text:
+                return [text_or_bytes(splitter.join(None, header))]
         bodies = [b""] if body is None else self._codec.encode(body)
         data = [each.encode() if isinstance(each, str) else each for each in bodies]
         compression = self._framing.compression
@@ -118,7 +114,7 @@ class Framer:
             data = [deflate_message(each, compression.method) for each in data]
         framed = [splitter.join(each, header) for each in data]
         # A header in text is sent as text where the body is text, as servers expect that speak text.
-        is_text = isinstance(splitter, TextHeaderSplitter) and all(isinstance(each, str) for each in bodies)
+        is_text = splitter.is_text and all(isinstance(each, str) for each in bodies)
         return [text_or_bytes(each) for each in framed] if is_text else list(framed)
 
     def _compress(self, message: Payload) -> Payload:
@@ -152,7 +148,7 @@ class Framer:
         """Return a codec for one message, which has no part in the state of this connection."""
         if isinstance(self._codec, ProtobufCodec):
             return self._codec.reversed()
-        return _make_codec(self._framing, self._send_as, None)
+        return make_codec(self._framing, self._send_as, None)
 
     # Receiving
 
@@ -198,7 +194,7 @@ class Framer:
         splitter = self._splitter
         if splitter is None:
             yield from self._decode_separated(self._inflate(raw))
-        elif isinstance(raw, str) and isinstance(splitter, BinarySplitter):
+        elif isinstance(raw, str) and not splitter.is_text:
             yield from self._codec.decode(raw)  # text messages have no binary header
         else:
             data = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
@@ -236,6 +232,8 @@ class Framer:
             return
         data = self._inflate(body) if inflate else body
         if data is not body and compression is not None and compression.nested and isinstance(data, bytes):
+            from .binary_splitting import BinarySplitter  # the splitter of the connection is one already
+
             alone = self._framing.model_copy(update={"spans_messages": False})
             for inner in BinarySplitter(alone, self._max_bytes).feed(data):
                 yield from self._decode_frame(inner, inflate=False)
@@ -287,14 +285,7 @@ def make_framer(
     Raises:
         InvalidTemplate: if the codec needs a package that is not installed.
     """
-    return Framer(framing, _make_codec(framing, send_as, schema), send_as, max_bytes)
-
-
-def _make_splitter(framing: Framing, max_bytes: int) -> BinarySplitter | TextHeaderSplitter | None:
-    length = framing.length
-    if length is not None and length.pattern is not None:
-        return TextHeaderSplitter(framing, compile_length_pattern(length.pattern), max_bytes)
-    return None if length is None and framing.header is None else BinarySplitter(framing, max_bytes)
+    return Framer(framing, make_codec(framing, send_as, schema), send_as, max_bytes)
 
 
 def _header_and_body(value: Any, *, text: bool) -> tuple[Any, Any]:
@@ -313,47 +304,3 @@ def _header_and_body(value: Any, *, text: bool) -> tuple[Any, Any]:
 
 def _append(message: Payload, separator: str) -> Payload:
     return message + separator.encode() if isinstance(message, bytes) else message + separator
-
-
-def _make_codec(framing: Framing, send_as: str | None, schema: ProtobufSchema | None) -> Codec:
-    match framing.codec:
-        case "text":
-            return TextCodec()
-        case "binary":
-            return BinaryCodec()
-        case "msgpack" | "cbor":
-            return _make_packed_codec(framing.codec)
-        case "protobuf":
-            return _make_protobuf_codec(framing, schema)
-        case "stomp":
-            from .stomp import StompCodec
-
-            return StompCodec()
-        case "socketio4":
-            from .socketio import SocketIOCodec
-
-            return SocketIOCodec()
-        case "mqtt":
-            from .mqtt import MqttCodec
-
-            return MqttCodec()
-        case _:
-            if framing.compression is not None or framing.length is not None or framing.header is not None:
-                return JsonCodec("text")
-            return JsonCodec("json" if send_as == "binary" else "bytes")
-
-
-def _make_protobuf_codec(framing: Framing, schema: ProtobufSchema | None) -> Codec:
-    if schema is None:
-        assert framing.protobuf is not None
-        raise InvalidTemplate(f"the schema {framing.protobuf.schema_file!r} is not loaded.", code="invalid-schema-file")
-    return ProtobufCodec(schema)
-
-
-def _make_packed_codec(name: str) -> PackedCodec:
-    from .msgpack_cbor import LOADERS
-
-    try:
-        return PackedCodec(*LOADERS[name]())
-    except ImportError:
-        raise InvalidTemplate(needs_extra(f"the codec {name!r}", name), code="extra-not-installed") from None
