@@ -209,11 +209,11 @@ INVALID: dict[str, tuple[type[Model], dict[str, Any], str, str]] = {
         "feed-start-with-arguments",
     ),
     "a closing message that is a number": (Feed, {"close": 1}, "close: expected a message: ", "invalid-message"),
-    "no length": (MessageLength, {"size": None}, ': a length has either "size" or "pattern"', "invalid-framing"),
-    "two lengths": (MessageLength, {"pattern": "(1)"}, ': a length has either "size" or "pattern"', "invalid-framing"),
+    "no length": (MessageLength, {"size": None}, ': a length has one of "size", "between" and', "invalid-framing"),
+    "two lengths": (MessageLength, {"pattern": "(1)"}, ': a length has one of "size", "between"', "invalid-framing"),
     "an order of a text": (
         MessageLength, {"size": None, "pattern": "(1)", "endian": "big", "counts": "all"},
-        ": 'counts' has no meaning for a length in a text header.", "invalid-framing",
+        ": 'counts' has no meaning for a length in text.", "invalid-framing",
     ),
     "a place of a text": (
         MessageLength, {"size": None, "pattern": "(1)", "at": 0}, ": 'at' has no meaning for a length in",
@@ -232,7 +232,44 @@ INVALID: dict[str, tuple[type[Model], dict[str, Any], str, str]] = {
     ),
     "a text length with a header": (
         Framing, {"length": {"pattern": "(1)"}, "separator": "\n", "header": 4},
-        ': "header" has no meaning with "length.pattern"', "invalid-framing",
+        ': "header" has no meaning with a length in text', "invalid-framing",
+    ),
+    "a length between texts with a header": (
+        Framing, {"length": {"between": ["", ":"]}, "header": 4}, ': "header" has no meaning with a', "invalid-framing",
+    ),
+    "a length between texts with a separator": (
+        Framing, {"length": {"between": ["", ":"]}, "separator": "\n"},
+        ': "separator" has no meaning with "length.between"', "invalid-framing",
+    ),
+    "nothing behind a length": (
+        MessageLength, {"size": None, "between": ["a", ""]}, "between[1]: ", "invalid-value",
+    ),
+    "a digit in front of a length": (
+        MessageLength, {"size": None, "between": ["v1", ":"]}, ': no digit can be next to the length in "between"',
+        "invalid-framing",
+    ),
+    "a digit behind a length": (
+        MessageLength, {"size": None, "between": ["v", "0:"]}, ': no digit can be next to the', "invalid-framing",
+    ),
+    "a size and texts": (
+        MessageLength, {"between": ["a", "b"]}, ': a length has one of "size", "between" and', "invalid-framing",
+    ),
+    "a pattern and texts": (
+        MessageLength, {"size": None, "pattern": "(1)", "between": ["a", "b"]}, ': a length has one of "size", ',
+        "invalid-framing",
+    ),
+    "a unit of a binary length": (MessageLength, {"unit": "bytes"}, ": 'unit' has no meaning for a binary length",
+        "invalid-framing"),
+    **{
+        f"characters of {codec}": (
+            Framing, {"codec": codec, "length": {"between": ["", ":"], "unit": "utf16"}},
+            f': the codec "{codec}" has no characters', "invalid-framing",
+        )
+        for codec in ("binary", "msgpack", "cbor", "mqtt")
+    },
+    "characters of compressed bodies": (
+        Framing, {"compression": "gzip", "length": {"between": ["", ":"], "unit": "code_points"}},
+        ": a compressed body has no characters", "invalid-framing",
     ),
     "a binary length with a separator": (
         Framing, {"length": {"size": 4}, "separator": "\n"}, ': "separator" excludes a binary', "invalid-framing",
@@ -310,6 +347,24 @@ VALID: dict[str, tuple[type[Model], dict[str, Any]]] = {
     "messages that end with a separator": (Framing, {"spans_messages": True, "separator": "\n"}),
     "messages with a length": (Framing, {"spans_messages": True, "length": {"size": 4}}),
     "a text length": (Framing, {"length": {"pattern": "(1)"}, "separator": "\n"}),
+    "a length between texts": (
+        Framing,
+        {"length": {"between": ["a", "b"], "unit": "utf16", "trailer": ","}, "spans_messages": True},
+    ),
+    "a length in front of a text": (MessageLength, {"size": None, "between": ["", ":"]}),
+    **{
+        f"characters of {codec}": (Framing, {"codec": codec, "length": {"between": ["", ":"], "unit": "code_points"}})
+        for codec in ("json", "text", "stomp")
+    },
+    "bytes of a binary codec": (Framing, {"codec": "binary", "length": {"between": ["", ":"]}}),
+    "compressed bodies": (Framing, {"compression": "gzip", "length": {"between": ["", ":"], "unit": "bytes"}}),
+    "characters of a compressed connection": (
+        Framing,
+        {
+            "compression": {"method": "zlib", "context": "connection"},
+            "length": {"between": ["", ":"], "unit": "utf16"},
+        },
+    ),
     "a header of the length": (Framing, {"length": {"size": 4, "at": 2}, "header": 6}),
     "a header of a varint": (Framing, {"length": {"size": "varint"}, "header": 1}),
     "nested": (Framing, {"compression": {"method": "gzip", "nested": True}, "length": {"size": 4}}),
@@ -339,7 +394,7 @@ def test_a_fingerprint_has_many_forms(written: str) -> None:
     ("framing", "has_header"),
     [
         ({}, False), ({"header": 4}, True), ({"length": {"size": 4}}, False),
-        ({"length": {"pattern": "(1)"}, "separator": "\n"}, True),
+        ({"length": {"pattern": "(1)"}, "separator": "\n"}, True), ({"length": {"between": ["", ":"]}}, False),
     ],
 )  # fmt: skip
 def test_a_message_has_a_header_if_one_is_written_or_holds_the_length(

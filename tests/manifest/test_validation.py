@@ -123,17 +123,17 @@ MESSAGES = {
             "no length at all": (
                 {"length": {"endian": "big"}},
                 ".length",
-                'a length has either "size" or "pattern". Write one of them.',
+                'a length has one of "size", "between" and "pattern". Write one of them.',
             ),
             "two lengths": (
                 {"length": {"size": 4, "pattern": "(.)"}},
                 ".length",
-                'a length has either "size" or "pattern". Write one of them.',
+                'a length has one of "size", "between" and "pattern". Write one of them.',
             ),
             "a byte order in text": (
                 {"length": {"pattern": "(.)", "endian": "big"}, "separator": "x"},
                 ".length",
-                "'endian' has no meaning for a length in a text header. Remove it.",
+                "'endian' has no meaning for a length in text. Remove it.",
             ),
             "a trailer behind bytes": (
                 {"length": {"size": 4, "trailer": "x"}},
@@ -153,7 +153,7 @@ MESSAGES = {
             "two headers": (
                 {"length": {"pattern": "(.)"}, "separator": "x", "header": 4},
                 "",
-                '"header" has no meaning with "length.pattern", whose header is text. Remove it.',
+                '"header" has no meaning with a length in text. Remove it.',
             ),
             "a separator and a length": (
                 {"length": {"size": 4}, "separator": "x"},

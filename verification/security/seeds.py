@@ -130,6 +130,11 @@ FRAMED: Final[tuple[tuple[dict[str, Any], tuple[bytes, ...]], ...]] = (
         (b"+OK\r\nMSG a 1 2\r\nhi\r\nPING\r\n", b"MSG a 1 0\r\n\r\n", b'MSG b 9 7\r\n{"a":1}\r\n'),
     ),
     (
+        {"length": {"between": ["~m~", "~m~"], "unit": "utf16"}, "spans_messages": True},
+        tuple(f"~m~{len(text.encode('utf-16-le')) // 2}~m~{text}".encode() for text in ("~h~1", '{"a":"é"}', "😀", "")),
+    ),
+    ({"length": {"between": ["", ":"], "unit": "code_points", "trailer": ","}}, ("2:é😀,".encode(), b"0:,1:x,")),
+    (
         {"separator": "\r\n\r\n", "length": {"pattern": r"Length: (\d+)"}},
         (b"Content-Length: 2\r\n\r\n{}", b"x\r\n\r\n"),
     ),

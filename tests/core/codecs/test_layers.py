@@ -40,6 +40,7 @@ LENGTHS: dict[str, dict[str, Any]] = {
     "a length in little endian": {"length": {"size": 8, "endian": "little", "counts": "all"}},
     "a length of variable size": {"length": {"size": "varint"}},
     "a header": {"header": 7, "length": {"size": 2, "at": 3, "counts": "rest"}},
+    "a length between texts": {"length": {"between": ["~m~", "~m~"], "trailer": ","}},
     "a header in text": {"separator": "\r\n", "length": {"pattern": r"^L (\d+)$", "trailer": "\n"}},
 }
 COMPRESSIONS: list[Any] = [

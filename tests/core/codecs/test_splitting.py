@@ -10,7 +10,7 @@ from utcp_ws_mcp.core.codecs import splitting
 from utcp_ws_mcp.core.codecs.binary_splitting import BinarySplitter
 from utcp_ws_mcp.core.codecs.message import MessageTooLarge, RejectedValue, UndecodableStream
 from utcp_ws_mcp.core.codecs.splitting import DelimiterSplitter, Frame
-from utcp_ws_mcp.core.codecs.text_splitting import TextHeaderSplitter, compile_length_pattern
+from utcp_ws_mcp.core.codecs.text_splitting import TextLengthSplitter, compile_length_pattern
 from utcp_ws_mcp.errors import InvalidTemplate
 from utcp_ws_mcp.manifest.models.framing import Framing
 
@@ -19,10 +19,9 @@ def binary(limit: int = 100, **framing: Any) -> BinarySplitter:
     return BinarySplitter(Framing(**framing), limit)
 
 
-def text(limit: int = 100, **framing: Any) -> TextHeaderSplitter:
-    length = {"pattern": r"^L (\S+)", "trailer": framing.pop("trailer", "")}
-    complete = Framing(**{"separator": "\r\n", "length": length, **framing})
-    return TextHeaderSplitter(complete, compile_length_pattern(length["pattern"]), limit)
+def text(limit: int = 100, **framing: Any) -> TextLengthSplitter:
+    length = {"pattern": r"^L (\S+)", **{key: framing.pop(key) for key in ("trailer", "unit") if key in framing}}
+    return TextLengthSplitter(Framing(**{"separator": "\r\n", "length": length, **framing}), limit)
 
 
 def test_a_separator_may_be_cut_anywhere() -> None:

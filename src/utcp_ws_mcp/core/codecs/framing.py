@@ -199,7 +199,11 @@ class Framer:
         else:
             data = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
             for frame in splitter.feed(data):
-                yield from self._decode_frame(frame)
+                if frame.whole or isinstance(raw, bytes):
+                    yield from self._decode_frame(frame)
+                else:
+                    rest = text_or_bytes(frame.body or b"")
+                    yield Message(rest, rest)
 
     def _decode_separated(self, raw: Payload) -> Iterator[Message]:
         separator = self._framing.separator

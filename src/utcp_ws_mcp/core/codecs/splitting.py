@@ -90,10 +90,10 @@ def make_splitter(framing: Framing, limit: int) -> Splitter | None:
     if length is None and framing.header is None:
         return None
     # Few manifests need them.
-    if length is None or length.pattern is None:
+    if length is None or not length.is_text:
         from .binary_splitting import BinarySplitter
 
         return BinarySplitter(framing, limit)
-    from .text_splitting import TextHeaderSplitter, compile_length_pattern
+    from .text_splitting import TextLengthSplitter
 
-    return TextHeaderSplitter(framing, compile_length_pattern(length.pattern), limit)
+    return TextLengthSplitter(framing, limit)

@@ -9,6 +9,9 @@ from .base import FieldError, Model
 MAX_HEADER_BYTES = 1024
 """Bytes of a binary header in front of each message."""
 
+_TEXT_CODECS = ("json", "text", "stomp")
+"""Codecs whose messages are text."""
+
 
 class Compression(Model):
     """How messages are compressed."""
@@ -27,7 +30,7 @@ class Compression(Model):
 
 
 class MessageLength(Model):
-    """Where the length of a message is: in binary in front of it, or as a number in the text of a header."""
+    """Where the length of a message is: in binary in front of it, between two texts, or in the text of a header."""
 
     size: Literal[1, 2, 3, 4, 8, "varint"] | None = Field(
         None, description="The bytes of a binary length, or varint for one of seven bits in each byte (LEB128)."
@@ -39,26 +42,39 @@ class MessageLength(Model):
         description="What a binary length counts: the body behind the header, the rest behind the length, or all bytes "
         "of the message.",
     )
+    between: tuple[str, Annotated[str, Field(min_length=1)]] | None = Field(
+        None, description="The texts in front of and behind a length in decimal digits, which the body follows."
+    )
     pattern: str | None = Field(
         None,
         description="The pattern of a header, which ends at the separator; its group is the length of the body that "
         "follows.",
     )
-    trailer: str = Field("", description="The text behind a body whose length is in a text header.")
+    unit: Literal["bytes", "code_points", "utf16"] = Field(
+        "bytes",
+        description="What a length in text counts: bytes of UTF-8, Unicode code points, or code units of UTF-16.",
+    )
+    trailer: str = Field("", description="The text behind a body whose length is in text.")
+
+    @property
+    def is_text(self) -> bool:
+        """Return whether the length is written in text."""
+        return self.size is None
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        if (self.size is None) == (self.pattern is None):
-            message = 'a length has either "size" or "pattern". Write one of them.'
+        if [self.size, self.between, self.pattern].count(None) != 2:
+            message = 'a length has one of "size", "between" and "pattern". Write one of them.'
             raise FieldError(message, code="invalid-framing")
-        binary = self.model_fields_set & {"endian", "at", "counts"}
-        if self.pattern is not None and binary:
-            message = f"{min(binary)!r} has no meaning for a length in a text header. Remove it."
-            raise FieldError(message, code="invalid-framing")
-        if self.size is not None and self.trailer:
-            raise FieldError("'trailer' has no meaning for a binary length. Remove it.", code="invalid-framing")
+        ineffective = {"endian", "at", "counts"} if self.is_text else {"unit", "trailer"}
+        if found := self.model_fields_set & ineffective:
+            message = f"{min(found)!r} has no meaning for a {'length in text' if self.is_text else 'binary length'}."
+            raise FieldError(f"{message} Remove it.", code="invalid-framing")
         if self.size == "varint" and (self.at or self.counts != "body"):
             message = 'a "varint" is directly behind the header and counts the body. Remove "at" and "counts".'
+            raise FieldError(message, code="invalid-framing")
+        if self.between is not None and (self.between[0][-1:].isdecimal() or self.between[1][0].isdecimal()):
+            message = 'no digit can be next to the length in "between". Use "pattern" and a "separator".'
             raise FieldError(message, code="invalid-framing")
         return self
 
@@ -134,21 +150,40 @@ class Framing(Model):
         return self
 
     def _contradiction(self) -> str | None:
-        length, header = self.length, self.header
-        if length is not None and length.pattern is not None:
-            if self.separator is None:
-                return '"length.pattern" requires a "separator", which ends the header. Add one.'
-            if header is not None:
-                return '"header" has no meaning with "length.pattern", whose header is text. Remove it.'
-        elif (length is not None or header is not None) and self.separator is not None:
+        compression = self.compression
+        if problem := self._contradiction_of_length():
+            return problem
+        if compression is not None and compression.nested and (self.length is None or self.length.is_text):
+            return '"compression.nested" requires a binary "length", which separates the messages. Add one.'
+        if self.codec == "socketio4" and (self.length or self.header is not None or compression is not None):
+            return 'the codec "socketio4" excludes "length", "header" and "compression". Remove them.'
+        if (self.codec == "protobuf") != (self.protobuf is not None):
+            return 'the codec "protobuf" and the object "protobuf" (with "schema" and "receive") need each other.'
+        return None
+
+    def _contradiction_of_length(self) -> str | None:
+        """Return what is wrong about a length, a header and a separator together."""
+        length, header, separator = self.length, self.header, self.separator
+        if length is not None and length.is_text:
+            return self._contradiction_of_text_length(length)
+        if (length is not None or header is not None) and separator is not None:
             return '"separator" excludes a binary "header" or "length". Remove one of them.'
         least = length.at + length.size if length is not None and isinstance(length.size, int) else 0
         if header is not None and header < least:
             return f'"header" has {header} bytes, too few for the length in it. Write {least} or more.'
-        if self.compression is not None and self.compression.nested and (length is None or length.pattern is not None):
-            return '"compression.nested" requires a binary "length", which separates the messages. Add one.'
-        if self.codec == "socketio4" and (length is not None or header is not None or self.compression is not None):
-            return 'the codec "socketio4" excludes "length", "header" and "compression". Remove them.'
-        if (self.codec == "protobuf") != (self.protobuf is not None):
-            return 'the codec "protobuf" and the object "protobuf" (with "schema" and "receive") need each other.'
+        return None
+
+    def _contradiction_of_text_length(self, length: MessageLength) -> str | None:
+        if length.pattern is not None and self.separator is None:
+            return '"length.pattern" requires a "separator", which ends the header. Add one.'
+        if length.between is not None and self.separator is not None:
+            return '"separator" has no meaning with "length.between", behind which the body begins. Remove it.'
+        if self.header is not None:
+            return '"header" has no meaning with a length in text. Remove it.'
+        if length.unit == "bytes":
+            return None
+        if self.codec not in _TEXT_CODECS:
+            return f'the codec "{self.codec}" has no characters that "length.unit" could count. Remove "unit".'
+        if self.compression is not None and self.compression.context == "message":
+            return 'a compressed body has no characters that "length.unit" could count. Remove "unit".'
         return None
