@@ -91,6 +91,8 @@ OWNERS = {
     "click": {"cli"},
     "msgpack": {"core.codecs.msgpack_cbor"},
     "cbor2": {"core.codecs.msgpack_cbor"},
+    "backports": {"core.codecs.zstd"},
+    "compression": {"core.codecs.zstd"},
     "google": {"core.codecs.protobuf", "core.codecs.proto_schema"},
     "proto_schema_parser": {"core.codecs.proto_schema"},
     "python_socks": {"client.dial"},

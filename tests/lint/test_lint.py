@@ -459,8 +459,11 @@ def test_a_likely_problem_is_reported_with_its_code(
 NEEDS = {
     "a filter": ({"message": "{{ args.q | to_cbor | base64 }}"}, "cbor2", "the filter to_cbor", "cbor"),
     "a filter in a reply": ({"reply": {"result": "message | from_msgpack"}}, "msgpack", "from_msgpack", "msgpack"),
+    "a compression": (
+        {"framing": {"compression": "zstd"}}, "backports.zstd", "framing.compression: the compression 'zstd'", "zstd",
+    ),
     "a proxy": ({"proxy": "socks5://proxy.example.com:1080"}, "python_socks", "proxy: a SOCKS proxy", "proxy"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("fields", "module", "what", "extra"), NEEDS.values(), ids=NEEDS)
@@ -469,7 +472,8 @@ def test_a_package_that_is_needed_is_missed_only_where_it_is_not_installed(
 ) -> None:
     document = entry(tool(**{"message": "{{ args.q }}", "reply": "none", **fields}))
     assert [line for line in warnings_of(document, tmp_path, {}) if "package-missing" in line] == []
-    monkeypatch.setitem(sys.modules, module, None)
+    for missing in (module, "compression.zstd"):  # Python 3.14 has the latter
+        monkeypatch.setitem(sys.modules, missing, None)
     (warning,) = [line for line in warnings_of(document, tmp_path, {}) if "package-missing" in line]
     assert what in warning
     assert f"Run pip install 'utcp-ws-mcp[{extra}]'." in warning

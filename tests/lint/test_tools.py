@@ -333,6 +333,10 @@ FILTERED = tool(message="{{ args.q | to_msgpack | base64 }}")
         (entry(framing=MSGPACK), ["framing.codec"]),
         (entry(framing={"codec": "cbor"}), []),
         (entry(framing={"codec": "mqtt"}, protocol="mqtt"), []),
+        (entry(framing={"compression": {"method": "zstd", "send": True}}), ["framing.compression"]),
+        (entry(tool(message="{{ args.q }}", framing={"compression": "zstd"})),
+         ["tools[0].tool_call_template.framing.compression"]),
+        (entry(framing={"compression": "gzip"}), []),
         (entry(proxy="socks5://p.example.com:1"), ["proxy"]),
         (entry(proxy="http://p.example.com:1"), []),
         (entry(FILTERED), [""]),
@@ -346,7 +350,7 @@ FILTERED = tool(message="{{ args.q | to_msgpack | base64 }}")
 def test_a_package_that_is_missing_is_named_where_it_is_needed(
     document: Any, paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("msgpack", "python_socks"):
+    for module in ("msgpack", "python_socks", "backports.zstd", "compression.zstd"):
         monkeypatch.setitem(sys.modules, module, None)
     found = lines_of(document, tmp_path, "package-missing")
     assert [line.partition(": ")[0] if ": " in line else "" for line in found] == paths

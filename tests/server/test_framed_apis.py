@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import sys
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from backports import zstd
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from websockets.asyncio.server import ServerConnection
@@ -197,3 +200,207 @@ async def test_quotes_behind_lengths_in_utf16_reach_the_host(tmp_path: Path, mod
         assert "no symbol NO:É😀 😕" in refused.content[0].text
     assert server.problems == []
     assert set(server.answered) == {"~h~1", "~h~2", "~h~3", "~h~4"}
+
+
+# --- Discord's gateway with transport compression: one stream for the whole connection ---
+
+
+class Gateway:
+    """Discord's side: each connection has one compressor, which is flushed behind each message."""
+
+    def __init__(self, compression: str) -> None:
+        self.compression = compression
+        self.problems: list[str] = []
+        self._flush: dict[ServerConnection, Callable[[bytes], bytes]] = {}
+
+    def _compressor(self) -> Callable[[bytes], bytes]:
+        if self.compression == "zstd-stream":
+            frame = zstd.ZstdCompressor(level=6)
+            return lambda data: frame.compress(data, frame.FLUSH_BLOCK)
+        stream = zlib.compressobj()
+        return lambda data: stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH)
+
+    async def send(self, connection: ServerConnection, **message: Any) -> None:
+        packed = self._flush[connection](json.dumps(message, ensure_ascii=False).encode())
+        await connection.send(packed)
+
+    async def greet(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        if f"compress={self.compression}" not in connection.request.path:
+            self.problems.append(connection.request.path)
+        self._flush[connection] = self._compressor()
+        await self.send(connection, op=10, d={"heartbeat_interval": 41250}, s=None, t=None)
+
+    async def answer(self, seen: Peer, connection: ServerConnection, message: Any) -> None:
+        data = message["d"]
+        if message["op"] == 2:
+            await self.send(connection, op=0, t="READY", s=1, d={"v": 10, "user": {"username": "bot 🤖"}})
+        elif message["op"] == 1:
+            await self.send(connection, op=11)
+        elif message["op"] == 8:
+            post = {
+                "id": "1",
+                "channel_id": "2",
+                "content": "hé 😀" * 9,
+                "timestamp": "t",
+                "author": {"username": "ada"},
+            }
+            await self.send(connection, op=0, t="MESSAGE_CREATE", s=2, d=post)
+            members = [{"nick": f"ada {number} 😀"} for number in range(data["limit"])]
+            chunk = {"guild_id": data["guild_id"], "nonce": data["nonce"], "members": members}
+            await self.send(connection, op=0, t="GUILD_MEMBERS_CHUNK", s=3, d=chunk)
+        else:
+            self.problems.append(repr(message))
+
+
+@pytest.mark.parametrize("method", ["zlib", "zstd"])
+async def test_one_compressed_stream_for_a_connection_reaches_the_host(
+    tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", "token-of-discord")
+    gateway = Gateway(f"{method}-stream")
+    document = json.loads((Path(__file__).parents[2] / "manifests" / "discord.json").read_text(encoding="utf-8"))
+    async with peer(gateway.answer, greet=gateway.greet) as seen:
+        document["url"] = f"{seen.url}?v=10&encoding=json&compress={gateway.compression}"
+        document["framing"] = {"compression": {"method": method, "context": "connection"}}
+        async with host_of(tmp_path, document) as client:
+            for limit in (100, 1, 100):
+                found = await call(client, "discord_search_members", guild="1" * 18, limit=limit)
+                assert found == [{"nick": f"ada {number} 😀"} for number in range(limit)]
+            await seen.open[0].close(1001)
+            assert len(await call(client, "discord_search_members", guild="1" * 18, limit=3)) == 3
+    assert gateway.problems == []
+    assert len(seen.upgrades) == 2
+
+
+# --- Bilibili's live rooms: several packets in one WebSocket message, and in what a packet inflates to ---
+
+HEADER = struct.Struct(">IHHII")
+"""Bytes of the packet, bytes of the header, version of the body, operation, sequence."""
+
+
+def packet(operation: int, body: bytes, version: int = 1) -> bytes:
+    return HEADER.pack(HEADER.size + len(body), HEADER.size, version, operation, 1) + body
+
+
+class Room:
+    """The side of a live room: it answers the login, then sends comments, plain and in a compressed packet."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    async def answer(self, seen: Peer, connection: ServerConnection, message: Any) -> None:
+        try:
+            size, header_size, version, operation, sequence = HEADER.unpack(message[: HEADER.size])
+            assert (size, header_size, version, sequence) == (len(message), 16, 1, 1)
+            assert operation == 7
+            assert json.loads(message[16:]) == {"roomid": 7, "protover": 2}
+        except (AssertionError, ValueError, struct.error) as problem:
+            self.problems.append(repr(problem))
+            await connection.close(1002)
+            return
+        comments = [
+            json.dumps({"cmd": "DANMU_MSG", "info": [[0], f"弹幕 {number} 😀"]}).encode() for number in range(4)
+        ]
+        popularity = packet(3, (12345).to_bytes(4))
+        await connection.send(packet(8, b'{"code":0}') + popularity + packet(5, comments[0], 0))
+        inner = b"".join(packet(5, comment, 0) for comment in comments[1:])
+        await connection.send(packet(5, zlib.compress(inner), 2))
+
+
+async def test_several_packets_in_one_message_reach_the_host(tmp_path: Path) -> None:
+    room = Room()
+    async with peer(room.answer) as seen:
+        login = {"header": "{{ [0, 16, 1, 7, 1] | pack('>IHHII') }}", "body": {"roomid": 7, "protover": 2}}
+        document = {
+            "name": "room",
+            "url": seen.url,
+            "framing": {
+                "header": 16,
+                "length": {"size": 4, "counts": "all"},
+                "compression": {"method": "zlib", "nested": True},
+            },
+            "feeds": [
+                {
+                    "name": "comments",
+                    "description": "Comments in the room.",
+                    "open": [{"send": login}, {"expect": "(message.header | unpack('>IHHII'))[3] == 8"}],
+                    "match": "message.body.cmd == 'DANMU_MSG'",
+                    "item": "message.body.info[1]",
+                }
+            ],
+        }
+        async with host_of(tmp_path, document) as client:
+            comments: list[str] = []
+            cursor: dict[str, str] = {}
+            while len(comments) < 4:
+                page = await call(client, "room_comments_events", wait_seconds=5, **cursor)
+                assert not page["timed_out"]
+                comments += [event["data"] for event in page["events"]]
+                cursor = {"cursor": page["cursor"]}
+    assert comments == [f"弹幕 {number} 😀" for number in range(4)]
+    assert room.problems == []
+
+
+# --- Speech recognition of Volcengine: a header that says its length, with an optional field behind it ---
+
+
+class Recognizer:
+    """The side of the recognizer: JSON and audio in, JSON out; the number of an answer is optional."""
+
+    def __init__(self, *, numbered: bool) -> None:
+        self.problems: list[str] = []
+        self._numbered = numbered
+        self._bytes = 0
+
+    def reply(self, kind: int, flags: int, fields: bytes, payload: bytes) -> bytes:
+        return bytes([0x11, kind << 4 | flags, 0x10, 0]) + fields + len(payload).to_bytes(4) + payload
+
+    async def answer(self, seen: Peer, connection: ServerConnection, message: bytes) -> None:
+        header_size, kind, flags = 4 * (message[0] & 15), message[1] >> 4, message[1] & 15
+        place = header_size + (4 if flags & 1 else 0)
+        payload = message[place + 4 :]
+        if message[0] >> 4 != 1 or int.from_bytes(message[place : place + 4]) != len(payload):
+            self.problems.append(message.hex())
+            error = self.reply(15, 0, (45000001).to_bytes(4), "格式错误".encode())
+            await connection.send(error)
+        elif kind == 1:
+            self._bytes = 0
+            assert json.loads(payload)["audio"] == {"format": "pcm"}
+        else:
+            self._bytes += len(payload)
+            text = json.dumps({"result": {"text": f"{self._bytes} bytes, 你好 😀"}}, ensure_ascii=False).encode()
+            if flags & 2:
+                number = (-2).to_bytes(4, signed=True) if self._numbered else b""
+                await connection.send(self.reply(9, 3 if self._numbered else 2, number, text))
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+async def test_a_header_of_variable_length_is_read_by_expressions(tmp_path: Path, *, numbered: bool) -> None:
+    recognizer = Recognizer(numbered=numbered)
+    async with peer(recognizer.answer) as seen:
+        document = {
+            "name": "speech",
+            "url": seen.url,
+            "framing": {"codec": "binary"},
+            "let": {"start": "{'audio': {'format': 'pcm'}} | to_json"},
+            "message": "{{ [[17, 16, 16, 0, let.start | byte_length] | pack('>4BI'), let.start] | bytes }}",
+            "then": [
+                {
+                    "$each": "{{ args.audio | unbase64 | pieces(4) }}",
+                    "$template": "{{ [[17, 32, 0, 0, item | byte_length] | pack('>4BI'), item] | bytes }}",
+                },
+                "{{ [17, 34, 0, 0, 0] | pack('>4BI') }}",
+            ],
+            "reply": {
+                "error": "message[1] // 16 == 15",
+                "error_message": "message | part(12) | utf8",
+                "result": "(message | part(4 * (message[0] % 16) + (8 if message[1] % 2 else 4)) | from_json).result",
+            },
+            "tools": [{"name": "recognize", "inputs": {"type": "object", "properties": {"audio": {"type": "string"}}}}],
+        }
+        async with host_of(tmp_path, document) as client:
+            result = await client.call_tool("speech_recognize", {"audio": "AAECAwQF"})
+            assert not result.is_error, result
+            assert result.structured_content == {"text": "6 bytes, 你好 😀"}
+    assert recognizer.problems == []

@@ -16,6 +16,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from backports import zstd
+
 from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
@@ -99,9 +101,16 @@ def _zeros(count: int) -> bytes:
     return (deflater.compress(bytes(MIB)) + deflater.flush(zlib.Z_FULL_FLUSH)) * count
 
 
+def _zstd_bomb(count: int) -> bytes:
+    """Return a frame of Zstandard with the largest window that is allowed, which inflates to so many MiB of zeros."""
+    compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 23})
+    return b"".join(compressor.compress(bytes(MIB)) for _ in range(count)) + compressor.flush()
+
+
 BINARY: Final = 2
 GZIP_BOMB: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + _zeros(1024)
 ZLIB_BOMB: Final = b"\x78\x9c" + _zeros(1024)
+ZSTD_BOMB: Final = _zstd_bomb(1024)
 SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\n"
 FORBIDDEN: Final = b"HTTP/1.1 403 No\r\n"
 EMPTY: Final = frame(b"", CONTINUATION, final=False)
@@ -123,6 +132,9 @@ BOMBS: Final = (
     Bomb("a gzip message of 1 GiB", after_request(frame(GZIP_BOMB, BINARY)), {"compression": "gzip"}),
     Bomb("a compressed connection of 1 GiB", after_request(frame(ZLIB_BOMB, BINARY)),
          {"compression": {"method": "zlib", "context": "connection"}}),
+    Bomb("a zstd message of 1 GiB", after_request(frame(ZSTD_BOMB, BINARY)), {"compression": "zstd"}),
+    Bomb("a zstd connection of 1 GiB", after_request(frame(ZSTD_BOMB, BINARY)),
+         {"compression": {"method": "zstd", "context": "connection"}}),
     Bomb("10,000,000 messages of no length", after_request(frame(bytes(MIB), BINARY), 10), {"length": {"size": 1}}),
     Bomb("a message that announces 4 GiB", after_request(frame(b"\xff" * 4 + b"x" * MIB, BINARY), 64),
          {"length": {"size": 4}, "spans_messages": True}),

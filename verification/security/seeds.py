@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import cbor2
 import msgpack
+from backports import zstd
 
 from utcp_ws_mcp.core.codecs.mqtt import MqttCodec
 from utcp_ws_mcp.core.codecs.stomp import StompCodec
@@ -102,6 +103,8 @@ _BODIES: Final = (*as_bytes(*VALUES), b"\x00\x01\xfe\xff", b"")
 
 def compressed(method: str, flush: int = zlib.Z_FINISH) -> tuple[bytes, ...]:
     """Return messages that are compressed each on its own."""
+    if method == "zstd":
+        return (*map(zstd.compress, _BODIES), *_BODIES)
     packed = []
     for body in _BODIES:
         deflater = zlib.compressobj(wbits={"gzip": 31, "zlib": 15, "deflate": -15}[method])
@@ -110,8 +113,11 @@ def compressed(method: str, flush: int = zlib.Z_FINISH) -> tuple[bytes, ...]:
 
 
 FRAMED: Final[tuple[tuple[dict[str, Any], tuple[bytes, ...]], ...]] = (
-    *(({"compression": method}, compressed(method)) for method in ("gzip", "zlib", "deflate")),
-    ({"compression": {"method": "zlib", "context": "connection"}}, compressed("zlib", zlib.Z_SYNC_FLUSH)),
+    *(({"compression": method}, compressed(method)) for method in ("gzip", "zlib", "deflate", "zstd")),
+    *(
+        ({"compression": {"method": method, "context": "connection"}}, compressed(method, zlib.Z_SYNC_FLUSH))
+        for method in ("zlib", "zstd")
+    ),
     ({"length": {"size": 4}}, tuple(len(body).to_bytes(4) + body for body in _BODIES)),
     (
         {"length": {"size": "varint"}, "codec": "msgpack", "spans_messages": True},

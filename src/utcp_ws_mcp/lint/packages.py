@@ -20,9 +20,13 @@ def check_packages(entry: ManifestEntry) -> Iterator[Problem]:
     """Yield a problem for each extra that a call template needs and that is not installed."""
     needed: dict[str, tuple[str, str]] = {}
     for tool in entry.tools:
-        codec = tool.template.framing.codec
+        framing = tool.template.framing
+        codec = framing.codec
         if codec in _CODECS:
             needed.setdefault(codec, (owner_path(entry, tool, "framing")[0] + ".framing.codec", f"the codec {codec!r}"))
+        if framing.compression is not None and framing.compression.method == "zstd":
+            path = owner_path(entry, tool, "framing")[0] + ".framing.compression"
+            needed.setdefault("zstd", (path, "the compression 'zstd'"))
         if (tool.template.proxy or "").startswith("socks"):
             needed.setdefault("proxy", (join_path(owner_path(entry, tool, "proxy")[0], "proxy"), "a SOCKS proxy"))
     for extra, name in _filters(entry):

@@ -10,6 +10,7 @@ EXTRAS: Final[Mapping[str, Sequence[str]]] = {
     "msgpack": ("msgpack",),
     "cbor": ("cbor2",),
     "protobuf": ("google.protobuf", "proto_schema_parser"),
+    "zstd": ("backports.zstd",),
     "proxy": ("python_socks",),
     "redis": ("redis", "cryptography"),
     "studio": ("nicegui",),
@@ -17,10 +18,13 @@ EXTRAS: Final[Mapping[str, Sequence[str]]] = {
 }
 """The modules of each extra."""
 
+_IN_NEWER_PYTHON: Final = {"backports.zstd": "compression.zstd"}
+"""Modules of an extra that the standard library has from some version on."""
+
 
 def is_installed(extra: str) -> bool:
     """Return whether all modules of an extra can be imported; none of them is."""
-    return all(_exists(module) for module in EXTRAS[extra])
+    return all(_exists(module) or _exists(_IN_NEWER_PYTHON.get(module)) for module in EXTRAS[extra])
 
 
 def needs_extra(what: str, extra: str) -> str:
@@ -28,8 +32,8 @@ def needs_extra(what: str, extra: str) -> str:
     return f"{what} needs the extra {extra!r}, which is not installed. Run pip install 'utcp-ws-mcp[{extra}]'."
 
 
-def _exists(module: str) -> bool:
+def _exists(module: str | None) -> bool:
     try:
-        return find_spec(module) is not None
+        return module is not None and find_spec(module) is not None
     except ModuleNotFoundError:  # the package around it is missing
         return False

@@ -45,8 +45,9 @@ LENGTHS: dict[str, dict[str, Any]] = {
 }
 COMPRESSIONS: list[Any] = [
     None,
-    *({"method": method, "send": True} for method in ("gzip", "zlib", "deflate")),
+    *({"method": method, "send": True} for method in ("gzip", "zlib", "deflate", "zstd")),
     {"method": "zlib", "send": True, "context": "connection"},
+    {"method": "zstd", "send": True, "context": "connection"},
 ]
 
 

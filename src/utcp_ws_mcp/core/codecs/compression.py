@@ -1,13 +1,15 @@
-"""Inflate and deflate messages (RFC 1950, 1951 and 1952), with a bound on what they inflate to.
-
-zlib is asked for one byte more than is allowed, so that a bomb is recognized without being inflated.
-"""
+"""Inflate and deflate messages (RFC 1950, 1951, 1952 and 8878), with a bound on what they inflate to."""
 
 from __future__ import annotations
 
 import zlib
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
 
+from ...errors import InvalidTemplate
+from ...manifest.extras import needs_extra
+from ...records import Record
 from .message import MessageTooLarge, UndecodableStream
 
 _WINDOW_BITS: Final = {"gzip": 31, "zlib": 15, "deflate": -15}
@@ -16,52 +18,108 @@ _WINDOW_BITS: Final = {"gzip": 31, "zlib": 15, "deflate": -15}
 FLUSHED: Final = b"\x00\x00\xff\xff"
 """The end of data that was flushed, not finished (Z_SYNC_FLUSH): more of the stream may follow."""
 
-MAX_MEMBERS: Final = 64
-"""Members of a gzip file (RFC 1952 §2.2), and streams that follow one another in one message."""
+MAX_STREAMS: Final = 64
+"""Members of a gzip file (RFC 1952 §2.2), frames of Zstandard (RFC 8878 §3), and streams that follow one another in one
+message."""
 
 
-def inflate_message(data: bytes, method: str, limit: int) -> bytes | None:
-    """Return what a message inflates to, or None where it is not a whole compressed message.
+class Inflater(Protocol):
+    """Inflates one stream."""
 
-    Args:
-        data: The message.
-        method: The format.
-        limit: The bytes that it may inflate to.
+    @property
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
 
-    Raises:
-        MessageTooLarge: if it inflates to more.
-    """
-    parts, rest, size = [], data, 0
-    for _ in range(MAX_MEMBERS):
-        inflater = zlib.decompressobj(_WINDOW_BITS[method])
-        try:
-            parts.append(inflater.decompress(rest, limit - size + 1))
-        except zlib.error:
-            return None
-        size += len(parts[-1])
-        if size > limit:
+    @property
+    def unused_data(self) -> bytes:
+        """What follows the end of the stream."""
+
+    def inflate(self, data: bytes, limit: int) -> bytes:
+        """Return what the next data inflates to.
+
+        Raises:
+            MessageTooLarge: if that is more than `limit` bytes.
+            Exception: the `error` of its method, if data is in another format.
+        """
+
+
+class ZlibInflater:
+    """Inflates a stream of one of the formats of zlib, which is asked for one byte more than is allowed."""
+
+    def __init__(self, window_bits: int) -> None:
+        self._stream = zlib.decompressobj(window_bits)
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+    def inflate(self, data: bytes, limit: int) -> bytes:
+        inflated = self._stream.decompress(data, limit + 1)
+        if len(inflated) > limit:
             raise MessageTooLarge
-        if not inflater.eof:
-            return b"".join(parts) if rest.endswith(FLUSHED) else None
-        if not (rest := inflater.unused_data):
-            return b"".join(parts)
-        if method != "gzip":
-            return None
-    return None
+        return inflated
 
 
-def deflate_message(data: bytes, method: str) -> bytes:
-    """Return a message that is compressed on its own."""
-    deflater = zlib.compressobj(wbits=_WINDOW_BITS[method])
-    return deflater.compress(data) + deflater.flush()
+class Method(Record):
+    """A format of compressed data.
+
+    Attributes:
+        open_inflater: Begins to inflate a stream.
+        open_deflater: Begins a stream, and returns a function that deflates a message of it and flushes it.
+        deflate: Returns a message as a whole stream.
+        error: What the library raises for data in another format.
+        flushed: The end of data that was flushed, not finished; empty where it has no mark.
+        is_sequence: Whether several streams in a row are one message.
+    """
+
+    open_inflater: Callable[[], Inflater]
+    open_deflater: Callable[[], Callable[[bytes], bytes]]
+    deflate: Callable[[bytes], bytes]
+    error: type[Exception]
+    flushed: bytes
+    is_sequence: bool
+
+    def inflate(self, data: bytes, limit: int) -> bytes | None:
+        """Return what a message inflates to, or None where it is not a whole compressed message.
+
+        Args:
+            data: The message.
+            limit: The bytes that it may inflate to.
+
+        Raises:
+            MessageTooLarge: if it inflates to more.
+        """
+        parts, rest = [], data
+        for _ in range(MAX_STREAMS):
+            inflater = self.open_inflater()
+            try:
+                parts.append(inflater.inflate(rest, limit))
+            except self.error:
+                return None
+            limit -= len(parts[-1])
+            if not inflater.eof:
+                return b"".join(parts) if self.flushed and rest.endswith(self.flushed) else None
+            if not (rest := inflater.unused_data):
+                return b"".join(parts)
+            if not self.is_sequence:
+                return None
+        return None
 
 
 class StreamInflater:
     """Inflates the messages of a connection, which are one compressed stream."""
 
-    def __init__(self, method: str) -> None:
-        self._bits = _WINDOW_BITS[method]
-        self._inflater = zlib.decompressobj(self._bits)
+    def __init__(self, method: Method) -> None:
+        self._method = method
+        self._inflater = method.open_inflater()
+
+    def ends_message(self, data: bytes) -> bool:
+        """Return whether a piece of the stream is the last one of a message, where the format marks it; else True."""
+        return data.endswith(self._method.flushed)
 
     def inflate(self, data: bytes, limit: int) -> bytes:
         """Return what the next piece of the stream inflates to.
@@ -70,30 +128,50 @@ class StreamInflater:
             MessageTooLarge: if that is more than `limit` bytes.
             UndecodableStream: if it is not compressed so, or damaged.
         """
-        parts, rest, size = [], data, 0
-        for _ in range(MAX_MEMBERS):
+        parts, rest = [], data
+        for _ in range(MAX_STREAMS):
             try:
-                parts.append(self._inflater.decompress(rest, limit - size + 1))
-            except zlib.error as error:
+                parts.append(self._inflater.inflate(rest, limit))
+            except self._method.error as error:
                 raise UndecodableStream("the compressed stream is damaged, or compressed in another format") from error
-            size += len(parts[-1])
-            if size > limit:
-                raise MessageTooLarge
+            limit -= len(parts[-1])
             if not self._inflater.eof:
                 return b"".join(parts)
             rest = self._inflater.unused_data
-            self._inflater = zlib.decompressobj(self._bits)
+            self._inflater = self._method.open_inflater()
             if not rest:
                 return b"".join(parts)
-        raise UndecodableStream(f"one message holds more than {MAX_MEMBERS} compressed streams")
+        raise UndecodableStream(f"one message holds more than {MAX_STREAMS} compressed streams")
 
 
-class StreamDeflater:
-    """Compresses the messages of a connection as one stream, each flushed."""
+def load_method(name: str) -> Method:
+    """Return a format by its name in a manifest.
 
-    def __init__(self, method: str) -> None:
-        self._deflater = zlib.compressobj(wbits=_WINDOW_BITS[method])
+    Raises:
+        InvalidTemplate: if it needs a package that is not installed.
+    """
+    if name != "zstd":
+        return _METHODS[name]
+    from .zstd import load_zstd  # few manifests need it
 
-    def deflate(self, data: bytes) -> bytes:
-        """Return the next piece of the stream."""
-        return self._deflater.compress(data) + self._deflater.flush(zlib.Z_SYNC_FLUSH)
+    try:
+        return load_zstd()
+    except ImportError:
+        raise InvalidTemplate(needs_extra(f"the compression {name!r}", name), code="extra-not-installed") from None
+
+
+def _zlib_method(name: str) -> Method:
+    bits = _WINDOW_BITS[name]
+
+    def deflate(data: bytes) -> bytes:
+        deflater = zlib.compressobj(wbits=bits)
+        return deflater.compress(data) + deflater.flush()
+
+    def open_deflater() -> Callable[[bytes], bytes]:
+        deflater = zlib.compressobj(wbits=bits)
+        return lambda data: deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH)
+
+    return Method(partial(ZlibInflater, bits), open_deflater, deflate, zlib.error, FLUSHED, name == "gzip")
+
+
+_METHODS: Final = {name: _zlib_method(name) for name in _WINDOW_BITS}

@@ -8,14 +8,14 @@ A framer belongs to one connection, because some layers split one value over sev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from ...manifest.models.framing import Framing
+from ...manifest.models.framing import Compression, Framing
 from ..limits import MAX_REQUEST_BYTES
 from .binary import as_binary
 from .codec_factory import BINARY_CODECS, make_codec
-from .compression import FLUSHED, StreamDeflater, StreamInflater, deflate_message, inflate_message
+from .compression import Method, StreamInflater, load_method
 from .message import (
     Message,
     MessageList,
@@ -54,13 +54,27 @@ class Framer:
         self._text_splitter = DelimiterSplitter(separator)
         self._binary_splitter = DelimiterSplitter(separator.encode())
         compression = framing.compression
-        shared = compression if compression is not None and compression.context == "connection" else None
-        self._inflater = StreamInflater(shared.method) if shared else None
-        self._deflater = StreamDeflater(shared.method) if shared and shared.send else None
+        self._method: Method | None = None
+        self._inflater: StreamInflater | None = None
+        self._deflate_body: Callable[[bytes], bytes] | None = None
+        self._deflate_whole: Callable[[bytes], bytes] | None = None
+        if compression is not None:
+            self._use(compression)
         self._inflated: list[bytes] = []
         self._budget = max_bytes
         has_layers = self._splitter is not None or framing.separator or compression is not None or framing.batch
         self._is_plain = isinstance(codec, JsonCodec) and not has_layers
+
+    def _use(self, compression: Compression) -> None:
+        """Choose what inflates and deflates: each body behind its header, each message, or the connection."""
+        method = self._method = load_method(compression.method)
+        if compression.context == "connection":
+            self._inflater = StreamInflater(method)
+            self._deflate_whole = method.open_deflater() if compression.send else None
+        elif compression.send and self._splitter is not None:
+            self._deflate_body = method.deflate
+        elif compression.send:
+            self._deflate_whole = method.deflate
 
     # Sending
 
@@ -109,9 +123,8 @@ class Framer:
                 return [text_or_bytes(splitter.join(None, header))]
         bodies = [b""] if body is None else self._codec.encode(body)
         data = [each.encode() if isinstance(each, str) else each for each in bodies]
-        compression = self._framing.compression
-        if compression is not None and compression.send and self._deflater is None:
-            data = [deflate_message(each, compression.method) for each in data]
+        if self._deflate_body is not None:
+            data = [self._deflate_body(each) for each in data]
         framed = [splitter.join(each, header) for each in data]
         # A header in text is sent as text where the body is text, as servers expect that speak text.
         is_text = splitter.is_text and all(isinstance(each, str) for each in bodies)
@@ -119,14 +132,9 @@ class Framer:
 
     def _compress(self, message: Payload) -> Payload:
         """Return a message compressed as a whole, if that is what the framing says."""
-        compression = self._framing.compression
-        if compression is None or not compression.send:
+        if self._deflate_whole is None:
             return message
-        if self._deflater is not None:
-            return self._deflater.deflate(message.encode() if isinstance(message, str) else message)
-        if self._splitter is not None:
-            return message  # its body is compressed
-        return deflate_message(message.encode() if isinstance(message, str) else message, compression.method)
+        return self._deflate_whole(message.encode() if isinstance(message, str) else message)
 
     def for_display(self, sent: Payload) -> Payload:
         """Return a message that was sent, for people: its value, if the message is binary only for the transport."""
@@ -251,10 +259,9 @@ class Framer:
 
     def _inflate(self, raw: Payload) -> Payload:
         """Return what a message inflates to; one that is not compressed is returned unchanged."""
-        compression = self._framing.compression
-        if compression is None or self._inflater is not None or isinstance(raw, str):
+        if self._method is None or self._inflater is not None or isinstance(raw, str):
             return raw
-        inflated = inflate_message(raw, compression.method, self._budget)
+        inflated = self._method.inflate(raw, self._budget)
         if inflated is None:
             return raw
         self._budget -= len(inflated)
@@ -264,7 +271,7 @@ class Framer:
         """Return the next bytes of a compressed connection, or None where the message goes on in the next one."""
         limit = self._budget - sum(map(len, self._inflated))
         self._inflated.append(inflater.inflate(data, limit))
-        if not data.endswith(FLUSHED) and not self._framing.spans_messages:
+        if not inflater.ends_message(data) and not self._framing.spans_messages:
             return None
         inflated = b"".join(self._inflated)
         self._inflated.clear()
@@ -287,7 +294,7 @@ def make_framer(
         schema: The schema of the codec `protobuf`.
 
     Raises:
-        InvalidTemplate: if the codec needs a package that is not installed.
+        InvalidTemplate: if the codec or the compression needs a package that is not installed.
     """
     return Framer(framing, make_codec(framing, send_as, schema), send_as, max_bytes)
 

@@ -132,8 +132,8 @@ MANIFEST: Final[Mapping[str, str]] = {
     "invalid-file-reference": "`$file` does not contain a path.",
     "template-too-deep": "A message template is nested deeper than the limit.",
     "extra-not-installed": (
-        "A codec, a filter, a SOCKS proxy, `--otel`, `studio`, or `import` of YAML and GraphQL needs an extra of "
-        "utcp-ws-mcp."
+        "A codec, a compression, a filter, a SOCKS proxy, `--otel`, `studio`, or `import` of YAML and GraphQL needs an "
+        "extra of utcp-ws-mcp."
     ),
     "certificate-file-not-usable": "A file of `tls` cannot be read, or is not a certificate or key in PEM form.",
     # Schemas

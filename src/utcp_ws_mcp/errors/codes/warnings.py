@@ -28,8 +28,8 @@ WARNINGS: Final[Mapping[str, str]] = {
     ),
     # Packages
     "package-missing": (
-        "A codec, a filter or a SOCKS proxy of the manifest needs an extra of utcp-ws-mcp that is not installed. Each "
-        "call that needs it fails."
+        "A codec, a compression, a filter or a SOCKS proxy of the manifest needs an extra of utcp-ws-mcp that is not "
+        "installed. Each call that needs it fails."
     ),
     # Feeds
     "login-fail-too-broad": (

@@ -16,8 +16,8 @@ _TEXT_CODECS = ("json", "text", "stomp")
 class Compression(Model):
     """How messages are compressed."""
 
-    method: Literal["gzip", "zlib", "deflate"] = Field(
-        description="The format: gzip (RFC 1952), zlib (RFC 1950) or raw deflate (RFC 1951)."
+    method: Literal["gzip", "zlib", "deflate", "zstd"] = Field(
+        description="The format: gzip (RFC 1952), zlib (RFC 1950), raw deflate (RFC 1951) or Zstandard (RFC 8878)."
     )
     context: Literal["message", "connection"] = Field(
         "message",
@@ -125,7 +125,9 @@ class Framing(Model):
     )
     compression: Annotated[
         Compression | None, BeforeValidator(_long_form, json_schema_input_type=str | Compression | None)
-    ] = Field(None, description="How messages are compressed: gzip, zlib or deflate, or an object with more settings.")
+    ] = Field(
+        None, description="How messages are compressed: gzip, zlib, deflate or zstd, or an object with more settings."
+    )
     protobuf: ProtobufSettings | None = Field(None, description="The schema and the types of the codec protobuf.")
     batch: bool | Annotated[str, Field(min_length=1)] = Field(
         False,
