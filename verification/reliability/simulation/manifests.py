@@ -58,15 +58,22 @@ FRAMINGS: Final[tuple[dict[str, Any], ...]] = (
 )
 """Layers around the messages; the endpoint cuts what spans messages at random places."""
 
+LATER_FRAMINGS: Final[tuple[dict[str, Any], ...]] = (
+    {"length": {"between": ["~m~", "~m~"], "unit": "utf16"}, "spans_messages": True},
+    {"compression": {"method": "zstd", "context": "connection"}},
+)
+"""Layers that were added later. They are drawn apart, so that the other facts of a shape stay as they are."""
+
 PROTOBUF_FRAMINGS: Final = (PROTOBUF, {**PROTOBUF, "length": {"size": "varint"}, "spans_messages": True})
 """Only for listed tools: a manual is no message of the schema."""
 
 FRAMED_RATE: Final = 0.4
+LATER_FRAMED_RATE: Final = 0.15
 PROTOBUF_RATE: Final = 0.15
 REPEATED_RATE: Final = 0.2
 HTTP_RATE: Final = 0.3
-"""The shares of the manifests whose messages are framed, are Protobuf, are one for each element of a list, and whose
-calls and logins send HTTP requests."""
+"""The shares of the manifests whose messages are framed, and framed in a later layer where they were not, are Protobuf,
+are one for each element of a list, and whose calls and logins send HTTP requests."""
 
 Kind = Literal["ids", "optional ids", "exclusive", "one-shot", "one-shot ids"]
 KINDS: Final[tuple[Kind, ...]] = (
@@ -193,6 +200,9 @@ def shape(number: int) -> Shape:
         template |= _http_steps(template)
     if newer.random() < PROTOBUF_RATE and not discovered:  # the id of its messages is a text
         template |= {"framing": newer.choice(PROTOBUF_FRAMINGS), "request_id": "string_counter"}
+    latest = random.Random(-3 * SHAPES - number)
+    if latest.random() < LATER_FRAMED_RATE and "framing" not in template:
+        template["framing"] = latest.choice(LATER_FRAMINGS)
     if layers.random() < REPEATED_RATE:
         template["message"] = {"$each": ["{{ args.n }}"], "$template": {**template["message"], "n": "{{ item }}"}}
     if "ignore" in template and random.Random(-1 - number).random() < 0.3:
