@@ -61,6 +61,17 @@ def test_units_count_as_the_languages_do_that_have_them(unit: str, text: str) ->
     assert UNITS[unit].advance(bytearray(b"#" + text.encode() + b"#"), 1, counts[unit]) == (1 + len(text.encode()), 0)
 
 
+@pytest.mark.parametrize(("text", "count"), [("\x7f\x80", 2), ("\u07ff\u0800", 2), ("\uffff", 1), ("\U00010000", 2)])
+def test_code_points_above_u_ffff_are_two_units_in_utf16(text: str, count: int) -> None:
+    assert UNITS["utf16"].count(text.encode()) == count
+    assert UNITS["code_points"].count(text.encode()) == len(text)
+
+
+def test_bytes_that_have_not_arrived_are_missing() -> None:
+    assert UNITS["bytes"].advance(bytearray(b"abc"), 1, 2) == (3, 0)
+    assert UNITS["bytes"].advance(bytearray(b"abc"), 1, 9) == (3, 7)
+
+
 @pytest.mark.parametrize("unit", ["code_points", "utf16"])
 def test_what_has_not_arrived_is_missing(unit: str) -> None:
     data = bytearray(TEXT.encode())
@@ -95,6 +106,11 @@ def test_messages_behind_a_length_have_no_header() -> None:
     assert peer.encode({"m": "😀"}) == ['~m~10~m~{"m":"😀"}']
     assert peer.encode("~h~1") == ["~m~4~m~~h~1"]
     assert values(peer, '~m~10~m~{"m":"😀"}~m~4~m~~h~1~m~0~m~') == [{"m": "😀"}, "~h~1", ""]
+
+
+def test_a_header_whose_length_is_left_out_has_no_body() -> None:
+    peer = framer(codec="text", separator="\n", length={"pattern": r"^L(?: (\d+))?$"})
+    assert values(peer, "L\nL 1\na") == [{"header": "L", "body": None}, {"header": "L 1", "body": "a"}]
 
 
 def test_a_netstring_has_a_length_in_front_and_a_trailer() -> None:
