@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import tracemalloc
 import zlib
 from typing import Any
@@ -245,6 +246,27 @@ def test_members_count_together_and_up_to_64() -> None:
     with pytest.raises(MessageTooLarge):
         load_method("gzip").inflate(member * 3, 5)
     assert load_method("zlib").inflate(pack("zlib", b"a") * 2, 99) is None
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_stream_counts_with_its_own_size(name: Any) -> None:
+    method, sizes = load_method(name), (1, 9, 9)
+    data = b"".join(method.deflate(bytes(size)) for size in sizes)
+    assert StreamInflater(method).inflate(data, 19) == bytes(19)
+    with pytest.raises(MessageTooLarge):
+        StreamInflater(method).inflate(data, 18)
+    if method.is_sequence:
+        assert method.inflate(data, 19) == bytes(19)
+        with pytest.raises(MessageTooLarge):
+            method.inflate(data, 18)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_message_may_refer_to_what_was_32_kib_before(method: Any) -> None:
+    block = random.Random(1).randbytes(32_000)
+    packed = pack(method, block * 2)
+    assert len(packed) < 40_000
+    assert load_method(method).inflate(packed, 64_000) == block * 2
 
 
 @pytest.mark.parametrize("method", METHODS)
