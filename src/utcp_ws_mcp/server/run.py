@@ -74,7 +74,7 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
     """
     # The MCP SDK, starlette and uvicorn: their import takes longer than a whole start on stdio.
     from ..observability.metrics import MetricsObserver, PrometheusRegistry
-    from .auth.options import make_resource_server
+    from .auth.options import make_resource_server, warn_of_unused_scopes
     from .callers import open_callers
     from .fleet import join_fleet
     from .http.app import metrics_routes, run_http_server
@@ -98,6 +98,8 @@ async def serve_http(manifests: Sequence[LoadedManifest], options: ServeOptions,
         ):
             gauges.read = partial(read_gauges, bridge, callers)
             resource_server = make_resource_server(listener.oauth, observe, fleet) if listener.oauth else None
+            if listener.oauth is not None and bridge.is_ready:  # others may come with the manuals of endpoints
+                warn_of_unused_scopes(listener.oauth.scopes, bridge.tools.values())
             sdk_server = SdkServer(make_tool_service(bridge, options, callers), is_stateless=listener.stateless)
             if not options.otel:
                 sdk_server.server.middleware.clear()  # it only makes spans, and nothing exports them

@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, str]] = {
         "without a query. With `--issuer` it is required."
     ),
     "invalid-scope-tools": "`--scope-tools` is not `SCOPE=GLOB`, such as `tools:read=weather.*`.",
+    "scope-tools-unused": "A pattern of `--scope-tools` is that of no tool, so its scope allows nothing with it.",
     "invalid-caller-variable": (
         "`--caller-variable` is not `NAME=HEADER`, names a variable twice, or names a header with a meaning of its own."
     ),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from ...client.resolver import EndpointResolver
+from ...core.tools.tool import CompiledTool
 from ...errors import ServeOptionsError
 from ...observability.events import Observer
 from ...records import Record
@@ -19,6 +21,8 @@ from .tokens import TokenRules
 
 if TYPE_CHECKING:
     from ...client.shared.fleet import Fleet
+
+logger = logging.getLogger(__name__)
 
 
 class OAuthOptions(Record):
@@ -54,6 +58,18 @@ def check_oauth_options(options: OAuthOptions) -> OAuthSettings:
     scopes = parse_tool_scopes(options.scope_tools)
     issuer, audience = check_issuer(options.issuer), check_audience(options.audience)
     return OAuthSettings(issuer, audience, scopes, options.requests_per_subject)
+
+
+def warn_of_unused_scopes(scopes: ToolScopes, tools: Collection[CompiledTool]) -> None:
+    """Warn of the options that allow none of the tools: those of a typo are missed by the callers who need them."""
+    example = next((tool.full_name for tool in tools), "weather.get_city")
+    for option in scopes.unused(tools):
+        logger.warning(
+            "--scope-tools %s allows no tool of the manifests. Names have the form manual.tool, such as %s. [%s]",
+            option,
+            example,
+            "scope-tools-unused",
+        )
 
 
 def make_resource_server(settings: OAuthSettings, observe: Observer, fleet: Fleet | None = None) -> ResourceServer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from ...core.tools.tool import CompiledTool
@@ -37,6 +37,12 @@ class ToolScopes(Record):
     def scopes_for(self, tool: CompiledTool) -> tuple[str, ...]:
         """Return the scopes of which each allows a tool, in the order of the options."""
         return tuple(scope for scope in self.patterns if self._covers(scope, tool))
+
+    def unused(self, tools: Iterable[CompiledTool]) -> list[str]:
+        """Return the options, as they are written, that allow none of these tools."""
+        names = [tool.full_name for tool in tools]
+        options = ((scope, pattern) for scope, patterns in self.patterns.items() for pattern in patterns)
+        return [f"{scope}={each}" for scope, each in options if not any(fnmatchcase(name, each) for name in names)]
 
     def _covers(self, scope: str, tool: CompiledTool) -> bool:
         return any(fnmatchcase(tool.full_name, pattern) for pattern in self.patterns[scope])
