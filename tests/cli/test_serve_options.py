@@ -137,6 +137,10 @@ HTTP: dict[str, tuple[list[str], dict[str, Any]]] = {
             "0.5"],
         {"oauth": OAuthOptions("i", "m", ("a=b", "c=d"), 0.5)},
     ),
+    "an authorization server with identifiers of its own": (
+        ["--issuer", "i", "--audience", "m", "--token-audience", "api://m"],
+        {"oauth": OAuthOptions("i", "m", (), None, "api://m")},
+    ),
     "a shared store": (["--shared", "redis://h"], {"shared": SharedOptions("redis://h", "--shared", "default", None,
         "UTCP_WS_MCP_SHARED_KEY")}),
     "a shared store of a fleet": (
@@ -209,6 +213,7 @@ CONTRADICTIONS: dict[str, tuple[list[str], str]] = {
     "a port for stdio": (["--port", "0"], "--port needs --transport http"),
     "a host for stdio": (["--transport", "stdio", "--host", "h"], "--host needs --transport http"),
     "an audience": (["--http", "0", "--audience", "a"], "--audience needs --issuer"),
+    "an audience of tokens": (["--http", "0", "--token-audience", "a"], "--token-audience needs --issuer"),
     "a rate": (["--http", "0", "--requests-per-subject", "1"], "--requests-per-subject needs --issuer"),
     "two stores": (
         ["--http", "0", "--shared", "redis://h", "--shared-file", "FILE"],

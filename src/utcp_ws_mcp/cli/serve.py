@@ -99,6 +99,12 @@ _http_options = combine(
         help="With --issuer: the URL at which clients reach this server, which their tokens must be for.",
     ),
     click.option(
+        "--token-audience",
+        metavar="TEXT",
+        help="With --issuer: what aud of tokens is instead, for an authorization server that cannot write the URL "
+        "there.",
+    ),
+    click.option(
         "--scope-tools",
         metavar="SCOPE=GLOB",
         multiple=True,
@@ -234,6 +240,10 @@ def _caller_variables(http: dict[str, Any]) -> CallerVariables | None:
         raise click.UsageError(str(invalid)) from None
 
 
+_OF_ISSUER: Final = ("audience", "token_audience", "scope_tools", "requests_per_subject")
+"""The options that need --issuer."""
+
+
 def _oauth_options(http: dict[str, Any]) -> OAuthOptions | None:
     """Take the options of the authorization server out of `http`; None if there is none.
 
@@ -243,7 +253,7 @@ def _oauth_options(http: dict[str, Any]) -> OAuthOptions | None:
     from ..server.auth.options import OAuthOptions
 
     issuer = http.pop("issuer")
-    others = {name: http.pop(name) for name in ("audience", "scope_tools", "requests_per_subject")}
+    others = {name: http.pop(name) for name in _OF_ISSUER}
     if issuer is not None:
         return OAuthOptions(issuer, **others)
     for name, value in others.items():

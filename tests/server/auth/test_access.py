@@ -374,3 +374,22 @@ def test_the_checked_options_are_those_of_the_command_line(rate: float | None) -
     assert server.metadata()["resource"] == AUDIENCE
     limits = server._access.limits
     assert (None if limits is None else limits.per_second) == rate
+
+
+def test_tokens_may_name_this_server_by_an_identifier_of_the_authorization_server() -> None:
+    checked = check_oauth_options(OAuthOptions("https://i.example", AUDIENCE, token_audience="api://mcp"))
+    server = make_resource_server(checked, lambda _: None)
+    assert server.metadata()["resource"] == AUDIENCE, "clients ask for the URL"
+    assert server._rules.audience == "api://mcp"
+    assert server.insufficient_scope(Caller(None, None), []).challenge.endswith(
+        'resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp"'
+    )
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a\n", "x" * 257])
+def test_an_identifier_of_tokens_is_a_short_word(text: str) -> None:
+    with pytest.raises(ServeOptionsError) as refused:
+        check_oauth_options(OAuthOptions("https://i.example", AUDIENCE, token_audience=text))
+    assert refused.value.code == "invalid-audience"
+    assert "expected the identifier that the authorization server writes into aud" in refused.value.message
+    assert check_oauth_options(OAuthOptions("https://i.example", AUDIENCE, token_audience="x" * 256))

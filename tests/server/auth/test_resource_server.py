@@ -202,6 +202,15 @@ async def test_a_wrong_token_gets_401_with_the_reason_and_the_metadata(tmp_path:
     assert server.seen.received == []
 
 
+async def test_a_token_for_the_identifier_of_this_server_is_accepted_instead_of_one_for_its_url(tmp_path: Path) -> None:
+    async with served(tmp_path, token_audience="api://mcp") as server:
+        statuses = []
+        for audience in ("api://mcp", server.url, "api://other"):
+            async with server.client(aud=audience) as http:
+                statuses.append((await post_call(http, server.url, "m_read")).status_code)
+    assert statuses == [200, 401, 401]
+
+
 async def test_a_request_without_a_token_learns_only_where_to_log_in(tmp_path: Path) -> None:
     async with served(tmp_path) as server, httpx2.AsyncClient(headers=POST) as http:
         answers = [await http.request(method, server.url) for method in ("GET", "POST", "DELETE")]

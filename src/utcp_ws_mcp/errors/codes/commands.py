@@ -21,7 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     ),
     "invalid-audience": (
         "`--audience` is not the URL at which clients reach this server: `https://`, or `http://` on loopback, "
-        "without a query. With `--issuer` it is required."
+        "without a query, with `--issuer` it is required; or `--token-audience` is no identifier."
     ),
     "invalid-scope-tools": "`--scope-tools` is not `SCOPE=GLOB`, such as `tools:read=weather.*`.",
     "scope-tools-unused": "A pattern of `--scope-tools` is that of no tool, so its scope allows nothing with it.",

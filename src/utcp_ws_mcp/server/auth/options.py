@@ -17,7 +17,7 @@ from .issuer import HttpFetcher, IssuerKeys, check_audience, check_issuer
 from .resource_server import ResourceServer
 from .scopes import ToolScopes, parse_tool_scopes
 from .subject_limits import SubjectLimits
-from .tokens import TokenRules
+from .tokens import MAX_CLAIM_LENGTH, TokenRules
 
 if TYPE_CHECKING:
     from ...client.shared.fleet import Fleet
@@ -32,15 +32,17 @@ class OAuthOptions(Record):
     audience: str | None = None
     scope_tools: Sequence[str] = ()
     requests_per_subject: float | None = None
+    token_audience: str | None = None
 
 
 class OAuthSettings(Record):
-    """The options, checked."""
+    """The options, checked. `token_audience` is what `aud` of tokens must be, if it is not `audience`."""
 
     issuer: str
     audience: str
     scopes: ToolScopes
     requests_per_subject: float | None
+    token_audience: str | None = None
 
 
 def check_oauth_options(options: OAuthOptions) -> OAuthSettings:
@@ -57,7 +59,18 @@ def check_oauth_options(options: OAuthOptions) -> OAuthSettings:
         )
     scopes = parse_tool_scopes(options.scope_tools)
     issuer, audience = check_issuer(options.issuer), check_audience(options.audience)
-    return OAuthSettings(issuer, audience, scopes, options.requests_per_subject)
+    token_audience = _check_token_audience(options.token_audience)
+    return OAuthSettings(issuer, audience, scopes, options.requests_per_subject, token_audience)
+
+
+def _check_token_audience(text: str | None) -> str | None:
+    if text is not None and (not text or len(text) > MAX_CLAIM_LENGTH or not text.isprintable() or " " in text):
+        raise ServeOptionsError(
+            f"--token-audience {text!r}: expected the identifier that the authorization server writes into aud of "
+            "tokens for this server, such as api://mcp or the client ID of its registration.",
+            code="invalid-audience",
+        )
+    return text
 
 
 def warn_of_unused_scopes(scopes: ToolScopes, tools: Collection[CompiledTool]) -> None:
@@ -76,8 +89,8 @@ def make_resource_server(settings: OAuthSettings, observe: Observer, fleet: Flee
     """Return the resource server with real clocks and a real network; replicas of a fleet count calls together."""
     limits = _make_limits(settings.requests_per_subject, fleet)
     keys = IssuerKeys(settings.issuer, HttpFetcher(EndpointResolver()), time.monotonic)
-    rules = TokenRules(settings.issuer, settings.audience, time.time)
-    return ResourceServer(rules, keys, AccessControl(settings.scopes, limits, observe))
+    rules = TokenRules(settings.issuer, settings.token_audience or settings.audience, time.time)
+    return ResourceServer(rules, keys, AccessControl(settings.scopes, limits, observe), settings.audience)
 
 
 def _make_limits(per_second: float | None, fleet: Fleet | None) -> SubjectLimits | None:

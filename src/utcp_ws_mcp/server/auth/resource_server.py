@@ -26,16 +26,18 @@ class ResourceServer:
         rules: What tokens must say.
         keys: The keys of the authorization server.
         access: What callers may do.
+        url: The URL of this server; None: the audience of tokens.
     """
 
-    def __init__(self, rules: TokenRules, keys: IssuerKeys, access: AccessControl) -> None:
+    def __init__(self, rules: TokenRules, keys: IssuerKeys, access: AccessControl, url: str | None = None) -> None:
         self.keys = keys
         self._rules = rules
         self._access = access
         self._verified: OrderedDict[bytes, VerifiedToken] = OrderedDict()
-        audience = urlsplit(rules.audience)
-        self._metadata_path = METADATA_PATH + audience.path.rstrip("/")
-        self._metadata_url = f"{audience.scheme}://{audience.netloc}{self._metadata_path}"
+        self._url = rules.audience if url is None else url
+        parts = urlsplit(self._url)
+        self._metadata_path = METADATA_PATH + parts.path.rstrip("/")
+        self._metadata_url = f"{parts.scheme}://{parts.netloc}{self._metadata_path}"
 
     @property
     def metadata_paths(self) -> Sequence[str]:
@@ -46,7 +48,7 @@ class ResourceServer:
         """Return the protected resource metadata (RFC 9728 §2)."""
         scopes = {"scopes_supported": list(self._access.scopes.patterns)} if self._access.scopes.patterns else {}
         return {
-            "resource": self._rules.audience,
+            "resource": self._url,
             "authorization_servers": [self._rules.issuer],
             "bearer_methods_supported": ["header"],
             "resource_name": "utcp-ws-mcp",
