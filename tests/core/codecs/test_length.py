@@ -33,6 +33,7 @@ LENGTHS: dict[str, tuple[dict[str, Any], str]] = {
     "8 bytes": ({"length": {"size": 8}}, "0000000000000002 6869"),
     "little endian": ({"length": {"size": 4, "endian": "little"}}, "02000000 6869"),
     "of all bytes": ({"length": {"size": 4, "counts": "all"}}, "00000006 6869"),
+    "from the length": ({"length": {"size": 2, "at": 1, "counts": "from_length"}}, "00 0004 6869"),
     "a varint": ({"length": {"size": "varint"}}, "02 6869"),
 }
 
@@ -55,6 +56,11 @@ HEADERS: dict[str, tuple[dict[str, Any], str, str]] = {
         {"header": 6, "length": {"size": 4, "counts": "rest"}},
         "00000004 aabb 6869",
         "00000004aabb",
+    ),
+    "around a length that counts itself and the rest": (
+        {"header": 7, "length": {"size": 4, "at": 1, "counts": "from_length"}},
+        "aa 00000008 bbcc 6869",
+        "aa00000008bbcc",
     ),
     "in a length of all": (
         {"header": 6, "length": {"size": 2, "at": 1, "counts": "all"}},

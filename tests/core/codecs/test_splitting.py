@@ -72,7 +72,13 @@ def test_what_is_incomplete_waits_where_messages_span_messages() -> None:
     assert [*splitter.feed(b"bH\x00\x00")] == [Frame(b"ab", b"h\x00\x02"), Frame(b"", b"H\x00\x00")]
 
 
-SIZES: list[Any] = [{"size": 1}, {"size": "varint"}, {"size": 2, "endian": "little"}, {"size": 1, "counts": "all"}]
+SIZES: list[Any] = [
+    {"size": 1},
+    {"size": "varint"},
+    {"size": 2, "endian": "little"},
+    {"size": 1, "counts": "all"},
+    {"size": 1, "at": 1, "counts": "from_length"},
+]
 
 
 @pytest.mark.parametrize("length", SIZES, ids=str)

@@ -32,6 +32,7 @@ class BinarySplitter:
         self._shows_header = framing.header is not None
         fixed = length.at + length.size if length is not None and isinstance(length.size, int) else 0
         self._header_size = framing.header or fixed
+        self._counted_of_header = 0 if length is None else _counted_of_header(length, self._header_size)
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
@@ -67,7 +68,7 @@ class BinarySplitter:
         if self._length.size == "varint":
             return data + encode_varint(len(body)) + body
         at, size = self._length.at, _fixed_size(self._length)
-        counted = len(body) + {"body": 0, "rest": len(data) - at - size, "all": len(data)}[self._length.counts]
+        counted = len(body) + self._counted_of_header
         try:
             number = counted.to_bytes(size, self._length.endian)
         except OverflowError:
@@ -99,8 +100,7 @@ class BinarySplitter:
         else:
             at, width = self._length.at, _fixed_size(self._length)
             field = self._buffer[position + at : position + at + width]
-            in_header = {"body": 0, "rest": self._header_size - at - width, "all": self._header_size}
-            size = int.from_bytes(field, self._length.endian) - in_header[self._length.counts]
+            size = int.from_bytes(field, self._length.endian) - self._counted_of_header
         if size < 0:
             raise RejectedValue("the length of a message is less than that of its header", code="invalid-frame")
         if size > self._limit:
@@ -108,6 +108,19 @@ class BinarySplitter:
                 raise MessageTooLarge
             raise RejectedValue("the length of a message is over the limit", code="invalid-frame")
         return (start, start + size) if len(self._buffer) >= start + size else None
+
+
+def _counted_of_header(length: MessageLength, header_size: int) -> int:
+    """Return how many bytes of the header a length counts besides those of the body."""
+    match length.counts:
+        case "body":
+            return 0
+        case "rest":
+            return header_size - length.at - _fixed_size(length)
+        case "from_length":
+            return header_size - length.at
+        case "all":
+            return header_size
 
 
 def _fixed_size(length: MessageLength) -> int:

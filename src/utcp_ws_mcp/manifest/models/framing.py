@@ -37,10 +37,10 @@ class MessageLength(Model):
     )
     endian: Literal["big", "little"] = Field("big", description="The byte order of a binary length.")
     at: int = Field(0, ge=0, lt=MAX_HEADER_BYTES, description="The bytes in front of a binary length.")
-    counts: Literal["body", "rest", "all"] = Field(
+    counts: Literal["body", "rest", "from_length", "all"] = Field(
         "body",
-        description="What a binary length counts: the body behind the header, the rest behind the length, or all bytes "
-        "of the message.",
+        description="What a binary length counts: the body behind the header, the rest behind the length, the same "
+        "from the length on, or all bytes of the message.",
     )
     between: tuple[str, Annotated[str, Field(min_length=1)]] | None = Field(
         None, description="The texts in front of and behind a length in decimal digits, which the body follows."
