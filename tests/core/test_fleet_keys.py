@@ -36,12 +36,14 @@ def test_connections_that_are_written_differently_have_other_digests() -> None:
     others = [
         digest(url="wss://b.example/"),
         digest(headers={"X-A": "1"}),
+        digest(query={"a": "1"}),
+        digest(query={"a": "2"}),
         digest(on_connect=[{"send": "HELLO"}]),
         digest(auth={"auth_type": "api_key", "api_key": "k", "var_name": "X-Key", "location": "header"}),
         digest("more"),
     ]
     assert plain == digest()
-    assert len({plain, *others}) == 6
+    assert len({plain, *others}) == 8
 
 
 def test_the_value_of_a_header_and_a_secret_are_no_part_of_a_digest() -> None:

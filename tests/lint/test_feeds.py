@@ -96,6 +96,13 @@ FEED_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "a feed that nothing unsubscribes": (feeds(feed(open=[{"send": "on {{ args.room }}"}], close=None, **ROOM)), []),
     "an argument that only closes": (feeds(feed(close="{{ args.room }}", **ROOM)), []),
     "an argument in the URL": (feeds(feed(**ROOM), url=URL + "{{ args.room }}"), []),
+    "an argument in the query": (feeds(feed(**ROOM), query={"room": "{{ args.room }}"}), []),
+    "an argument in the query of a request of the login": (
+        feeds(feed(**ROOM), before_connect=[{"http": {"url": "https://a.b/", "query": {"r": "{{ args.room }}"}}}]), []
+    ),
+    "an argument in the query that only a feed declares": (
+        entry(feeds=[feed(**ROOM)], query={"room": "{{ args.room }}"}), []
+    ),
     "an argument in a header": (feeds(feed(**ROOM), headers={"X-Room": "{{ args.room }}"}), []),
     "an argument of a request of the login": (
         feeds(feed(**ROOM), before_connect=[{"http": {"url": "https://a.b/", "json": ["{{ args.room }}"]}}]), []

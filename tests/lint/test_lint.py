@@ -59,6 +59,14 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         entry(headers={"Authorization": "Bearer abc"}), "headers.Authorization: this is", "secret-in-manifest"
     ),
     "a token in a query": (entry(url="wss://example.com/?access_token=abcdef"), "url: this", "secret-in-manifest"),
+    "a key in a field of the query": (
+        entry(query={"v": "1", "key": "abcdef"}), "query.key: this is a secret in plain text", "secret-in-manifest"
+    ),
+    "an argument in the URL that may be missing": (
+        entry(TOOL, message="x", url=URL + "?q={{ args.q }}"),
+        "url: the argument 'q' may be missing, and a call without it fails because of the URL. Write the parameter",
+        "argument-in-url",
+    ),
     "a key of a well-known form": (
         entry(tool(message="LOGIN sk-abcdefghijklmnopqrstuvwx UTCP_ARG_q_UTCP_ARG")),
         "tools[0].tool_call_template.message: this is a secret",

@@ -45,6 +45,21 @@ def secrets_of(document: Any) -> list[str]:
         ({"manual_call_templates": [{"pin": "tofu"}]}, []),
         ({"x": {"pin": "1234"}}, ["x.pin"]),
         ({"pin": JWT}, ["pin"]),
+        ({"query": {"key": "abcdef", "apiKey": "a", "Mykey": "abcdef"}}, ["query.key", "query.apiKey", "query.Mykey"]),
+        ({"query": {"key": "abcde", "v": "abcdef", "key2": "${KEY}", "akey": "{{ args.k }}"}}, []),
+        ([{"query": {"key": "abcdef"}}], ["[0].query.key"]),
+        ({"manual_call_templates": [{"query": {"key": "abcdef"}}]}, ["manual_call_templates[0].query.key"]),
+        (
+            {"tools": [{"tool_call_template": {"query": {"key": "abcdef"}}}]},
+            ["tools[0].tool_call_template.query.key"],
+        ),
+        (
+            {"before_connect": [{"http": {"query": {"key": "abcdef"}}}]},
+            ["before_connect[0].http.query.key"],
+        ),
+        ({"message": {"query": {"key": "abcdef"}}}, []),
+        ({"message": [{"query": {"key": "abcdef"}}]}, []),
+        ({"query": {"token": ["x"]}}, []),
         *(
             ({key: {"password": "x"}}, [])
             for key in ("description", "capture", "set", "reply", "annotations", "catalog", "inputs")

@@ -65,6 +65,14 @@ NO_ARGUMENTS = 'If the tool has no arguments, write "inputs": {"type": "object",
         (entry(TOOL, headers={"X": "{{ args.r }}"}), [
             f"headers: the argument 'r' {OWN} {DECLARE}"
         ]),
+        (entry(TOOL, query={"x": "{{ args.r }}"}), [f"query: the argument 'r' {BY_T} {DECLARE}"]),
+        (entry(tool(query={"x": ["{{ args.r }}"]})), [
+            f"tools[0].tool_call_template.query: the argument 'r' {OWN} {DECLARE}"
+        ]),
+        (entry(TOOL, plain("u", NOTHING), plain("v"), query={"x": "{{ args.q }}"}, message="x"), []),
+        (entry(TOOL, tool(query={"x": "{{ args.r }}"}) | {"name": "u"}), [
+            f"tools[1].tool_call_template.query: the argument 'r' {OWN} {DECLARE}"
+        ]),
         (entry(TOOL, plain("u"), message="{{ args.q }}"), [
             f"message: the argument 'q' {BY_U} {DECLARE} {NO_ARGUMENTS}"
         ]),
@@ -112,12 +120,56 @@ COMPARE_IT = PUT.replace("Put UTCP_ARG_{0}_UTCP_ARG into the message", "Compare 
         (entry(named("t", TWO, message="{{ args.a }}", header_fields=["b"])), []),
         (entry(named("t", TWO)), []),  # without a message, all arguments are sent
         (entry(named("t", TWO), url=URL + "{{ args.a }}"), []),
+        (entry(named("t", TWO, message="x"), query={"x": "{{ args.a }}", "y": ["UTCP_ARG_b_UTCP_ARG"]}), []),
+        (entry(named("t", TWO, message="x", query={"x": "{{ args.a }}"})), [PUT.format("b")]),
         (entry(named("t", TWO), message="{{ args.a }}"), [PUT.format("b")]),
     ],
     ids=str,
 )  # fmt: skip
 def test_an_argument_that_is_never_used_is_reported(document: Any, lines: list[str], tmp_path: Path) -> None:
     assert lines_of(document, tmp_path, "argument-not-used") == lines
+
+
+LISTED = {"properties": {"n": {"type": "array"}, "m": {"type": "string"}}, "required": ["n", "m"]}
+OPTIONAL = {"properties": {"n": {"type": "string"}, "m": {"type": "string", "default": "x"}}}
+N_MISSING = (
+    "url: the argument 'n' may be missing, and a call without it fails because of the URL. Write the parameter into a "
+    'field of its own, such as "query": {"n": "{{ args.n }}"}.'
+)
+N_LIST = N_MISSING.replace(
+    "may be missing, and a call without it fails because of the URL", "is a list, which a URL has as one JSON text"
+)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "url", "lines"),
+    [
+        (OPTIONAL, "?n={{ args.n }}", [N_MISSING]),
+        (OPTIONAL, "?v=1&n=UTCP_ARG_n_UTCP_ARG&m={{ args.m }}", [N_MISSING]),
+        (LISTED, "?n={{ args.n }}&m={{ args.m }}", [N_LIST]),
+        (OPTIONAL, "{{ args.n }}?v=1", []),  # `query` is no way out for the path
+        (OPTIONAL, "?n={{ args.n | default('x') }}", []),
+        (OPTIONAL, "?n={{ args.n | upper }}", []),
+        (OPTIONAL, "?m={{ args.m }}", []),
+        (LISTED, "?n={{ args.n | join(',') }}", []),
+        ({"properties": {"n": True}}, "?n={{ args.n }}&o={{ args.o }}", []),
+        ({}, "?n={{ args.n }}", []),
+        (OPTIONAL, "?n={{ args.n.x }}&s={{ tool }}", []),
+    ],
+    ids=str,
+)
+def test_an_argument_that_belongs_into_the_query_is_reported(
+    inputs: Any, url: str, lines: list[str], tmp_path: Path
+) -> None:
+    assert lines_of(entry(named("t", inputs), url=URL + url), tmp_path, "argument-in-url") == lines
+
+
+def test_a_url_of_a_tool_is_reported_at_the_tool_and_one_of_all_tools_once(tmp_path: Path) -> None:
+    url = URL + "?n={{ args.n }}"
+    document = entry(named("t", OPTIONAL, url=url), named("u", OPTIONAL, message="x"), named("v", OPTIONAL), url=url)
+    assert lines_of(document, tmp_path, "argument-in-url") == [f"tools[0].tool_call_template.{N_MISSING}", N_MISSING]
+    override = {"tool_overrides": {"t": {"defaults": {"n": "x"}}}}
+    assert lines_of(entry(named("t", OPTIONAL), url=url, **override), tmp_path, "argument-in-url") == []
 
 
 @pytest.mark.parametrize("description", ["", " ", None])

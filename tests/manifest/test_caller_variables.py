@@ -29,6 +29,9 @@ ALLOWED = {
     "a header": {"headers": {"X-Key": f"Token {KEY}"}},
     "a subprotocol": {"protocol": [KEY]},
     "the query": {"url": f"wss://a.example/?key={KEY}"},
+    "parameters of any name": {"query": {"url": KEY, "host": f"a {KEY}", "topic": [KEY], "set": "{{ vars.KEY }}"}},
+    "a parameter of a tool": {"tools": [{"name": "t", "tool_call_template": {"query": {"host": KEY}}}]},
+    "a parameter of a request": {"before_connect": [{"http": {"url": "https://a.example/", "query": {"url": KEY}}}]},
     "a credential": {"auth": {"auth_type": "api_key", "api_key": KEY}},
     "a user name": {"auth": {"auth_type": "basic", "username": KEY, "password": "p"}},
     "a message": {"message": {"description": [KEY]}},
@@ -68,6 +71,8 @@ REFUSED = {
     "a setting": {"timeout": KEY},
     "a file": {"message": {"data": {"$file": KEY}}},
     "a topic": {"message": {"topic": f"a/{KEY}"}},
+    "a topic below a key like that of a field": {"message": {"query": {"topic": f"a/{KEY}"}}},
+    "the name of a tool that is called like a field": {"tool_overrides": {"query": {"name": KEY}}},
     "a captured value": {"headers": {"X-Key": KEY}, "capture": [{"match": "true", "set": {"url": "vars.KEY"}}]},
     "a captured value by its name": {
         "headers": {"X-Key": KEY},
@@ -105,6 +110,15 @@ def test_every_key_of_a_message_is_data():
     (entry,) = load({"message": message, "tool_overrides": {"t": {"description": f"Needs {KEY}."}}}).entries
     assert entry.raw["message"] == {"description": ["${KEY}", {"outputs": "$${caller:KEY} ${KEY}"}]}
     assert entry.options.tool_overrides["t"].description == f"Needs {KEY}."
+
+
+@pytest.mark.parametrize("name", ["query", "message", "description"])
+def test_a_tool_may_be_called_like_a_field_with_templates(name):
+    override = {"description": f"Needs {KEY}.", "defaults": {"a": "b"}}
+    document = {"headers": {"X-Key": KEY}, "tools": [{"name": name}], "tool_overrides": {name: override}}
+    (entry,) = load(document).entries
+    assert entry.options.tool_overrides[name].description == f"Needs {KEY}."
+    assert entry.variables == {"KEY": VALUE}
 
 
 def test_another_call_template_may_use_the_name_for_a_variable_of_the_operator():

@@ -391,6 +391,43 @@ def test_a_default_that_is_a_variable_is_bound_whatever_its_argument_is_called(n
     assert entry.options.tool_overrides["t"].defaults == {name: "bound"}
 
 
+@pytest.mark.parametrize("name", ["query", "message", "send", "url"])
+def test_a_default_that_is_a_variable_is_bound_whatever_its_tool_is_called(name):
+    override = {"description": "Write ${OTHER}.", "defaults": {"key": "${KEY}"}, "$comment": "none"}
+    document = {"url": "wss://a.example/", "tools": [{"name": name}], "tool_overrides": {name: override}}
+    manifest = load_document(document, VariableResolver([{"KEY": "bound"}]), "m.json", PurePath())
+    (entry,) = manifest.entries
+    assert entry.options.tool_overrides[name].defaults == {"key": "bound"}
+    assert entry.options.tool_overrides[name].description == "Write ${OTHER}."
+    assert entry.variables == {"KEY": "bound"}
+
+
+@pytest.mark.parametrize("key", ["let", "capture"])
+@pytest.mark.parametrize("name", ["query", "message", "url"])
+def test_a_variable_in_an_expression_is_found_whatever_its_value_is_called(key, name):
+    own = {"let": {name: "vars.KEY ~ '${KEY}'"}}
+    step = {"http": {"url": "https://a.example/"}, "capture": {name: "vars.KEY ~ '${KEY}'"}}
+    document = {
+        "url": "wss://a.example/",
+        "tools": [{"name": "t"}],
+        **(own if key == "let" else {"before_connect": [step]}),
+    }
+    (entry,) = load_document(document, VariableResolver([{"KEY": "bound"}]), "m.json", PurePath()).entries
+    written = entry.raw["let"] if key == "let" else entry.raw["before_connect"][0]["capture"]
+    assert written == {name: "vars.KEY ~ 'bound'"}
+
+
+def test_a_tool_replaces_the_whole_query_that_it_inherits():
+    tools = [
+        {"name": "own", "tool_call_template": {"query": {"b": None}}},
+        {"name": "none", "tool_call_template": {"query": None}},
+        {"name": "inherited"},
+    ]
+    document = {"url": "wss://a.example/", "query": {"a": 1, "b": "${KEY}"}, "tools": tools}
+    (entry,) = load_document(document, VariableResolver([{"KEY": "x"}]), "m.json", PurePath()).entries
+    assert [tool.template.query for tool in entry.tools] == [{"b": None}, {}, {"a": 1, "b": "${KEY}"}]
+
+
 def test_variables_in_descriptions_and_schemas_stay_text():
     tool = {"name": "t", "description": "write ${NAME}", "inputs": {"properties": {"x": {"default": "$NAME"}}}}
 

@@ -114,6 +114,16 @@ def test_a_variable_under_a_secret_key_is_a_credential_whatever_its_name_is() ->
     assert credential_variables(CallTemplate(url="wss://a.example/", message=message)) == {"HARMLESS"}
 
 
+def test_a_variable_in_the_query_is_a_credential_wherever_the_query_is_written() -> None:
+    template = CallTemplate(
+        url="wss://${HOST}/?a=${ONE}",
+        query={"b": "${TWO}", "c": ["{{ vars.THREE }}", 1], "user": "${API_USER}"},
+        before_connect=[{"http": {"url": "https://a.example/", "query": {"d": "$FOUR"}}}],
+    )
+    assert credential_variables(template) == {"ONE", "TWO", "THREE", "FOUR"}
+    assert credential_variables(CallTemplate(url="wss://a.example/?a=${ONE}")) == {"ONE"}
+
+
 def test_a_session_id_is_a_secret_but_no_login() -> None:
     assert is_session_name("session_id")
     assert not is_session_name("session_token_url")

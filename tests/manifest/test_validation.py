@@ -24,6 +24,7 @@ MESSAGES = {
     "no choice": ({"response_format": "xml"}, "response_format: expected 'json', 'text' or 'raw'. [invalid-value]"),
     "no object": ({"reply": []}, "reply: expected an object. [wrong-type]"),
     "no dictionary": ({"headers": []}, "headers: expected an object. [wrong-type]"),
+    "a query as text": ({"query": "a=b"}, "query: expected an object. [wrong-type]"),
     "no array": ({"header_fields": 5}, "header_fields: expected an array. [wrong-type]"),
     "in an array": ({"header_fields": ["a", 5]}, "header_fields[1]: expected a string. [wrong-type]"),
     "in an object": ({"headers": {"X-A": 5}}, "headers.X-A: expected a string. [wrong-type]"),
@@ -307,6 +308,10 @@ COMMENTS = {
     "everywhere": ([{"$comment": "a", "reply": {"$comment": "b", "match": "m"}}], [{"reply": {"match": "m"}}]),
     "not in a message": ({"message": {"$comment": "sent"}}, {"message": {"$comment": "sent"}}),
     "not in a schema": ({"inputs": {"$comment": "shown"}}, {"inputs": {"$comment": "shown"}}),
+    "in an override of any name": (
+        {"tool_overrides": {"$comment": "a", "query": {"$comment": "b", "name": "n"}}},
+        {"tool_overrides": {"query": {"name": "n"}}},
+    ),
     "beside a lone surrogate": ({"$comment": "a", "name": "\ud800"}, {"name": "\ud800"}),
     "no others": ({"comment": "a", "$schema": "b"}, {"comment": "a", "$schema": "b"}),
 }

@@ -204,6 +204,8 @@ def manifest_of(*entries, **variables):
 TELLING = {
     "in a header": {"headers": {"X-Anything": "${NAME}"}},
     "in the query of the URL": {"url": "wss://a.example/?k={{ vars.NAME }}"},
+    "in a query": {"query": {"k": "{{ vars.NAME }}"}},
+    "in the query of a request": {"before_connect": [{"http": {"url": "https://a.example/", "query": {"k": "$NAME"}}}]},
     "in a login step": {"on_connect": [{"send": {"login": "${NAME}"}}]},
     "in a request before": {"before_connect": [{"http": {"url": "https://a.example/", "headers": {"X": "${NAME}"}}}]},
     "in a message under a telling key": {"message": {"deep": [{"accessToken": "{{ vars['NAME'] }}"}]}},
@@ -216,6 +218,13 @@ def test_a_credential_does_not_come_back_in_a_result(where):
     redact = Redactor([manifest_of(template, NAME="kitchen-lamp")])
 
     assert redact.redact_result("you sent kitchen-lamp") == "you sent ***"
+
+
+def test_a_parameter_is_redacted_in_the_form_in_which_it_is_sent():
+    template = {"name": "m", "url": "wss://a.example/", "query": {"k": "${NAME}"}, "tools": [{"name": "t"}]}
+    redact = Redactor([manifest_of(template, NAME="kitchen/lamp&ü=1")])
+
+    assert redact.redact_result("GET /?k=kitchen%2Flamp%26%C3%BC%3D1 failed") == "GET /?k=*** failed"
 
 
 def test_a_variable_with_the_name_of_a_credential_is_one_wherever_it_stands():

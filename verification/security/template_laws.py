@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -229,18 +230,41 @@ def _url_keeps_its_place(drawn: Any) -> None:
     assert len(url.query.split("&")) == 2
 
 
+def _query_has_each_value(arguments: dict[str, Any]) -> None:
+    values = [(name, arguments[name] if isinstance(arguments[name], list) else [arguments[name]]) for name in NAMES]
+    pairs = [(name, each) for name, listed in values for each in listed if each is not None]
+    has_a_form = not any(isinstance(each, dict | list) for _, each in pairs)
+    try:
+        url, _, _ = _asking().render_parts(Scope(AMBIENT, {"args": arguments, "session": {}, "vars": {}}))
+    except RenderError:
+        if has_a_form:
+            raise
+        return
+    assert has_a_form
+    assert (url.origin, url.path) == (("wss", "own.example", 443), "/x")
+    expected = [("v", "2"), *((name, to_text(each)) for name, each in pairs)]
+    assert parse_qsl(url.query, keep_blank_values=True, strict_parsing=True) == expected
+
+
 def _endpoint() -> HandshakeTemplate:
+    a, ab, b = (Placeholder(name).text for name in NAMES)
+    return _compiled(url=f"wss://own.example/x/{{{{ args.a }}}}{b}/y/.{ab}?q={a}&r={b}")
+
+
+def _asking() -> HandshakeTemplate:
+    return _compiled(url="wss://own.example/x?v=2", query={name: f"{{{{ args.{name} }}}}" for name in NAMES})
+
+
+def _compiled(**fields: Any) -> HandshakeTemplate:
     from utcp_ws_mcp.core.tools.catalog import compile_entry
 
-    if not _ENDPOINTS:
-        a, ab, b = (Placeholder(name).text for name in NAMES)
-        url = f"wss://own.example/x/{{{{ args.a }}}}{b}/y/.{ab}?q={a}&r={b}"
-        (plan,), _ = compile_entry(entry(url=url, tools=[{"name": "t"}]))
-        _ENDPOINTS.append(plan.compiled_template.handshake)
-    return _ENDPOINTS[0]
+    if fields["url"] not in _ENDPOINTS:
+        (plan,), _ = compile_entry(entry(**fields, tools=[{"name": "t"}]))
+        _ENDPOINTS[fields["url"]] = plan.compiled_template.handshake
+    return _ENDPOINTS[fields["url"]]
 
 
-_ENDPOINTS: Final[list[HandshakeTemplate]] = []
+_ENDPOINTS: Final[dict[str, HandshakeTemplate]] = {}
 _FILLED = st.tuples(TREES, ARGUMENTS)
 
 
@@ -263,3 +287,4 @@ def laws() -> Iterator[Law]:
     yield Law("No argument changes a correlation id.", _FILLED, _id_belongs_to_exchange)
     urls = st.fixed_dictionaries(dict.fromkeys(NAMES, TEXT | NUMBERS | st.sampled_from([".", "..", "", "/", "%2e"])))
     yield Law("An argument in a URL stays in its place.", urls, _url_keeps_its_place)
+    yield Law("A query has each value of its arguments, in order.", ARGUMENTS, _query_has_each_value)

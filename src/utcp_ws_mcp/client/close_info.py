@@ -127,7 +127,7 @@ def _expired_credential_hint(template: CallTemplate, info: CloseInfo, received: 
         return ""
     offered = template.protocol
     protocols = [offered] if isinstance(offered, str) else list(offered or ())
-    places = {"url": template.url.partition("?")[2], "protocol": protocols}
+    places = {"url": template.url.partition("?")[2], "query": template.query, "protocol": protocols}
     named = [f'"{field}"' for field, value in places.items() if any(find_variables({field: value}))]
     return f" Check whether the credential in {' and '.join(named)} has expired." if named else ""
 

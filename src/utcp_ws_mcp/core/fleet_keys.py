@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from .codecs.message import encode_json
-from .handshake_request import HandshakeRequest, HandshakeTemplate
+from .handshake_request import HandshakeRequest, HandshakeTemplate, written_url
 
 PREFIX: Final = "utcp-ws"
 DIGEST_LENGTH: Final = 24
@@ -31,7 +31,7 @@ def connection_digest(handshake: HandshakeRequest | HandshakeTemplate, *definiti
     template, rules = handshake.template, handshake.connection_rules
     auth = template.auth.model_dump(mode="json") if template.auth is not None else None  # secrets are masked
     names = sorted(name.lower() for name in template.headers)
-    return text_digest(template.url, names, rules.login, auth, *definition)
+    return text_digest(written_url(template), names, rules.login, auth, *definition)
 
 
 def text_digest(*parts: Any) -> str:

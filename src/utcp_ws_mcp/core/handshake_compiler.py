@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import ClassVar
 
 from ..errors import InvalidTemplate
-from ..manifest.models.auth import OAuth2Auth
+from ..manifest.models.auth import ApiKeyAuth, OAuth2Auth
 from ..manifest.models.call_template import CallTemplate
+from ..manifest.validation import join_path
 from ..records import Record, replace
 from .connection_rules import ConnectionRules
 from .diagnostics import Diagnostics
@@ -17,8 +18,15 @@ from .handshake_request import HandshakeTemplate
 from .header_policy import check_header, check_subprotocol, check_written_header
 from .network_policy import check_network, check_scheme, parse_http_url, parse_url
 from .templates.compiler import Compiler
-from .templates.nodes import ExpressionValue
-from .url_template import Parts, UrlTemplate, check_no_placeholders, compile_url, session_values_from_arguments
+from .templates.nodes import ExpressionValue, Placeholder
+from .url_template import (
+    Parts,
+    UrlTemplate,
+    check_no_placeholders,
+    compile_url,
+    session_values_from_arguments,
+    with_query,
+)
 
 
 class Provenance(Record):
@@ -60,15 +68,9 @@ def compile_handshake(
         folder: Where relative paths of certificates start.
         diagnostics: Collects what is wrong.
     """
-    url = UrlTemplate()
+    url = _compile_url(template, provenance, diagnostics)
     headers: list[tuple[str, Parts]] = []
     subprotocols: list[Parts] = []
-    with diagnostics.collect("url"):
-        url = compile_url(
-            template.url,
-            Compiler(provenance.variables("url"), names=URL_NAMES),
-            session_values_from_arguments(template),
-        )
     for name, value in template.headers.items():
         with diagnostics.collect(f"headers.{name}"):
             headers.append((name, _compile_parts("headers", value, provenance)))
@@ -83,17 +85,33 @@ def compile_handshake(
                 check_subprotocol("".join(map(str, subprotocols[-1])))
     _check_settings(template, diagnostics)
     compiled = HandshakeTemplate(manual, template, folder, connection_rules, url, tuple(headers), tuple(subprotocols))
-    for key, parts in compiled.parts_by_field():
+    for key, placeholders in compiled.placeholders_by_field():
         with diagnostics.collect(key):
-            _check_tool_name(compiled, parts)
+            _check_tool_name(compiled, placeholders)
     if compiled.placeholders or template.header_fields or connection_rules.arguments or diagnostics.problems:
         return compiled
     return _with_constant(compiled, diagnostics)
 
 
-def _check_tool_name(compiled: HandshakeTemplate, parts: Parts) -> None:
+def _compile_url(template: CallTemplate, provenance: Provenance, diagnostics: Diagnostics) -> UrlTemplate:
+    """Compile the URL with its query, and check what is written of it as literal text."""
+    url = UrlTemplate()
+    with diagnostics.collect("url"):
+        compiler = Compiler(provenance.variables("url"), names=URL_NAMES)
+        url = compile_url(template.url, compiler, session_values_from_arguments(template))
+        if not url.placeholders:
+            check_scheme(parse_url("".join(map(str, url.parts))), template.network)
+    auth = template.auth
+    if isinstance(auth, ApiKeyAuth) and auth.location == "query" and auth.var_name in template.query:
+        message = f'"auth" adds the parameter {auth.var_name!r}, too. Remove it from one of them.'
+        diagnostics.add(join_path("query", auth.var_name), message, "duplicate-parameter")
+    compiler = Compiler(provenance.variables("query"), names=URL_NAMES)
+    return with_query(url, template.query, compiler, diagnostics, "query")
+
+
+def _check_tool_name(compiled: HandshakeTemplate, placeholders: Iterable[Placeholder]) -> None:
     """Refuse `tool` in a handshake that is rendered for all tools that share the connection."""
-    uses_tool = any(isinstance(part, ExpressionValue) and "tool" in part.expression.names for part in parts)
+    uses_tool = any(isinstance(each, ExpressionValue) and "tool" in each.expression.names for each in placeholders)
     if uses_tool and compiled.needs_session:
         raise InvalidTemplate(
             "tool and session cannot be used together in the handshake: a connection that needs session is opened for "
@@ -102,19 +120,11 @@ def _check_tool_name(compiled: HandshakeTemplate, parts: Parts) -> None:
         )
 
 
-def _check_constant_url(compiled: HandshakeTemplate) -> None:
-    """Check a URL that no call changes.
-
-    Raises:
-        ForbiddenURL: where it may not be used.
-    """
-    check_scheme(parse_url("".join(map(str, compiled.url.parts))), compiled.template.network)
-
-
 def _with_constant(compiled: HandshakeTemplate, diagnostics: Diagnostics) -> HandshakeTemplate:
     """Render a handshake that no call changes once, for all calls."""
-    with diagnostics.collect("url"):
-        _check_constant_url(compiled)
+    with diagnostics.collect("query"):
+        if compiled.url.query is not None:
+            parse_url(compiled.url.render({"args": {}}))
     for name, parts in compiled.headers:
         with diagnostics.collect(f"headers.{name}"):
             check_header(name, "".join(map(str, parts)), may_set_host=True)

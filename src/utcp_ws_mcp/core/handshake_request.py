@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import PurePath
 from typing import Any, ClassVar
@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from ..manifest.models.auth import credentials_for
 from ..manifest.models.call_template import CONNECTION_SETTINGS, CallTemplate
+from ..manifest.validation import join_path
 from ..records import Record
 from .codecs.message import encode_json
 from .connection_rules import ConnectionRules
@@ -142,7 +143,7 @@ class HandshakeRequest(Record, eq=False):
         return (*self.headers, *credentials)  # the others were checked when they were rendered
 
 
-class HandshakeTemplate(Record):
+class HandshakeTemplate(Record, dict=True):
     """The compiled `url`, `headers` and `protocol` of a call template. `constant` is set where no call changes them."""
 
     not_in_repr: ClassVar = ("url", "headers", "subprotocols")
@@ -199,21 +200,24 @@ class HandshakeTemplate(Record):
         """Return the URL without its path where its host is written as literal text, else None."""
         first = self.url.parts[0] if self.url.parts else ""
         literal = first if isinstance(first, str) else ""
-        match = re.match(r"wss?://[^/?#]+(?=[/?#])", literal)
+        end = r"[/?#]|\Z" if len(self.url.parts) == 1 else "[/?#]"  # what follows could belong to the host
+        match = re.match(rf"wss?://[^/?#]+(?={end})", literal)
         return parse_url(match[0]) if match else None
 
-    def parts_by_field(self) -> Iterator[tuple[str, Parts]]:
-        """Yield each field, and its literal text and placeholders."""
-        yield "url", self.url.parts
-        yield from ((f"headers.{name}", parts) for name, parts in self.headers)
-        yield from (("protocol", parts) for parts in self.subprotocols)
+    def placeholders_by_field(self) -> Iterator[tuple[str, Sequence[Placeholder]]]:
+        """Yield each field, and what is filled in for each call."""
+        yield "url", self.url.placeholders
+        parameters = self.url.query.parameters if self.url.query is not None else ()
+        yield from ((join_path("query", each.name), each.placeholders) for each in parameters)
+        yield from ((f"headers.{name}", _placeholders(parts)) for name, parts in self.headers)
+        yield from (("protocol", _placeholders(parts)) for parts in self.subprotocols)
 
-    @property
+    @cached_property
     def placeholders(self) -> list[Placeholder]:
         """Return what is filled in for each call."""
-        return [part for _, parts in self.parts_by_field() for part in parts if not isinstance(part, str)]
+        return [each for _, placeholders in self.placeholders_by_field() for each in placeholders]
 
-    @property
+    @cached_property
     def needs_session(self) -> bool:
         """Return whether only `before_connect` can complete the handshake."""
         return any(
@@ -224,7 +228,8 @@ class HandshakeTemplate(Record):
         """Return the request before `before_connect` ran; its key has the template as written, and the arguments."""
         used = set(self.template.header_fields).union(*(each.arguments for each in self.placeholders))
         rules = self.connection_rules
-        source = (self.template.url, self.template.headers, self.template.protocol, self.template.header_fields)
+        template = self.template
+        source = (written_url(template), template.headers, template.protocol, template.header_fields)
         arguments, login = (
             encode_json([*source, _select(given, names | used)]) for names in (rules.arguments, rules.login_arguments)
         )
@@ -256,6 +261,15 @@ class HandshakeTemplate(Record):
         for name, value in fields.items():
             check_header(name, value)
         return (*headers, *fields.items())
+
+
+def written_url(template: CallTemplate) -> Any:
+    """Return the URL of a call template as it is written, with its parameters where it has any."""
+    return [template.url, template.query] if template.query else template.url
+
+
+def _placeholders(parts: Parts) -> tuple[Placeholder, ...]:
+    return tuple(part for part in parts if not isinstance(part, str))
 
 
 def _as_text(arguments: dict[str, Any]) -> str:

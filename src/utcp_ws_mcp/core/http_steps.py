@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 from ..errors import ForbiddenURL
 from ..manifest.models.auth import OAuth2Auth
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.models.connection import HttpStep, Step
+from ..manifest.models.connection import HttpRequestTemplate, HttpStep, Step
 from ..manifest.models.network import Network
 from ..records import Record, replace
 from .captures import Captures, compile_captures, optional_values
@@ -19,7 +19,7 @@ from .header_policy import check_written_header
 from .network_policy import parse_http_url, parse_url
 from .templates.compiler import Compiler
 from .templates.nodes import Node, Placeholder
-from .url_template import UrlTemplate, compile_url, session_values_from_arguments
+from .url_template import UrlTemplate, compile_url, session_values_from_arguments, with_query
 
 RESPONSE_NAMES: Final = frozenset({"body", "cookies", "headers", "status"})
 """Names in the `capture`, `fail` and `fail_message` of a step, beside those of its request."""
@@ -100,10 +100,7 @@ class HttpStepCompiler:
         http, collect = step.http, self._diagnostics.collect
         assert http is not None
         names = compiler.names | RESPONSE_NAMES
-        url = UrlTemplate()
-        with collect(f"{path}.http.url"):
-            url = compile_url(http.url, compiler, self._tainted)
-            _check_url(url, self._template.network)
+        url = self._url(http, compiler, path)
         with collect(f"{path}.http"):
             _check_is_local(compiler)
         nodes: dict[str, Node | None] = {"json": None, "form": None}
@@ -133,6 +130,17 @@ class HttpStepCompiler:
             isinstance(step, Step) and step.request_id,
         )
 
+    def _url(self, http: HttpRequestTemplate, compiler: Compiler, path: str) -> UrlTemplate:
+        url, network = UrlTemplate(), self._template.network
+        with self._diagnostics.collect(f"{path}.http.url"):
+            url = compile_url(http.url, compiler, self._tainted)
+            _check_url(url, network)
+        url = with_query(url, http.query, compiler, self._diagnostics, f"{path}.http.query")
+        with self._diagnostics.collect(f"{path}.http.query"):
+            if url.query is not None and url.parts and url.is_constant:
+                parse_http_url(url.render({"args": {}}), network)
+        return url
+
     def _headers(
         self, headers: dict[str, str], compiler: Compiler, path: str
     ) -> Iterator[tuple[str, tuple[str | Placeholder, ...]]]:
@@ -152,7 +160,7 @@ def _check_is_local(compiler: Compiler) -> None:
 
 def _check_url(url: UrlTemplate, network: Network) -> None:
     """Check what no call changes of a URL: all of it, or its server."""
-    if url.is_constant:
+    if not url.placeholders:
         parse_http_url("".join(map(str, url.parts)), network)
     elif not url.begins_with_value and isinstance(first := url.parts[0], str):
         server = re.match(r"[^/?#]*//[^/?#]*", first)

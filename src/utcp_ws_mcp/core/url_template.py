@@ -17,18 +17,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
 from ..errors import ForbiddenURL, InvalidTemplate
+from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
-from ..records import Record
+from ..records import Record, replace
+from .diagnostics import Diagnostics
 from .expressions.analysis import ALL_MEMBERS, find_members, uses_name
 from .expressions.expression import compile_expression
 from .expressions.paths import parse_path
 from .templates.compiler import Compiler
 from .templates.nodes import OMIT, ExpressionValue, Placeholder, RenderError, to_text
 from .templates.tokens import has_placeholders
+
+if TYPE_CHECKING:
+    from .query_template import QueryTemplate
 
 Parts = tuple[str | Placeholder, ...]
 """Literal text and placeholders in turn."""
@@ -39,20 +44,27 @@ _URLENCODE: Final = re.compile(r"\s*\|\s*urlencode\s*\Z")
 
 
 class UrlTemplate(Record, dict=True):
-    """A compiled URL: its parts, and the indexes of the placeholders whose text is filled in as it is."""
+    """A compiled URL.
+
+    Args:
+        parts: The parts of its text.
+        verbatim: The indexes of the placeholders in them whose value is filled in as it is.
+        query: The parameters that it gets in addition to those of its text.
+    """
 
     not_in_repr: ClassVar = ("parts",)
     parts: Parts = ()
     verbatim: frozenset[int] = frozenset()
+    query: QueryTemplate | None = None
 
     @property
     def is_constant(self) -> bool:
         """Return whether the URL has no placeholder."""
-        return all(isinstance(part, str) for part in self.parts)
+        return not self.placeholders and (self.query is None or not self.query.placeholders)
 
     @property
     def placeholders(self) -> tuple[Placeholder, ...]:
-        """Return the placeholders in order."""
+        """Return the placeholders of its text in order."""
         return tuple(part for part in self.parts if not isinstance(part, str))
 
     @property
@@ -70,7 +82,7 @@ class UrlTemplate(Record, dict=True):
         """Return the URL with these values.
 
         Raises:
-            RenderError: where a value is missing, or makes a segment of the path `.` or `..`.
+            RenderError: where a value is missing, makes a segment of the path `.` or `..`, or cannot be written.
         """
         text = "".join(self._render_part(index, part, scope) for index, part in enumerate(self.parts))
         encoded = len(self.placeholders) - len(self.verbatim)
@@ -79,7 +91,7 @@ class UrlTemplate(Record, dict=True):
                 "an argument makes a segment of the URL's path '.' or '..'. Pass another value.",
                 code="invalid-url-argument",
             )
-        return text
+        return text if self.query is None else self.query.append_to(text, scope)
 
     def _own_dot_segments(self, scope: Mapping[str, Any]) -> int:
         """Return how many dot segments the URL has by what its author and its endpoint wrote."""
@@ -131,6 +143,26 @@ def compile_url(text: str, compiler: Compiler, tainted: frozenset[str]) -> UrlTe
         elif leading or not _BEHIND_HOST.match(before):
             raise ForbiddenURL(_misplaced(part, tainted), code="argument-in-host")
     return UrlTemplate(parts, frozenset(verbatim))
+
+
+def with_query(
+    url: UrlTemplate, query: Mapping[str, Json], compiler: Compiler, diagnostics: Diagnostics, path: str
+) -> UrlTemplate:
+    """Return a URL with the parameters of a field `query`.
+
+    Args:
+        url: The compiled URL.
+        query: The parameters, as they are written.
+        compiler: The compiler of their field.
+        diagnostics: Collects what is wrong.
+        path: The path of the field.
+    """
+    if not query:
+        return url
+    from .query_template import UNKNOWN, compile_query  # few manifests have it
+
+    text = "".join(part if isinstance(part, str) else UNKNOWN for part in url.parts)
+    return replace(url, query=compile_query(query, compiler, text, diagnostics, path))
 
 
 def check_no_placeholders(text: str) -> None:

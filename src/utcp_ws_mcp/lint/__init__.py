@@ -46,6 +46,7 @@ RULES: Final[Mapping[str, str]] = {
     "argument-not-declared": "A message uses an argument that no model can provide.",
     "argument-not-escaped": "An argument in XML or in quotes fails with usual texts.",
     "argument-in-slices": "A message sends a fixed part of an argument of any length.",
+    "argument-in-url": "An argument in the URL may be missing, or is a list.",
     "argument-not-used": "A declared argument is never used.",
     "no-tools-offered": "A call template offers no tool.",
     "pattern-matches-nothing": "A pattern of tool names matches no tool.",

@@ -97,7 +97,8 @@ def _check_arguments(entry: ManifestEntry, place: _FeedPlace) -> Iterator[Proble
     properties = place.feed.inputs.get("properties")
     declared = set(properties if isinstance(properties, dict) else arguments_outside_properties(place.feed.inputs))
     own = find_arguments(place.feed.model_dump(mode="json", exclude={"inputs"}), MESSAGE_KEYS | {"close"})
-    login = {"url", "headers", "before_connect", "on_connect", "capture", "heartbeat", "reconnect_when", "fail_when"}
+    login = {"url", "query", "headers", "before_connect", "on_connect", "capture", "heartbeat"}
+    login |= {"reconnect_when", "fail_when"}
     connection = find_arguments(entry.template.model_dump(mode="json", by_alias=True, include=login), MESSAGE_KEYS)
     used = own | connection | set(entry.template.header_fields)
     for name in sorted(own - declared - {ALL_MEMBERS}):

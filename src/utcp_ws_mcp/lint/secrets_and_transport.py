@@ -11,7 +11,7 @@ from ..errors import ForbiddenURL, Problem
 from ..manifest.entries import ManifestEntry
 from ..manifest.models.base import Json
 from ..manifest.models.call_template import CallTemplate
-from ..manifest.secret_names import is_secret_name
+from ..manifest.secret_names import MIN_SECRET_LENGTH, is_secret_name
 from ..manifest.validation import join_path
 from ..manifest.variables import DOCUMENTATION_KEYS, find_variables, substitute
 
@@ -37,6 +37,9 @@ _KNOWN_SECRET = re.compile(
 """The forms of well-known keys: OpenAI, GitHub, GitLab, Slack, AWS, JWT."""
 
 _QUERY_PARAMETER = re.compile(r"[?&]([\w.-]+)=(?!\$\{|\{\{|UTCP_ARG_)[^&#]{6,}")
+_IN_QUERY = re.compile(r"(?:^(?:(?:manual_call_templates)?\[\d+\]\.)?|\.tool_call_template\.|\.http\.)query\.")
+"""The path of a parameter in the field `query`, and not in a message."""
+
 _SKIPPED_KEYS: Final = DOCUMENTATION_KEYS | {"capture", "set", "reply", "annotations", "catalog"}
 """Keys whose values are not sent: texts for models and for people, expressions."""
 
@@ -56,7 +59,7 @@ def check_hardcoded_secrets(document: Json, path: str = "", name: str = "") -> I
     elif isinstance(document, list):
         for index, value in enumerate(document):
             yield from check_hardcoded_secrets(value, join_path(path, index))
-    elif isinstance(document, str) and _is_secret("" if _MANIFEST_FIELD.search(path) else name, document):
+    elif isinstance(document, str) and _is_secret(path, name, document):
         yield Problem(path, _PLAIN_VALUE, code="secret-in-manifest")
 
 
@@ -69,10 +72,13 @@ def check_insecure_transport(entry: ManifestEntry) -> Iterator[Problem]:
             yield Problem(join_path(path, "tls.insecure"), _ANY_CERTIFICATE, code="insecure-tls")
 
 
-def _is_secret(name: str, text: str) -> bool:
+def _is_secret(path: str, name: str, text: str) -> bool:
     if _KNOWN_SECRET.search(text) or any(_is_query_secret(key) for key in _QUERY_PARAMETER.findall(text)):
         return True
-    return bool(text.strip()) and is_secret_name(name) and not _PLACEHOLDER.search(text)
+    if not text.strip() or _PLACEHOLDER.search(text) or _MANIFEST_FIELD.search(path):
+        return False
+    is_parameter = len(text) >= MIN_SECRET_LENGTH and _IN_QUERY.search(path)
+    return is_secret_name(name) or bool(is_parameter and _is_query_secret(name))
 
 
 def _is_query_secret(key: str) -> bool:

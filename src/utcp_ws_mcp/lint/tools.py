@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ..core.expressions.analysis import ALL_MEMBERS, find_arguments, find_expressions, uses_name
+from ..core.templates.nodes import Argument, Placeholder
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.entries import ManifestEntry, ResolvedTool
@@ -33,13 +34,14 @@ def accepts_any_message(tool: CompiledTool) -> bool:
 
 def _check_each(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator[Problem]:
     resolved = {tool.tool.name: tool for tool in entry.tools}
-    known = set[str]().union(*map(_declared_arguments, tools))
+    known = set[str]().union(*map(_declared_arguments, tools), *_arguments_of_feeds(entry))
     for tool in tools:
         source = resolved[tool.original_name]
         yield from _check_description(tool, source)
         yield from check_inputs(source.tool.inputs, source.path)
         yield from _check_unused_arguments(tool, source)
         yield from _check_undeclared_arguments(entry, tool, source, known)
+        yield from _check_url_arguments(entry, tool, source)
         yield from _check_request_id(tool, source)
         yield from _check_concurrent(tool, source)
         yield from check_message_text(entry, tool, source)
@@ -81,10 +83,10 @@ def _check_undeclared_arguments(
     entry: ManifestEntry, tool: CompiledTool, source: ResolvedTool, known: set[str]
 ) -> Iterator[Problem]:
     declared = _declared_arguments(tool)
-    for key in ("let", "before_message", "message", "then", "url", "headers"):
+    for key in ("let", "before_message", "message", "then", "url", "query", "headers"):
         path, is_own = owner_path(entry, source, key)
         is_own = is_own or key in ("url", "headers")  # all tools share them
-        others = known if not is_own and "inputs" in source.tool.model_fields_set else set()
+        others = known if not is_own and (key == "query" or "inputs" in source.tool.model_fields_set) else set()
         required = _required_arguments(tool.template, key, declared, is_own, others)
         for name in sorted(required - declared - {ALL_MEMBERS}):
             fix = suggestion(name, declared) or 'Declare it in the "inputs" of the tool.'
@@ -93,6 +95,44 @@ def _check_undeclared_arguments(
             by = "not declared" if is_own else f"not declared by {tool.full_name}"
             message = f"the argument {name!r} is used here, but {by}, so no model will provide it. {fix}"
             yield Problem(join_path(path, key), message, code="argument-not-declared")
+
+
+def _check_url_arguments(entry: ManifestEntry, tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
+    """Yield a problem for each argument in the query of the URL that `query` would leave out, or repeat."""
+    path = join_path(owner_path(entry, source, "url")[0], "url")
+    properties, required = tool.inputs.get("properties"), tool.inputs.get("required")
+    before = ""
+    for part in tool.compiled_template.handshake.url.parts:
+        if isinstance(part, str):
+            before += part
+            continue
+        name = _whole_argument(part)
+        schema = properties.get(name) if isinstance(properties, dict) else None
+        if name is None or not isinstance(schema, dict) or "?" not in before:
+            continue
+        if schema.get("type") == "array":
+            reason = "is a list, which a URL has as one JSON text"
+        elif name not in (required or ()) and name not in tool.defaults:
+            reason = "may be missing, and a call without it fails because of the URL"
+        else:
+            continue
+        example = f'"query": {{"{name}": "{{{{ args.{name} }}}}"}}'
+        message = f"the argument {name!r} {reason}. Write the parameter into a field of its own, such as {example}."
+        yield Problem(path, message, code="argument-in-url")
+
+
+def _whole_argument(part: Placeholder) -> str | None:
+    """Return the argument whose value a placeholder is, without more; None for any other."""
+    if isinstance(part, Argument):
+        return part.name
+    steps = part.expression.path
+    return str(steps[1]) if steps is not None and len(steps) == 2 and steps[0] == "args" else None
+
+
+def _arguments_of_feeds(entry: ManifestEntry) -> Iterator[frozenset[str]]:
+    for feed in entry.template.feeds if entry.template is not None else ():
+        properties = feed.inputs.get("properties")
+        yield frozenset(properties if isinstance(properties, dict) else ())
 
 
 def _declared_arguments(tool: CompiledTool) -> set[str]:
@@ -107,10 +147,13 @@ def _required_arguments(
     """Return the arguments that a field uses.
 
     An inherited message offers more arguments than each tool declares: one of them is enough, and none is needed
-    where the tool says that it has none and other tools declare them, which are `others`.
+    where the tool says that it has none and other tools declare them, which are `others`. An inherited parameter of
+    `query` is left out of the calls of a tool that does not declare its argument.
     """
     written = template.model_dump(mode="json", by_alias=True, include={key}, exclude_defaults=True)
     arguments = find_arguments(written, MESSAGE_KEYS)
+    if key == "query":
+        return arguments - others
     if key != "message" or is_own:
         return arguments
     return frozenset() if arguments & declared else arguments - others

@@ -15,7 +15,14 @@ from ..core.expressions.analysis import ALL_MEMBERS, expressions_in_text, find_m
 from ..errors import Problem
 from .models.base import Json
 from .validation import join_path
-from .variables import DEFAULTS_KEY, DOCUMENTATION_KEYS, TEMPLATE_KEYS, WHOLE_STRING_VARIABLE, CallerValues
+from .variables import (
+    DEFAULTS_KEY,
+    DOCUMENTATION_KEYS,
+    NAMED_KEYS,
+    TEMPLATE_KEYS,
+    WHOLE_STRING_VARIABLE,
+    CallerValues,
+)
 
 MIN_VALUE_LENGTH: Final = 6
 """Shorter values would not be redacted."""
@@ -51,7 +58,7 @@ def caller_names(value: Json) -> frozenset[str]:
     """Return the names of the caller's variables in a document."""
     return frozenset(
         found[2]
-        for _, text in _strings(value, ())
+        for _, text, _ in _strings(value, ())
         if "${caller:" in text
         for found in _REFERENCE.finditer(text)
         if found[2]
@@ -94,7 +101,7 @@ def discovery_problem(path: str) -> Problem:
 
 
 def _misplaced(value: Json, names: frozenset[str]) -> Iterator[Problem]:
-    for keys, text in _strings(value, ()):
+    for keys, text, template in _strings(value, ()):
         path = _path(keys)
         own = {found[2] for found in _OPERATOR.finditer(text) if found[2]}
         own |= {whole[1]} if (whole := WHOLE_STRING_VARIABLE.match(text)) else set()
@@ -103,17 +110,17 @@ def _misplaced(value: Json, names: frozenset[str]) -> Iterator[Problem]:
                 f"{name} is a variable of the caller elsewhere: ${{caller:{name}}}. Give one of them another name."
             )
             yield Problem(path, message, code="ambiguous-variable")
-        if reason := _refusal(keys, text, names):
+        if reason := _refusal(keys, text, template, names):
             message = (
                 f"a value of the caller would {reason}. It may stand in headers, auth, the query of a URL, messages."
             )
             yield Problem(path, message, code="caller-variable-not-allowed")
 
 
-def _refusal(keys: Keys, text: str, names: frozenset[str]) -> str:
+def _refusal(keys: Keys, text: str, template: str, names: frozenset[str]) -> str:
     """Return what a value of the caller would do in a string; an empty text if it may stand there, or does not."""
     written = "${caller:" in text and any(found[2] for found in _REFERENCE.finditer(text))
-    if not written and not _uses(text, names):
+    if template == "query" or (not written and not _uses(text, names)):
         return ""
     before_query = text.partition("?")[0]
     if "url" in keys and ("${caller:" in before_query or _uses(before_query, names)):
@@ -124,7 +131,7 @@ def _refusal(keys: Keys, text: str, names: frozenset[str]) -> str:
         return "become a value of session, which can be a URL"
     if str(keys[-1]).lower() == "host":
         return "choose the server"
-    if written and not (TEMPLATE_KEYS.intersection(map(str, keys)) or _is_credential(keys)):
+    if written and template not in TEMPLATE_KEYS and not _is_credential(keys):
         return "be a part of a setting or an expression"
     return ""
 
@@ -141,23 +148,25 @@ def _uses(text: str, names: frozenset[str]) -> bool:
     return bool(used & {*names, ALL_MEMBERS})
 
 
-def _strings(value: Json, keys: Keys, *, is_content: bool = False) -> Iterator[tuple[Keys, str]]:
-    """Yield each string that may hold a variable, with the keys and indices that lead to it.
+def _strings(value: Json, keys: Keys, template: str = "") -> Iterator[tuple[Keys, str, str]]:
+    """Yield each string that may hold a variable, with the keys and indices that lead to it, and its `template`.
 
     Args:
         value: A part of a document.
         keys: What leads to it.
-        is_content: Whether every key is data, as in templates.
+        template: The key below which every key is data, such as `message`; an empty text outside of all.
     """
     if isinstance(value, str):
-        yield keys, value
+        yield keys, value, template
     elif isinstance(value, dict):
+        are_names = bool(keys) and keys[-1] in NAMED_KEYS
         for key, item in value.items():
-            if is_content or key not in DOCUMENTATION_KEYS:
-                yield from _strings(item, (*keys, key), is_content=is_content or key in _CONTENT_KEYS)
+            if template or are_names or key not in DOCUMENTATION_KEYS:
+                own = key if key in _CONTENT_KEYS and not are_names else ""
+                yield from _strings(item, (*keys, key), template or own)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _strings(item, (*keys, index), is_content=is_content)
+            yield from _strings(item, (*keys, index), template)
 
 
 def _converted(value: Json, *, is_content: bool) -> Json:
@@ -165,13 +174,17 @@ def _converted(value: Json, *, is_content: bool) -> Json:
     if isinstance(value, str):
         return _REFERENCE.sub(lambda found: found[0] if found[1] else f"${{{found[2]}}}", value)
     if isinstance(value, dict):
-        return {
-            key: _converted(item, is_content=is_content or key in _CONTENT_KEYS)
-            if is_content or key not in DOCUMENTATION_KEYS
-            else item
-            for key, item in value.items()
-        }
+        return {key: _converted_below(key, item, is_content) for key, item in value.items()}
     return [_converted(item, is_content=is_content) for item in value] if isinstance(value, list) else value
+
+
+def _converted_below(key: str, item: Json, is_content: bool) -> Json:
+    if key in DOCUMENTATION_KEYS and not is_content:
+        return item
+    inside = is_content or key in _CONTENT_KEYS
+    if key in NAMED_KEYS and isinstance(item, dict):
+        return {name: _converted(each, is_content=inside) for name, each in item.items()}
+    return _converted(item, is_content=inside)
 
 
 def _path(keys: Keys) -> str:

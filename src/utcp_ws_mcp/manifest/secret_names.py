@@ -99,7 +99,8 @@ def is_user_name(name: str) -> bool:
 def credential_variables(template: CallTemplate) -> set[str]:
     """Return the names of the variables of a call template that are credentials."""
     document = template.model_dump(mode="json", exclude_defaults=True)
-    document["url"], _, document["query"] = template.url.partition("?")
+    document["url"], _, query = template.url.partition("?")
+    document["query"] = [query, document.get("query", {})]
     return {
         name
         for field, value in document.items()

@@ -15,7 +15,7 @@ from .models.base import EXPRESSION_TAG, NUMBER_TAG, FieldError, Json
 from .models.call_template import CallTemplate, RequestData
 from .models.catalog import CatalogInfo
 from .models.manual import ManualOptions, Tool
-from .variables import DOCUMENTATION_KEYS, TEMPLATE_KEYS, may_contain
+from .variables import DOCUMENTATION_KEYS, NAMED_KEYS, TEMPLATE_KEYS, may_contain
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -86,8 +86,14 @@ def strip_comments(raw: Json) -> Json:
 def _strip(raw: Json) -> Json:
     if isinstance(raw, dict):
         items = ((key, value) for key, value in raw.items() if key != COMMENT_KEY)
-        return {key: value if key in _CONTENT_KEYS else _strip(value) for key, value in items}
+        return {key: value if key in _CONTENT_KEYS else _strip_below(key, value) for key, value in items}
     return [_strip(item) for item in raw] if isinstance(raw, list) else raw
+
+
+def _strip_below(key: str, value: Json) -> Json:
+    if key in NAMED_KEYS and isinstance(value, dict):
+        return {name: _strip(item) for name, item in value.items() if name != COMMENT_KEY}
+    return _strip(value)
 
 
 def unknown_keys(raw: Mapping[str, Json], known: Collection[str], path: str) -> list[Problem]:

@@ -27,7 +27,9 @@ _SIMPLE: Final = re.compile(rf"(\$\$\{{)|\$\{{({_NAME})\}}")
 _LOOKS_LIKE_VARIABLE: Final = re.compile(rf"\$\$\{{|\$\{{(?!{_NAME}\}})[^}}]{{0,60}}\}}?")
 _PREFIXED: Final = re.compile(rf"\$\{{(?:env|ENV|input|secrets)[:.]({_NAME})\}}")
 
-ARGUMENT_FIELDS: Final = frozenset({"url", "message", "then", "before_message", "request_data_template", "stream"})
+ARGUMENT_FIELDS: Final = frozenset(
+    {"url", "query", "message", "then", "before_message", "request_data_template", "stream"}
+)
 """Fields of a call template in which `${name}` is the argument of this name, if the tool has one."""
 
 Resolve = Callable[[str], str | None]

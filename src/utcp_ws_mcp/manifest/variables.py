@@ -7,7 +7,7 @@ template is compiled, so that no value is ever parsed as template text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
 from msgspec.json import encode
@@ -30,7 +30,7 @@ WHOLE_STRING_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)\Z")
 
 TEMPLATE_KEYS = frozenset(
     {
-        *("url", "headers", "protocol", "discovery", "json", "form"),
+        *("url", "query", "headers", "protocol", "discovery", "json", "form"),
         *("message", "request_data_template", "then", "cancel", "send"),
     }
 )
@@ -38,6 +38,9 @@ TEMPLATE_KEYS = frozenset(
 
 DOCUMENTATION_KEYS = frozenset({"description", "inputs", "outputs"})
 """Keys with texts for models and hosts: variables are neither found nor replaced below them."""
+
+NAMED_KEYS: Final = EXPRESSION_MAP_KEYS | {"tool_overrides"}
+"""Keys of objects whose keys the author chooses, such as names of tools: none of them is a field of the manifest."""
 
 DEFAULTS_KEY = "defaults"
 """The key of the default values of an override, whose keys are names of arguments."""
@@ -170,7 +173,9 @@ def _strings_with_variables(
                 yield from _strings_with_variables(list(item.values()))
             elif content or key not in DOCUMENTATION_KEYS:
                 inside = content or key in TEMPLATE_KEYS or key == DEFAULTS_KEY
-                yield from _strings_with_variables(item, inside, template or key in _PLACEHOLDER_KEYS)
+                within = template or key in _PLACEHOLDER_KEYS
+                for each in below(key, item):
+                    yield from _strings_with_variables(each, inside, within)
     elif isinstance(value, list):
         for item in value:
             yield from _strings_with_variables(item, content, template)
@@ -210,12 +215,23 @@ def map_strings(
     if isinstance(value, str):
         return convert(value) if "$" in value else value
     if isinstance(value, dict):
-        return {
-            key: item
-            if key in unchanged and not content
-            else map_strings(item, convert, unchanged, content=content or key == DEFAULTS_KEY)
-            for key, item in value.items()
-        }
+        converted = {}
+        for key, item in value.items():
+            inside = content or key == DEFAULTS_KEY
+            if key in unchanged and not content:
+                converted[key] = item
+            elif key in NAMED_KEYS and isinstance(item, dict):
+                converted[key] = {
+                    name: map_strings(each, convert, unchanged, content=inside) for name, each in item.items()
+                }
+            else:
+                converted[key] = map_strings(item, convert, unchanged, content=inside)
+        return converted
     if isinstance(value, list):
         return [map_strings(item, convert, unchanged, content=content) for item in value]
     return value
+
+
+def below(key: str, value: Json) -> Iterable[Json]:
+    """Return the values whose keys have a meaning below a key: of an object of `NAMED_KEYS`, the values of its keys."""
+    return value.values() if key in NAMED_KEYS and isinstance(value, dict) else (value,)

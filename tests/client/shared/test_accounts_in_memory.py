@@ -31,7 +31,9 @@ class Connection:
 def request(path: str | None = "/", login: Any = (), **limits: Any) -> Any:
     """A handshake; its limits allow one connection."""
     url = None if path is None else SimpleNamespace(path=path)
-    template = SimpleNamespace(limits=Limits(**{"max_connections": 1, **limits}), url="ws://h/", headers={}, auth=None)
+    template = SimpleNamespace(
+        limits=Limits(**{"max_connections": 1, **limits}), url="ws://h/", headers={}, auth=None, query={}
+    )
     rules, key = SimpleNamespace(login=()), SimpleNamespace(login_arguments=login)
     return SimpleNamespace(manual="m", address="ws://h/", url=url, template=template, connection_rules=rules, key=key)
 

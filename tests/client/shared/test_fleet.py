@@ -239,7 +239,7 @@ async def test_a_server_of_another_protocol_is_refused_at_the_start(tmp_path):
 
 LIMITED = SimpleNamespace(
     manual="m",
-    template=SimpleNamespace(limits=Limits(requests_per_second=20), url="ws://h/", headers={}, auth=None),
+    template=SimpleNamespace(limits=Limits(requests_per_second=20), url="ws://h/", headers={}, auth=None, query={}),
     connection_rules=SimpleNamespace(login=()),
 )
 

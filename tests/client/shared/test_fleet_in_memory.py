@@ -114,7 +114,7 @@ def test_without_a_key_nothing_is_shared_for_a_caller() -> None:
 
 def account() -> Any:
     limits = Limits(max_connections=1)
-    template = SimpleNamespace(limits=limits, url="ws://h/", headers={}, auth=None)
+    template = SimpleNamespace(limits=limits, url="ws://h/", headers={}, auth=None, query={})
     rules, key = SimpleNamespace(login=()), SimpleNamespace(login_arguments=())
     return SimpleNamespace(manual="m", address="", url=None, template=template, connection_rules=rules, key=key)
 
@@ -196,7 +196,9 @@ async def test_a_replica_leaves_also_if_the_store_is_away() -> None:
 
 
 def limited(rate: float = 10.0, **limits: Any) -> Any:
-    template = SimpleNamespace(limits=Limits(requests_per_second=rate, **limits), url="ws://h/", headers={}, auth=None)
+    template = SimpleNamespace(
+        limits=Limits(requests_per_second=rate, **limits), url="ws://h/", headers={}, auth=None, query={}
+    )
     return SimpleNamespace(manual="m", template=template, connection_rules=SimpleNamespace(login=()))
 
 

@@ -83,6 +83,27 @@ def test_entries_share_nothing_with(first, second):
     assert one.compiled_template.rules is not two.compiled_template.rules
 
 
+def test_entries_that_differ_in_their_queries_have_their_own():
+    step = {"http": {"url": "https://a.example/"}}
+    for fields in ({}, {"before_connect": [step]}):
+        tools, problems = compiled_together(
+            *(entry("a", **fields) | {"name": name, "query": {"p": name}} for name in ("one", "two"))
+        )
+        assert problems == []
+        compiled = [listed[0].compiled_template for listed in tools]
+        assert compiled[0].rules is compiled[1].rules
+        assert [each.handshake.constant.url.query for each in compiled] == ["p=one", "p=two"]
+
+
+def test_a_tool_with_a_query_of_its_own_has_a_handshake_of_its_own():
+    own = {"name": "own", "tool_call_template": {"query": {"p": "1"}}}
+    ((inherited, other),), problems = compiled_together(entry("a", query={"p": "2"}, tools=[{"name": "t"}, own]))
+    assert problems == []
+    handshakes = [each.compiled_template.handshake.constant for each in (inherited, other)]
+    assert [each.url.query for each in handshakes] == ["p=2", "p=1"]
+    assert handshakes[0] != handshakes[1]
+
+
 def test_what_is_wrong_in_several_entries_is_reported_for_each():
     tools, problems = compiled_together(
         *(entry(name, message="{{ nope }}", reply={"match": "message.id =="}) for name in ("one", "two"))

@@ -160,7 +160,7 @@ def _written_parts(entry: ManifestEntry) -> Json:
 
     Many entries differ in their names and URLs only. Steps over HTTP may send credentials to the server of the URL.
     """
-    own = {"name"} if any(entry.raw.get(key) for key in _STEPS) else {"name", "url"}
+    own = {"name", "query"} if any(entry.raw.get(key) for key in _STEPS) else {"name", "url", "query"}
     written = {key: value for key, value in entry.raw.items() if key not in own}
     return [written, entry.variables, str(entry.folder)]
 

@@ -35,6 +35,7 @@ CALLS: Final[Mapping[str, str]] = {
         "the separator."
     ),
     "invalid-url-argument": "An argument in the URL is `.` or `..`, or makes a segment of the path one of them.",
+    "invalid-query-value": ("A parameter of `query` is an object, a list in a list, or text that UTF-8 cannot encode."),
     "invalid-base64": "The value of `$base64`, or text for a Protobuf field of bytes, is not base64.",
     "invalid-each": "The value of `$each` is not a list.",
     "nothing-to-send": "The list of `$each` is empty, and the request has no other message.",

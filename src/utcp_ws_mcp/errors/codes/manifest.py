@@ -127,6 +127,10 @@ MANIFEST: Final[Mapping[str, str]] = {
     "unknown-algorithm": "The filter `jwt` does not know the algorithm, or the key is of another kind.",
     "variable-in-expression": "`${NAME}` is inside `{{ … }}`.",
     "placeholder-in-key": "The key of an object contains a placeholder. Placeholders are allowed only in values.",
+    "duplicate-parameter": (
+        "A parameter of `query` is also in `url`, or `auth` adds it. Servers read a parameter that is there twice in "
+        "different ways."
+    ),
     "unknown-let": "A value of `let` uses another one that does not exist, or that comes later.",
     "invalid-let-name": "The name of a `let` value contains other characters than letters, digits and `_`.",
     "invalid-file-reference": "`$file` does not contain a path.",

@@ -88,6 +88,10 @@ WARNINGS: Final[Mapping[str, str]] = {
         "The message sends fixed slices of an argument, which can be longer. Such a call fails, because the rest would "
         "be lost."
     ),
+    "argument-in-url": (
+        "An argument in the query of `url` may be missing, and such a call fails; or it is a list, which becomes one "
+        "JSON text. Parameters of `query` are left out, or repeated."
+    ),
     "argument-not-used": (
         "`inputs` declares an argument that nothing uses. Models are asked for a value that is discarded."
     ),

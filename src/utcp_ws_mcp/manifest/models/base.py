@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
 Json = Any
 """A value of a JSON document. `Any`, because a checked recursive type would cost time for content that stays as is."""
@@ -61,6 +61,13 @@ SecondsOrExpression = Annotated[
 def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
+
+_PARAMETER: Final = {"type": ["string", "number", "boolean", "null"]}
+_EACH: Final = {"type": "object", "required": ["$each"]}
+_PARAMETERS: Final = {"anyOf": [_PARAMETER, _EACH, {"type": "array", "items": {"anyOf": [_PARAMETER, _EACH]}}]}
+
+Query = Annotated[dict[str, Json], WithJsonSchema({"type": "object", "additionalProperties": _PARAMETERS})]
+"""The parameters of a URL by name, whose values are templates. Compiling refuses objects, with the place of each."""
 
 OneOrMore = Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | tuple[str, ...])]
 """Strings. A single one needs no array."""

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, WithJsonSchema, field_validator
 
 from .auth import Auth
-from .base import ExpressionSource, FieldError, Json, Model, OneOrMore
+from .base import ExpressionSource, FieldError, Json, Model, OneOrMore, Query
 from .connection import AutoReply, Capture, DisconnectMessage, Heartbeat, HttpStep, Step
 from .feed import Feed
 from .framing import Framing
@@ -36,6 +36,11 @@ class CallTemplate(Model):
     url: str = Field(
         description="The URL of the endpoint, wss://host[:port]/path, with ${NAME} and, after the host, "
         "{{ expressions }} and arguments; ws:// only on this machine, unless network allows more."
+    )
+    query: Query = Field(
+        default_factory=dict,
+        description="Query parameters that are appended to the url, by name; values may contain ${NAME} and "
+        "{{ expressions }}, a list is one parameter for each element, null and a missing value are none.",
     )
     message: Annotated[Json, WithJsonSchema({"type": ["string", "object", "array"]})] = Field(
         None,
@@ -226,7 +231,7 @@ CONNECTION_SETTINGS = ("auth", "network", "tls", "limits", "proxy", "request_id"
 """The fields of a call template that a connection takes as they are written: calls share one only if all are equal."""
 
 CONNECTION_FIELDS = frozenset(CONNECTION_SETTINGS) | {
-    *("call_template_type", "url", "protocol", "headers", "header_fields", "send_as", "framing"),
+    *("call_template_type", "url", "query", "protocol", "headers", "header_fields", "send_as", "framing"),
     *("before_connect", "on_connect", "on_disconnect", "capture", "reconnect_when", "fail_when", "fail_message"),
     *("session_identity", "heartbeat"),
 }

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from .base import ExpressionSource, FieldError, Json, Model, SecondsOrExpression
+from .base import ExpressionSource, FieldError, Json, Model, Query, SecondsOrExpression
 
 
 class HttpRequestTemplate(Model):
@@ -15,6 +15,10 @@ class HttpRequestTemplate(Model):
     url: str = Field(
         description="The URL, with {{ expressions }} behind the host: https://, or http:// on this machine and, with "
         "network.plaintext, in the endpoint's own network."
+    )
+    query: Query = Field(
+        default_factory=dict,
+        description="Query parameters that are appended to the URL, by name, with {{ expressions }}.",
     )
     headers: dict[str, str] = Field(
         default_factory=dict, description="The headers by name; values may contain {{ expressions }}."
