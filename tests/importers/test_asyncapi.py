@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.peer import peer
-from utcp_ws_mcp import Bridge
+from utcp_ws_mcp import Bridge, load_manifest
+from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
 from utcp_ws_mcp.errors import ImportFailed
 from utcp_ws_mcp.importers.asyncapi.importer import import_asyncapi
 from utcp_ws_mcp.importers.model import Description, Event, ImportOptions, Operation, Skipped, Status
@@ -213,13 +214,38 @@ def test_an_address_with_parameters_and_bindings_makes_arguments_and_variables(t
     server = {"host": "{region}.example.com:8443", "protocol": "wss", "variables": {"region": {"enum": ["eu", "us"]}}}
     messages = {"ask": message("ask"), "replied": message("replied")}
     result = imported(api(ASK, messages, channel=channel, servers={"live": server}), url=None)
-    assert result.manifest["url"] == (
-        "wss://eu.example.com:8443/rooms/{{ args.room }}?token=${SHOP_TOKEN}&depth={{ args.depth | default(5) }}"
-    )
+    assert result.manifest["url"] == "wss://eu.example.com:8443/rooms/{{ args.room }}"
+    assert result.manifest["query"] == {
+        "token": "${SHOP_TOKEN}", "depth": "{{ args.depth }}", "odd": "{{ args.odd }}"
+    }  # fmt: skip
     assert result.manifest["headers"] == {"X-Region": "eu", "X-Api-Key": "${SHOP_X_API_KEY}"}
     assert tools(result)["ask"]["inputs"]["required"] == ["room"]
     assert {*result.description.variables} == {"SHOP_TOKEN", "SHOP_X_API_KEY"}
     assert problems_of(result, tmp_path) == []
+
+
+def test_repeated_and_optional_parameters_of_a_binding_work_as_they_are_imported(tmp_path: Any) -> None:
+    listed = {"type": "array", "items": TEXT}
+    query = {"properties": {"keywords": listed, "language": TEXT, "v": {"const": 2}}}
+    region = {"$ref": "#/components/schemas/Region"}
+    server = {"host": "shop.example.com", "protocol": "wss", "bindings": {"ws": {"query": region}}}
+    document = api(
+        ASK, {"ask": message("ask"), "replied": message("replied")}, channel={"bindings": {"ws": {"query": query}}},
+        servers={"live": server}, components={"schemas": {"Region": {"properties": {"region": TEXT}}}},
+    )  # fmt: skip
+    result = imported(document, url=None)
+    assert result.manifest["query"] == {
+        "region": "{{ args.region }}", "keywords": "{{ args.keywords }}", "language": "{{ args.language }}", "v": 2
+    }  # fmt: skip
+    inputs = tools(result)["ask"]["inputs"]
+    assert inputs["properties"]["keywords"] == listed
+    assert not {"region", "keywords", "language"} & set(inputs.get("required", ()))
+    assert problems_of(result, tmp_path) == []
+    file = tmp_path / "imported.json"
+    file.write_text(json.dumps(result.manifest))
+    (tool, *_) = load_manifest(file, environ={}).tools["shop"]
+    scope = Scope(Ambient(None, None), {"args": {"keywords": ["a", "b c"]}, "vars": {}, "session": {}, "tool": "ask"})  # type: ignore[arg-type]
+    assert tool.compiled_template.handshake.render(scope).url.target == "/?keywords=a&keywords=b%20c&v=2"
 
 
 def test_what_a_variable_is_for_is_said_in_one_short_line() -> None:
@@ -940,7 +966,7 @@ def test_one_endpoint_is_named_without_its_query() -> None:
     channel = {"address": "/a", "bindings": bindings}
     result = described(api(ASK, {"ask": message("ask"), "replied": message("replied")}, channel=channel))
     assert [*result.endpoints] == ["a"]
-    assert result.notes[0] == f"Endpoint: {URL}a?token=${{SHOP_TOKEN}}."
+    assert result.notes[0] == f"Endpoint: {URL}a."
     assert result.variables == {"SHOP_TOKEN": "the parameter token of the URL"}
 
 

@@ -512,33 +512,59 @@ def query_of(query: Any, **fields: Any) -> Connection:
     return connections(**fields).of(channel("/a", bindings={"query": query}))
 
 
-def test_parameters_of_the_query_are_arguments_if_they_are_required_or_have_a_default() -> None:
+def test_parameters_of_the_query_are_arguments_and_required_only_without_a_default() -> None:
+    listed = {"type": "array", "items": TEXT}
     found = query_of(
-        properties(
-            "a", "wait_seconds",
-            a=TEXT, b={"default": "x'y"}, c={"default": 5}, d={"default": True}, e={"default": [1]}, f=TEXT,
-            wait_seconds=TEXT,
-        )
-    )  # fmt: skip
-    assert found.url == (
-        "wss://live.example.com/a?a={{ args.a }}&b={{ args.b | default('x\\'y') }}&c={{ args.c | default(5) }}&"
-        "d={{ args.d | default(true) }}&e={{ args.e | default('') }}&wait_seconds={{ args.wait_seconds_2 }}"
+        properties("a", "b", "wait_seconds", a=TEXT, b={"default": 5}, c=listed, wait_seconds=TEXT, **{"d[e]": TEXT})
     )
+    assert found.url == "wss://live.example.com/a"
+    assert found.fields["query"] == {
+        "a": "{{ args.a }}",
+        "b": "{{ args.b }}",
+        "c": "{{ args.c }}",
+        "wait_seconds": "{{ args.wait_seconds_2 }}",
+        "d[e]": "{{ args.d_e }}",
+    }
     assert found.required == ["a", "wait_seconds_2"]
-    assert [*found.inputs] == ["a", "b", "c", "d", "e", "wait_seconds_2"]
+    assert found.inputs == {"a": TEXT, "b": {"default": 5}, "c": listed, "wait_seconds_2": TEXT, "d_e": TEXT}
     assert found.variables == {}
 
 
+def test_a_parameter_with_one_value_is_no_argument() -> None:
+    found = query_of(properties("v", v={"const": 2}, t={"const": "{{ x }}"}, token={"const": "public"}))
+    assert found.fields["query"] == {"v": 2, "t": "{{ '{{ x }}' }}", "token": "public"}
+    assert (found.inputs, found.required, found.variables) == ({}, [], {})
+
+
 @pytest.mark.parametrize(
-    "query", [None, "odd", {}, {"properties": "odd"}, properties(a=TEXT), properties(**{"a b": {"default": 1}})]
+    "query",
+    [None, "odd", {}, {"properties": "odd"}, properties(**{"{{ x }}": TEXT, "": TEXT}), {"properties": {"a": 1}}],
 )
 def test_a_query_without_parameters_to_send_is_left_out(query: Any) -> None:
-    assert query_of(query).url == "wss://live.example.com/a"
+    assert query_of(query).fields == {"url": "wss://live.example.com/a"}
 
 
-def test_a_query_follows_the_path_and_one_of_the_url() -> None:
-    found = query_of(properties("a", a=TEXT), url="wss://mine.example.com/?x=/1")
-    assert found.url == "wss://mine.example.com/a?x=/1&a={{ args.a }}"
+def test_a_query_follows_the_path_and_leaves_out_what_the_url_has() -> None:
+    found = query_of(properties("a", a=TEXT, x=TEXT), url="wss://mine.example.com/?x=/1")
+    assert (found.url, found.fields["query"]) == ("wss://mine.example.com/a?x=/1", {"a": "{{ args.a }}"})
+    assert [*found.inputs] == ["a"]
+
+
+def test_a_server_can_have_a_query_too() -> None:
+    server = ApiServer("live", "wss://live.example.com", "wss", bindings={"query": properties(a=TEXT, b=TEXT)})
+    found = connections(server).of(channel("/a", bindings={"query": properties(b=TEXT, c=TEXT)}))
+    assert [*found.fields["query"]] == ["a", "b", "c"]
+
+
+def test_a_key_that_the_credentials_send_is_no_parameter_beside_them() -> None:
+    key = {**API_KEY, "in": "query", "name": "q"}
+    server = ApiServer("live", "wss://live.example.com", "wss", [key])
+    found = connections(server).of(channel("/a", bindings={"query": properties("q", "r", q=TEXT, r=TEXT)}))
+    assert found.fields["auth"]["var_name"] == "q"
+    assert (found.fields["query"], found.required) == ({"r": "{{ args.r }}"}, ["r"])
+    cookie = ApiServer("live", "wss://live.example.com", "wss", [{**key, "in": "cookie"}])
+    found = connections(cookie).of(channel("/a", bindings={"query": properties(q=TEXT)}))
+    assert found.fields["query"] == {"q": "{{ args.q }}"}
 
 
 BEARER = {"key": "token", "type": "http", "scheme": "bearer"}
@@ -546,7 +572,7 @@ BEARER = {"key": "token", "type": "http", "scheme": "bearer"}
 
 def test_a_secret_of_the_query_is_a_variable_if_it_is_needed() -> None:
     found = query_of(properties("token", token={"description": " The\n token. "}, password=TEXT))
-    assert found.url == "wss://live.example.com/a?token=${SHOP_TOKEN}&password=${SHOP_PASSWORD}"
+    assert found.fields["query"] == {"token": "${SHOP_TOKEN}", "password": "${SHOP_PASSWORD}"}
     assert found.variables == {"SHOP_TOKEN": "The token.", "SHOP_PASSWORD": "the parameter password of the URL"}
     assert found.inputs == {}
 
@@ -554,10 +580,11 @@ def test_a_secret_of_the_query_is_a_variable_if_it_is_needed() -> None:
 def test_optional_secrets_of_the_query_give_way_to_other_credentials() -> None:
     secured = ApiServer("live", "wss://live.example.com", "wss", [BEARER])
     both = properties("token", token=TEXT, password=TEXT)
-    assert connections(secured).of(channel("/a", bindings={"query": both})).url.endswith("/a?token=${SHOP_TOKEN}")
+    needed = {"token": "${SHOP_TOKEN}"}
+    assert connections(secured).of(channel("/a", bindings={"query": both})).fields["query"] == needed
     headers = {"properties": {"X-Api-Key": TEXT}}
     beside = {"query": both, "headers": headers}
-    assert connections().of(channel("/a", bindings=beside)).url.endswith("/a?token=${SHOP_TOKEN}")
+    assert connections().of(channel("/a", bindings=beside)).fields["query"] == needed
 
 
 def test_headers_have_their_value_or_a_variable() -> None:
@@ -666,7 +693,9 @@ def test_where_no_server_says_what_is_needed_a_scheme_is_optional() -> None:
         found = connections(WEB, url="wss://mine.example.com/", schemes=chosen).of(channel())
         return {key: value for key, value in found.fields.items() if key != "url"}, [*found.variables]
 
-    assert fields("basic", "query") == ({}, [])
+    assert fields("basic", "query") == (
+        {"query": {"q": "{{ vars.SHOP_QUERY | default(omit) }}"}}, ["SHOP_QUERY"]
+    )  # fmt: skip
     assert fields("basic", "bearer", "protocol") == (
         {"protocol": ["{{ vars.SHOP_PROTOCOL | default(omit) }}"]}, ["SHOP_PROTOCOL"]
     )  # fmt: skip

@@ -9,8 +9,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ...core.feeds.tool_texts import RESERVED_ARGUMENTS
+from ...core.query_template import names_in
+from ...core.templates.tokens import has_placeholders
 from ...manifest.secret_names import is_secret_name
 from ...recorder.messages import literal
+from ...recorder.templates import escape_template
 from ...records import Record, field, replace
 from ..model import Document
 from ..naming import argument_name
@@ -32,7 +35,7 @@ class Connection(Record):
 
     Attributes:
         url: The URL, with placeholders for its arguments.
-        inputs: The schemas of these arguments.
+        inputs: The schemas of the arguments of the URL and of its query.
         required: Those that have to be given.
         fields: The fields of the call template.
         variables: The variables that have to be set, and what they are.
@@ -45,6 +48,11 @@ class Connection(Record):
     fields: Document = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     own_path: bool = False
+
+    @property
+    def key(self) -> str:
+        """Return what channels that share a connection have in common: the URL with its query."""
+        return json.dumps([self.url, self.fields.get("query")])
 
 
 class Connections:
@@ -89,10 +97,11 @@ class Connections:
         connection = self._with_parameters(connection, channel)
         schemes = [*(server.security if server is not None else ()), *self._of_operations.get(channel.key, ())]
         headers = channel.bindings.get("headers")
-        has_others = bool(schemes) or any(is_secret_name(name) for name, _, _ in _binding_properties(headers))
-        connection = self._with_query(connection, channel.bindings.get("query"), optional_secrets=not has_others)
+        has_others = bool(schemes) or any(is_secret_name(name) for name, _, _ in _headers(headers))
         connection = self._with_headers(connection, headers)
         connection = self._with_security(connection, schemes)
+        queries = [server.bindings.get("query") if server is not None else None, channel.bindings.get("query")]
+        connection = self._with_query(connection, queries, optional_secrets=not has_others)
         return replace(connection, fields={**endpoint_fields(connection.url), **connection.fields})
 
     def is_path(self, channel: Channel) -> bool:
@@ -121,33 +130,37 @@ class Connections:
         url = f"{parts[0]}://{PARAMETER.sub(placeholder, parts[1].replace('${', chr(0))).replace(chr(0), '${')}"
         return replace(connection, url=url, inputs=inputs, required=required)
 
-    def _with_query(self, connection: Connection, query: Any, *, optional_secrets: bool) -> Connection:
-        """Return the connection with a query: optional secrets only where there are no other credentials."""
-        inputs, required, pairs = dict(connection.inputs), list(connection.required), []
-        variables = dict(connection.variables)
-        for name, schema, is_required in _binding_properties(query):
-            if is_secret_name(name):
-                if not (is_required or optional_secrets):
-                    continue
-                variable = self._variable(name)
-                variables[variable] = _described(schema, f"the parameter {name} of the URL")
-                pairs.append(f"{name}=${{{variable}}}")
-            elif is_required or "default" in schema:
+    def _with_query(self, connection: Connection, queries: Sequence[Any], *, optional_secrets: bool) -> Connection:
+        """Return the connection with a query: optional secrets only where there are no other credentials.
+
+        What the URL or the credentials send already is left out. An argument that is not given leaves its parameter
+        out.
+        """
+        inputs, required = dict(connection.inputs), list(connection.required)
+        variables, found = dict(connection.variables), dict(connection.fields.get("query", {}))
+        auth = connection.fields.get("auth", {})
+        taken = {*found, *names_in(connection.url), *([auth["var_name"]] if auth.get("location") == "query" else ())}
+        for name, schema, is_required in (each for query in queries for each in _binding_properties(query)):
+            if name in taken:
+                continue
+            if isinstance(constant := schema.get("const"), str | int | float):
+                found[name] = escape_template(constant, ()) if isinstance(constant, str) else constant
+            elif not is_secret_name(name):
                 argument = argument_name(name, {*inputs, *RESERVED_ARGUMENTS})
                 inputs[argument] = schema
-                fallback = f" | default({_literal(schema['default'])})" if "default" in schema else ""
-                required += [] if fallback else [argument]
-                pairs.append(f"{name}={{{{ args.{argument}{fallback} }}}}")
-        if not pairs:
-            return connection
-        mark = "&" if "?" in connection.url else "?"
-        url = f"{connection.url}{mark}{'&'.join(pairs)}"
-        return replace(connection, url=url, inputs=inputs, required=required, variables=variables)
+                required += [argument] if is_required and "default" not in schema else []
+                found[name] = f"{{{{ args.{argument} }}}}"
+            elif is_required or optional_secrets:
+                variable = self._variable(name)
+                variables[variable] = _described(schema, f"the parameter {name} of the URL")
+                found[name] = f"${{{variable}}}"
+        fields = {**connection.fields, **({"query": found} if found else {})}
+        return replace(connection, inputs=inputs, required=required, variables=variables, fields=fields)
 
     def _with_headers(self, connection: Connection, headers: Any) -> Connection:
         fields, variables = dict(connection.fields), dict(connection.variables)
         found: dict[str, str] = {}
-        for name, schema, is_required in _binding_properties(headers):
+        for name, schema, is_required in _headers(headers):
             if "const" in schema or "default" in schema:
                 found[name] = str(schema.get("const", schema.get("default")))
             elif is_required or is_secret_name(name):
@@ -163,7 +176,7 @@ class Connections:
         optional = not schemes and self._api_server is None  # no server says which ones are needed
         if optional:
             schemes = [{"key": key, **scheme} for key, scheme in self._api.schemes.items()]
-            schemes.sort(key=lambda each: str(each.get("name", "")).lower() != "sec-websocket-protocol")
+            schemes.sort(key=_rank)
         for scheme in schemes:
             found = self._credentials(scheme, optional)
             if found is not None:
@@ -193,6 +206,8 @@ class Connections:
             return {"protocol": [value]}, {variable: said or "the token that is sent as a subprotocol"}
         if kind == "httpapikey" and place == "header":
             return {"headers": {name: value}}, {variable: said or f"the header {name}"}
+        if kind == "httpapikey" and place == "query" and optional:
+            return {"query": {name: value}}, {variable: said or f"the parameter {name} of the URL"}
         if kind == "httpapikey" and not optional:
             auth = {"auth_type": "api_key", "api_key": value, "var_name": name, "location": place}
             return {"auth": auth}, {variable: said or f"the key {name} in the {place}"}
@@ -211,6 +226,11 @@ class Connections:
         return api_variable(self._api.title, name)
 
 
+def _rank(scheme: Mapping[str, Any]) -> int:
+    """Return how late a scheme is chosen: what browsers can send first, and last what logs of servers show."""
+    return 0 if str(scheme.get("name", "")).lower() == "sec-websocket-protocol" else 1 + (scheme.get("in") == "query")
+
+
 def _is_url(address: str) -> bool:
     """Return whether the address of a channel is the URL of an endpoint, and no path at a server."""
     return address.startswith(("ws://", "wss://"))
@@ -221,8 +241,13 @@ def _binding_properties(schema: Any) -> Iterator[tuple[str, Mapping[str, Any], b
     properties = schema.get("properties") if isinstance(schema, Mapping) else None
     required: Collection[str] = (schema.get("required") or ()) if isinstance(schema, Mapping) else ()
     for name, each in properties.items() if isinstance(properties, Mapping) else ():
-        if isinstance(each, Mapping) and re.fullmatch(r"[\w.-]+", name):
+        if isinstance(each, Mapping) and name and not has_placeholders(name):
             yield name, each, name in required
+
+
+def _headers(schema: Any) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+    """Yield the properties of a binding that are headers by their names."""
+    return (each for each in _binding_properties(schema) if re.fullmatch(r"[\w.-]+", each[0]))
 
 
 def _has_path(base: str, address: str, given: str | None) -> bool:
@@ -234,14 +259,6 @@ def _has_path(base: str, address: str, given: str | None) -> bool:
 def _joined(base: str, address: str) -> str:
     url, mark, query = base.partition("?")
     return f"{url.rstrip('/')}/{address.lstrip('/')}{mark}{query}"
-
-
-def _literal(value: Any) -> str:
-    return literal(value) if isinstance(value, str) else json.dumps(value) if _is_plain(value) else "''"
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, int | float | bool)
 
 
 def _described(schema: Mapping[str, Any], default: str) -> str:

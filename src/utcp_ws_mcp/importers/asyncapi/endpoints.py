@@ -29,7 +29,7 @@ class Endpoints:
         self._operations: dict[str, list[ApiOperation]] = {}
         for each in api.operations:
             with suppress(Inexpressible):
-                self._operations.setdefault(connections.of(each.channel).url, []).append(each)
+                self._operations.setdefault(connections.of(each.channel).key, []).append(each)
 
     @property
     def is_socketio(self) -> bool:
@@ -39,19 +39,19 @@ class Endpoints:
     def of(self, channel: Channel) -> tuple[str, Connection]:
         """Return the key of the call template of a channel, and the connection."""
         connection = self._connections.of(channel)
-        if connection.url not in self._keys:
+        if connection.key not in self._keys:
             path = connection.url.partition("://")[2].partition("/")[2].partition("?")[0]
-            self._keys[connection.url] = free_name(path, self._keys.values())
+            self._keys[connection.key] = free_name(path, self._keys.values())
             preset = {"preset": self._connections.preset} if self._connections.preset else {}
-            every = [message for each in self._operations[connection.url] for message in each.all_messages]
+            every = [message for each in self._operations[connection.key] for message in each.all_messages]
             form = "text" if are_texts(every) and not self.is_socketio else "json"
-            self.fields[self._keys[connection.url]] = {**connection.fields, **preset, "response_format": form}
+            self.fields[self._keys[connection.key]] = {**connection.fields, **preset, "response_format": form}
             self.variables |= connection.variables
-        return self._keys[connection.url], connection
+        return self._keys[connection.key], connection
 
     def operations_at(self, connection: Connection) -> Sequence[ApiOperation]:
         """Return the operations whose messages a connection carries."""
-        return self._operations[connection.url]
+        return self._operations[connection.key]
 
     def notes(self) -> Iterator[str]:
         """Yield what the endpoints are."""

@@ -78,12 +78,21 @@ def are_texts(messages: Sequence[Message]) -> bool:
 
 
 class ApiServer(Record):
-    """A server: its URL with defaults filled in, its protocol, and the security schemes of which one is needed."""
+    """A server.
+
+    Attributes:
+        key: Its key in the document.
+        url: Its URL with defaults filled in.
+        protocol: Its protocol.
+        security: The security schemes of which one is needed.
+        bindings: Its bindings to WebSocket.
+    """
 
     key: str
     url: str
     protocol: str
     security: Sequence[Mapping[str, Any]] = ()
+    bindings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Api(Record):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ...errors import ImportFailed
@@ -104,7 +104,8 @@ class _Reader:
             title = self._peek(self._document.get("info")).get("title")
             filled = fill_variables(url, self._peek(server.get("variables")), title, self._peek)
             filled = server_url(filled) if is_socketio(protocol) else filled
-            yield ApiServer(key, filled, protocol, list(self._requirements(server.get("security"))))
+            bindings = _resolved(self._peek(self._peek(server.get("bindings")).get("ws")), self._peek)
+            yield ApiServer(key, filled, protocol, list(self._requirements(server.get("security"))), bindings)
 
     def _requirements(self, security: Any) -> Iterator[Mapping[str, Any]]:
         """Yield the schemes of which one is needed: in version 3 the schemes, in 2 their names."""
@@ -169,7 +170,7 @@ class _Reader:
         bindings = self.mapping(channel.get("bindings"))
         if "http" in bindings and "ws" not in bindings:
             raise Inexpressible("its channel is bound to HTTP, and not to WebSocket")
-        return self.mapping(bindings.get("ws"))
+        return _resolved(self.mapping(bindings.get("ws")), self.mapping)
 
     # Version 3
 
@@ -312,6 +313,11 @@ class _Reader:
 def _key(value: Any) -> str:
     reference = value.get("$ref") if isinstance(value, Mapping) else None
     return reference.rpartition("/")[2] if isinstance(reference, str) else ""
+
+
+def _resolved(bindings: Mapping[str, Any], resolve: Callable[[Any], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return a binding with the schemas of its query and headers, which may be references."""
+    return {key: resolve(value) if key in ("query", "headers") else value for key, value in bindings.items()}
 
 
 def _path(value: Any) -> str:
