@@ -40,6 +40,22 @@ async def test_a_probed_endpoint_becomes_a_tool_of_the_same_server(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_parameters_of_a_probed_url_are_a_query_whose_values_become_arguments(tmp_path: Path) -> None:
+    async with peer(jsonrpc) as seen, agent(tmp_path, host_of(seen)) as author:
+        probed = await author.call("probe", url=f"{seen.url}?v=2&topic=a%20b&topic=c", messages=ADD)
+        assert '"topic": ["a b", "c"]' in probed
+        tool = {
+            "name": "add",
+            "description": "Add.",
+            "inputs": {"type": "object", "properties": {"topics": {}, "a": {}}},
+        }
+        patch = {"name": "calc", "query": {"topic": "{{ args.topics }}"}, "tools": [tool]}
+        await author.call("save_manifest", name="calc", base="draft", manifest=patch)
+        for arguments in ({"a": 1, "topics": ["x", "y&z"]}, {"a": 1}):
+            assert not (await author.client.call_tool("calc_add", arguments)).is_error
+    assert [each.path for each in seen.upgrades] == ["/?v=2&topic=a%20b&topic=c", "/?v=2&topic=x&topic=y%26z", "/?v=2"]
+
+
 async def test_a_saved_manifest_is_one_that_every_command_serves(tmp_path: Path) -> None:
     async with peer(jsonrpc) as seen, agent(tmp_path, host_of(seen)) as author:
         await author.call("probe", url=seen.url, messages=ADD)

@@ -201,9 +201,10 @@ async def test_a_secret_as_plain_text_is_refused(tmp_path: Path, place: str) -> 
     assert SECRET not in text
 
 
-async def test_a_manifest_with_a_secret_is_not_saved(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fields", [{"headers": {"Authorization": f"Bearer {SECRET}"}}, {"query": {"key": SECRET}}])
+async def test_a_manifest_with_a_secret_is_not_saved(tmp_path: Path, fields: dict[str, Any]) -> None:
     async with peer(echo) as seen, agent(tmp_path, host_of(seen)) as author:
-        document = manifest(seen.url, headers={"Authorization": f"Bearer {SECRET}"})
+        document = manifest(seen.url, **fields)
         assert "[secret-in-manifest]" in await author.fail("save_manifest", name="m", manifest=document)
     assert list(tmp_path.iterdir()) == []
 

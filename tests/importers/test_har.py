@@ -64,7 +64,8 @@ def test_secrets_become_variables_wherever_they_stand(tmp_path: Any) -> None:
     assert "abcdef0123456789" not in text
     assert {*result.manifest["headers"]} == {"Authorization", "Cookie", "Origin"}
     assert result.manifest["protocol"] == ["chat.v1"]
-    assert result.manifest["url"].startswith("wss://a.example.com/live?access_token=${")
+    assert result.manifest["url"] == "wss://a.example.com/live"
+    assert result.manifest["query"] == {"access_token": "${ACCESS_TOKEN}", "v": "2"}
     assert result.description.variables
     assert problems_of(result, tmp_path) == []
 
@@ -247,7 +248,8 @@ def test_what_was_recorded_is_described_with_its_doubts() -> None:
     assert result.title == "a.example.com"
     assert [*result.endpoints] == ["a.example.com:8443/live"]
     assert {"name", "$comment", "tools", "feeds"}.isdisjoint(result.endpoints["a.example.com:8443/live"])
-    assert result.endpoints["a.example.com:8443/live"]["url"] == "wss://a.example.com:8443/live?x=1"
+    assert result.endpoints["a.example.com:8443/live"]["url"] == "wss://a.example.com:8443/live"
+    assert result.endpoints["a.example.com:8443/live"]["query"] == {"x": "1"}
     assert [each.name for each in result.skipped] == ["https://odd.example.com/"]
     assert result.skipped[0].reason
     assert result.notes == [
@@ -309,10 +311,8 @@ def test_secrets_of_one_name_are_different_variables_and_each_is_for_its_host() 
     other = entry("wss://b.example.com/x?token=bbbbbbbbbb2", *TALK, headers={"Cookie": "sid=of-a-0123456789"})
     result = imported(har(one, other), url=None)
     first, second = entries(result.manifest)
-    assert [first["url"], second["url"]] == [
-        "wss://a.example.com/x?token=${TOKEN}",
-        "wss://b.example.com/x?token=${TOKEN_2}",
-    ]
+    assert [first["url"], second["url"]] == ["wss://a.example.com/x", "wss://b.example.com/x"]
+    assert [first["query"], second["query"]] == [{"token": "${TOKEN}"}, {"token": "${TOKEN_2}"}]
     assert result.description.variables == {
         "TOKEN": "a secret of the recording, for a.example.com",
         "COOKIE": "a secret of the recording, for a.example.com, b.example.com",
@@ -323,7 +323,7 @@ def test_secrets_of_one_name_are_different_variables_and_each_is_for_its_host() 
 def test_two_secrets_of_one_name_at_one_endpoint_are_two_variables() -> None:
     login = (("send", {"action": "login", "token": "bbbbbbbbbb2"}), ("receive", {"action": "welcome"}))
     result = imported(har(entry("wss://a.example.com/x?token=aaaaaaaaaa1", *login, *TALK)), url=None)
-    assert result.manifest["url"] == "wss://a.example.com/x?token=${TOKEN}"
+    assert (result.manifest["url"], result.manifest["query"]) == ("wss://a.example.com/x", {"token": "${TOKEN}"})
     assert result.manifest["on_connect"][0]["send"]["token"] == "${TOKEN_2}"
     assert [*result.description.variables] == ["TOKEN", "TOKEN_2"]
 
@@ -342,7 +342,8 @@ def test_a_page_that_polled_before_it_used_socketio_over_websocket_becomes_a_ses
     )
     url = "wss://a.example.com/socket.io/?EIO=4&transport=websocket&t=Pk1&sid=h8-zMqX6PbHXUQkWAAAB"
     result = imported(har(entry(url, *talk)), url=None)
-    assert result.manifest["url"] == "wss://a.example.com/socket.io/?EIO=4&transport=websocket"
+    assert result.manifest["url"] == "wss://a.example.com/socket.io/"
+    assert result.manifest["query"] == {"EIO": "4", "transport": "websocket"}
     assert result.manifest["preset"] == "socketio4"
     assert [*tools(result)] == ["ask"]
     assert [feed["name"] for feed in result.manifest["feeds"]] == ["news"]

@@ -12,6 +12,7 @@ from utcp_ws_mcp.recorder.credentials import (
     is_login,
     opens_session,
     protocols_without_secrets,
+    url_fields,
     url_without_secrets,
     without_secrets,
 )
@@ -148,6 +149,44 @@ def test_a_secret_of_a_url_is_a_variable(url: str, shown: str, values: dict[str,
     secrets = SecretVariables()
     assert url_without_secrets(url, ("KEY",), secrets) == shown
     assert secrets.values == values
+
+
+QUERIES: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
+    "one parameter": ("?v=2", {"v": "2"}, {}),
+    "a repeated one": ("?k=a&v=2&k=b", {"k": ["a", "b"], "v": "2"}, {}),
+    "an empty value": ("?v=", {"v": ""}, {}),
+    "escaped signs": ("?a%5B%5D=x%20y%26%2B", {"a[]": "x y&+"}, {}),
+    "letters beyond ASCII": ("?v=%C3%BC", {"v": "ü"}, {}),
+    "a secret": ("?token=a%2Bb&MyKey=k", {"token": "${TOKEN}", "MyKey": "${MY_KEY}"}, {"TOKEN": "a+b", "MY_KEY": "k"}),
+    "what looks like a token": (f"?x={TOKEN}", {"x": "${X}"}, {"X": TOKEN}),
+    "what looks like a variable": ("?v=%24KEY2", {"v": "{{ '$' ~ 'KEY2' }}"}, {}),
+    "the name of a set variable": ("?v=%24KEY", {"v": "$KEY"}, {}),
+}
+
+
+@pytest.mark.parametrize(("query", "shown", "values"), QUERIES.values(), ids=QUERIES)
+def test_parameters_that_were_typed_become_a_query(query: str, shown: dict[str, Any], values: dict[str, str]) -> None:
+    secrets = SecretVariables()
+    assert url_fields(f"{HOST}/ws{query}", ("KEY",), secrets) == {"url": f"{HOST}/ws", "query": shown}
+    assert secrets.values == values
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "?", "?flag", "?a=1&flag", "?=1", "?a=1&", "?q=a+b", "?a=1#b", "?t=${KEY}", "?a=%FF", "?%FF=1", "?a=UTCP_ARG_",
+     "?%7B%7B%20x%20%7D%7D=1"],
+)  # fmt: skip
+def test_a_query_that_would_be_another_one_stays_in_the_url(query: str) -> None:
+    assert url_fields(f"{HOST}/ws{query}", ("KEY",), SecretVariables()) == {"url": f"{HOST}/ws{query}"}
+
+
+def test_what_stays_in_the_url_has_no_secrets_either() -> None:
+    secrets = SecretVariables()
+    assert url_fields(f"{HOST}/{TOKEN}?flag&token=x", (), secrets) == {
+        "url": f"{HOST}/${{PATH_TOKEN}}?flag&token=${{TOKEN}}"
+    }
+    assert secrets.values == {"PATH_TOKEN": TOKEN, "TOKEN": "x"}
+    assert url_fields(f"{HOST}/{TOKEN}?v=1", (), secrets) == {"url": f"{HOST}/${{PATH_TOKEN}}", "query": {"v": "1"}}
 
 
 HEADERS: dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]] = {

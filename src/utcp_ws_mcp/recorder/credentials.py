@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
 from ..core.expressions.paths import Path
+from ..core.templates.tokens import has_placeholders
 from ..manifest.secret_names import is_secret_name, is_session_name, is_user_name
 from ..manifest.variables import VARIABLE
 from ..records import MutableRecord, field
@@ -16,6 +17,9 @@ from .messages import KIND_KEYS, leaves
 from .templates import escape_template
 
 _QUERY_PARAMETER = re.compile(r"(?<=[?&])([\w.-]+)=([^&#]+)")
+_KEPT_AS_IT_IS: Final = re.compile(r"[+#]|\$\{|\{\{|UTCP_ARG_")
+"""What a query holds that has another form or meaning in the field `query`: `+` can be a blank."""
+
 _PATH_PART: Final = re.compile(r"(?<=[^/:]/)[^/]+")
 """A part of the path of a URL."""
 
@@ -112,12 +116,48 @@ def protocols_without_secrets(
     ]
 
 
+def url_fields(url: str, variables: Collection[str], secrets: SecretVariables) -> dict[str, Any]:
+    """Return `url`, and `query` where its parameters can stand there: decoded, so that each can become an argument.
+
+    In `query` a variable is percent-encoded, which the value of a secret may need. Parameters with variables that were
+    typed stay in `url`: their values were sent as they are.
+    """
+    address, _, query = url.partition("?")
+    parameters = _decoded_parameters(query)
+    if parameters is None:
+        return {"url": url_without_secrets(url, variables, secrets)}
+    shown = url_without_secrets(address, variables, secrets)
+    values: dict[str, list[str]] = {}
+    for name, value in parameters:
+        is_secret = _is_secret_parameter(name, value)
+        text = _variable_for(value, name, variables, secrets) if is_secret else escape_template(value, variables)
+        values.setdefault(name, []).append(text)
+    return {"url": shown, "query": {name: each if len(each) > 1 else each[0] for name, each in values.items()}}
+
+
+def _decoded_parameters(query: str) -> list[tuple[str, str]] | None:
+    """Return the names and values of a query; None if the field `query` would not send the same."""
+    if not query or _KEPT_AS_IT_IS.search(query):
+        return None
+    pairs = [part.partition("=") for part in query.split("&")]
+    try:
+        decoded = [(unquote(name, errors="strict"), unquote(value, errors="strict")) for name, _, value in pairs]
+    except UnicodeDecodeError:
+        return None
+    is_usual = all(mark and name for name, mark, _ in pairs) and not any(has_placeholders(name) for name, _ in decoded)
+    return decoded if is_usual else None
+
+
+def _is_secret_parameter(name: str, value: str) -> bool:
+    return is_secret_name(name) or name.lower().endswith("key") or bool(_TOKEN.match(value))
+
+
 def url_without_secrets(url: str, variables: Collection[str], secrets: SecretVariables) -> str:
     """Return the URL; a parameter with the name of a secret, and what looks like a token, is replaced by a variable."""
 
     def replaced(found: re.Match[str]) -> str:
         name, value = found[1], unquote(found[2])
-        is_secret = is_secret_name(name) or name.lower().endswith("key") or _TOKEN.match(value)
+        is_secret = _is_secret_parameter(name, value)
         return f"{name}={_variable_for(value, name, variables, secrets)}" if is_secret else found[0]
 
     def replaced_in_path(found: re.Match[str]) -> str:

@@ -19,7 +19,7 @@ from .credentials import (
     is_login,
     opens_session,
     protocols_without_secrets,
-    url_without_secrets,
+    url_fields,
     without_secrets,
 )
 from .feeds import draft_feeds, is_event
@@ -147,8 +147,8 @@ def draft_manifest(
         known: The variables of other conversations, which keep their values.
     """
     secrets = SecretVariables() if known is None else known
-    draft = Draft({"name": _manual_name(url), **_endpoint_fields(endpoint, url)}, secrets)
-    draft.document |= _public_endpoint(endpoint, variables, secrets)
+    fields = _public_endpoint(endpoint, variables, secrets)
+    draft = Draft({"name": _manual_name(url), **fields, **network_fields(url)}, secrets)
     understood = understand(endpoint, messages, variables)
     form, conversation, exchanges = understood.form, understood.conversation, understood.exchanges
     if form is not None:
@@ -174,16 +174,13 @@ def draft_manifest(
 
 def _public_endpoint(endpoint: Document, variables: Collection[str], secrets: SecretVariables) -> Document:
     """Return the fields of the connection, with variables in place of the secrets that were typed."""
-    fields: Document = {"url": url_without_secrets(endpoint["url"], variables, secrets)}
+    others = {key: value for key, value in endpoint.items() if key != "url"}
+    fields: Document = {**url_fields(endpoint["url"], variables, secrets), **others}
     if "headers" in endpoint:
         fields["headers"] = headers_without_secrets(endpoint["headers"], variables, secrets)
     if "protocol" in endpoint:
         fields["protocol"] = protocols_without_secrets(endpoint["protocol"], variables, secrets)
     return fields
-
-
-def _endpoint_fields(endpoint: Document, url: URL) -> Document:
-    return {**endpoint, **network_fields(url)}
 
 
 def _preset_conversation(form: PresetForm, decoded: Sequence[RecordedMessage]) -> Conversation:
