@@ -31,6 +31,7 @@ DUMMIES |= {name: "wss://dummy.example.com/" for entry in ENTRIES for name in en
 PLACEHOLDER = re.compile(r"UTCP_ARG_(.+?)_UTCP_ARG|\bargs\.(\w+)")
 FILLED = (
     "url",
+    "query",
     "headers",
     "message",
     "then",
