@@ -31,7 +31,11 @@ class Line:
 def connection(line: Line, *, opened: int = 1) -> Connection:
     unsolicited = SimpleNamespace(greeting_is_over=False)
     anything: Any = SimpleNamespace(
-        encode=None, reusable=True, opened=opened, unsolicited=unsolicited, rules=SimpleNamespace(heartbeat=None)
+        encode=None,
+        availability=SimpleNamespace(reusable=True),
+        opened=opened,
+        unsolicited=unsolicited,
+        rules=SimpleNamespace(heartbeat=None),
     )
     websocket: Any = line
     return Connection("m", "a", websocket, anything, anything, anything, noop, lambda: None, anything)

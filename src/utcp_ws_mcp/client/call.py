@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import anyio
 
 from ..core.codecs.message import Message
-from ..core.exchange.dispatcher import SESSION_ENDED
 from ..core.exchange.exchange import Exchange, StreamEnd
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.scope import Ambient, Scope
@@ -206,7 +205,7 @@ class Call:
             raise UnidentifiableReply(self.tool.full_name, talking.address, excerpt, Outcome.NOT_SENT)
         unsolicited = connection.dispatcher.unsolicited
         if unsolicited.is_suspect or unsolicited.last is not None:
-            connection.dispatcher.retire()
+            connection.availability.retire()
         return connection.is_available
 
     async def _drain(self) -> None:
@@ -266,9 +265,9 @@ class Call:
         if self.exchange.finished:  # by what arrived meanwhile, or by the end of the connection
             self._raise_if_lost()
             return
-        if connection.dispatcher.unusable_reason == SESSION_ENDED and not self._rules.listen_only:
+        if connection.availability.session_ended and not self._rules.listen_only:
             connection.dispatcher.discard(self.exchange)  # nothing was sent
-            raise SessionLost(connection.address, SESSION_ENDED, self._requests.outcome)
+            raise SessionLost(connection.address, connection.availability.unusable_reason, self._requests.outcome)
         if not self._rules.listen_only and not connection.is_open:
             info = connection.close_info
             raise lost_connection(connection, info, self._requests.outcome, self.tool.template)

@@ -15,7 +15,7 @@ from ..core.exchange.connection_state import RECONNECTED, ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
 from ..core.exchange.exchange import CloseInfo
 from ..core.exchange.reply_rules import Role
-from ..core.exchange.router import LoginStep, MessageRouter, id_functions
+from ..core.exchange.router import LoginStep, MessageRouter
 from ..core.expressions.expression import Expression
 from ..core.expressions.scope import Scope
 from ..errors import end_sentence, quote_endpoint
@@ -64,6 +64,7 @@ class Connection:
         trace_rules: Whether events explain which rule decided.
 
     Attributes:
+        availability: What the connection may still be used for while it is open.
         encode: Returns the WebSocket messages for a value; raises ValueError if it cannot be encoded.
     """
 
@@ -86,7 +87,7 @@ class Connection:
         self.http = http
         self.address = address
         self.state = state
-        self.dispatcher = dispatcher
+        self.dispatcher, self.availability = dispatcher, dispatcher.availability
         self.trace_rules = trace_rules
         self.heartbeat = HeartbeatTask(
             state, lambda: self.is_open, self._template_values, self.send_or_abort, self.abort
@@ -119,7 +120,7 @@ class Connection:
     @property
     def is_available(self) -> bool:
         """Return whether a new exchange may start."""
-        return self.dispatcher.reusable and self._websocket.is_open
+        return self.availability.reusable and self._websocket.is_open
 
     @property
     def can_write(self) -> bool:
@@ -149,7 +150,7 @@ class Connection:
     @property
     def session_end(self) -> str:
         """Return what ended the session of the connection, for the calls of the next one."""
-        reason = self.dispatcher.failure or self.dispatcher.unusable_reason or self._local_close_reason
+        reason = self.dispatcher.failure or self.availability.unusable_reason or self._local_close_reason
         return reason or self.close_info.reason
 
     def note_previous(self, previous: Connection) -> None:
@@ -311,7 +312,7 @@ class Connection:
         self.dispatcher.outbox.clear()
 
     def _template_values(self) -> dict[str, Any]:
-        return {"request_id": self.dispatcher.next_id(), **id_functions(self.dispatcher)}
+        return {"request_id": self.dispatcher.ids.next_id(), **self.dispatcher.ids.functions}
 
     async def sync(self) -> bool:
         """Wait until everything that the peer sent before now has arrived; return whether the connection is available.

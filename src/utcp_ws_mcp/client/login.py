@@ -10,7 +10,6 @@ from ..core.captures import CaptureFoundNothing, select_values
 from ..core.codecs.message import Message, excerpt
 from ..core.connection_rules import CompiledLoginStep
 from ..core.exchange.connection_state import ConnectionState
-from ..core.exchange.router import id_functions
 from ..core.expressions.expression import EvaluationError, Expression
 from ..core.expressions.scope import Scope
 from ..core.http_steps import STEP_CODES, CompiledHttpStep, StepCodes
@@ -58,10 +57,10 @@ async def run_on_connect(connection: Connection, runner: HttpStepRunner) -> None
         ConnectError: where a message does not come in time, `fail` is true, or the connection ends.
     """
     # Names that all steps share: an expecting step refers to the request id of the sending step before it.
-    names: dict[str, Any] = dict(id_functions(connection.dispatcher))
+    names: dict[str, Any] = dict(connection.dispatcher.ids.functions)
     for index, step in enumerate(connection.state.rules.on_connect):
         if step.allocates_request_id:
-            names["request_id"] = connection.dispatcher.next_id()
+            names["request_id"] = connection.dispatcher.ids.next_id()
         scope = connection.state.scope(**names)
         if connection.trace_rules and step.when is not None:
             from ..core.exchange.trace import explain_when  # only for --trace

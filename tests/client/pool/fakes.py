@@ -85,6 +85,10 @@ class FakeConnection:
         return self
 
     @property
+    def availability(self) -> FakeConnection:
+        return self
+
+    @property
     def heartbeat(self) -> Any:
         return SimpleNamespace(run=anyio.lowlevel.checkpoint)
 

@@ -147,7 +147,7 @@ def check_assignment(pool: PoolState, waiter: Waiter, pooled: PooledConnection) 
     assert pooled.state not in (CONNECTING, State.CLOSING, State.CLOSED, State.EXCLUSIVE)
     if mode is LeaseMode.EXCLUSIVE:
         assert pooled.state is IDLE
-        assert not connection.dispatcher.incomplete
+        assert not connection.availability.incomplete
     queue = pool.groups[waiter.request.key].queue
     assert queue.peek(mode) is waiter
     assert [each for each in queue if each.sequence < waiter.sequence and pooled.can_start(each.request.mode)] == []

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utcp_ws_mcp.core.codecs.message import decode
-from utcp_ws_mcp.core.exchange.dispatcher import LATE_REPLIES_POSSIBLE, SESSION_ENDED, UNSOLICITED_MESSAGE, Dispatcher
+from utcp_ws_mcp.core.exchange.availability import SESSION_ENDED
+from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
 from utcp_ws_mcp.core.exchange.exchange import CloseInfo, Exchange
 from utcp_ws_mcp.core.exchange.reply_rules import Role
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope
@@ -44,6 +45,7 @@ class Wire:
         numbers = itertools.count(1)
         self.unsent = []
         self.exchanges = Dispatcher(id_kind, lambda: f"uuid-{next(numbers)}", lambda *note: self.unsent.append(note))
+        self.availability = self.exchanges.availability
         start, ticks = datetime(2030, 1, 1, tzinfo=UTC), itertools.count()
         self.ambient = Ambient(lambda: start + timedelta(seconds=next(ticks)), lambda n: next(ticks).to_bytes(n))
         self.wakes = {}
@@ -204,7 +206,7 @@ def test_the_decision_table_says_which_exchanges_get_a_message(rules, message, r
 
     assert wire.receive(message) is role
     assert [number for number, exchange in enumerate(exchanges, 1) if exchange.received] == got
-    assert wire.exchanges.reusable is reusable
+    assert wire.availability.reusable is reusable
 
 
 @pytest.mark.parametrize(("kind", "ids"), [("counter", [1, 2, 2]), ("string_counter", ["1", "2", "2"])])
@@ -221,45 +223,6 @@ def test_a_request_whose_values_cannot_be_computed_takes_no_number():
     with pytest.raises(RenderError):
         wire.open({"let": {"n": "args.text | from_json"}}, text="{")
     assert wire.open(BY_ID).request_id == 1
-
-
-# What happens to an exchange; whether a further one may start, and why perhaps not.
-ENDS = {
-    "exclusive, by its reply": ({}, ["reply"], True, ""),
-    "exclusive, cancelled": ({}, ["cancel"], False, LATE_REPLIES_POSSIBLE),
-    "exclusive, discarded": ({}, ["discard"], True, ""),
-    "exclusive, replied to twice": ({}, ["reply", "reply"], True, ""),
-    "exclusive, after what it does not ignore": (
-        {"ignore": "message == 'PING'"},
-        ["reply", "x"],
-        False,
-        UNSOLICITED_MESSAGE,
-    ),
-    "exclusive, that only listens, cancelled": ({"listen": True, "stream": True}, ["cancel"], False, ""),
-    "multiplexed, by its reply": (BY_ID, [{"id": 1}], True, ""),
-    "multiplexed, cancelled": (BY_ID, ["cancel"], True, LATE_REPLIES_POSSIBLE),
-    "multiplexed, that only watches, cancelled": (WATCHING, ["cancel"], True, ""),
-    "drained": (BY_ID, ["drain"], False, SESSION_ENDED),
-    "cancelled, then drained": (BY_ID, ["cancel", "drain"], False, SESSION_ENDED),
-    "lost": (BY_ID, ["lose"], False, ""),
-}
-
-
-@pytest.mark.parametrize(("rules", "steps", "reusable", "reason"), ENDS.values(), ids=ENDS)
-def test_how_an_exchange_ends_decides_whether_a_further_one_may_start(rules, steps, reusable, reason):
-    wire = Wire()
-    exchange = wire.open(rules)
-    happen = {
-        "cancel": lambda: wire.exchanges.cancel(exchange),
-        "discard": lambda: wire.exchanges.discard(exchange),
-        "drain": wire.exchanges.drain,
-        "lose": lambda: wire.exchanges.connection_lost(CloseInfo(1006, "gone")),
-    }
-    for step in steps:
-        act = happen.get(step) if isinstance(step, str) else None
-        act() if act else wire.receive(step)
-
-    assert (wire.exchanges.reusable, wire.exchanges.unusable_reason) == (reusable, reason)
 
 
 def test_a_reply_with_an_id_is_compared_with_no_exchange(monkeypatch):
@@ -284,7 +247,7 @@ def test_a_late_reply_after_a_timeout_is_dropped():
     assert wire.receive({"id": 1}) is Role.DROPPED
     assert received_by(late) == []
     assert not waiting.finished
-    assert (wire.exchanges.dropped, wire.exchanges.incomplete, wire.exchanges.reusable) == (1, 1, True)
+    assert (wire.exchanges.dropped, wire.availability.incomplete, wire.availability.reusable) == (1, 1, True)
 
 
 def test_the_second_of_two_equal_replies_is_dropped():
@@ -303,7 +266,7 @@ def test_a_request_that_was_not_sent_leaves_nothing_behind():
 
     assert exchange.finished
     assert len(wire.exchanges) == 0
-    assert (wire.exchanges.incomplete, wire.exchanges.reusable) == (0, True)
+    assert (wire.availability.incomplete, wire.availability.reusable) == (0, True)
 
 
 def test_abandoning_a_finished_exchange_changes_nothing():
@@ -312,64 +275,7 @@ def test_abandoning_a_finished_exchange_changes_nothing():
     wire.receive("reply")
     wire.exchanges.cancel(exchange)
 
-    assert (wire.exchanges.incomplete, wire.exchanges.reusable) == (0, True)
-
-
-REUSE = {
-    "shared, after a timeout": (BY_ID, ["abandon"], True),
-    "shared, after a foreign message": (BY_ID, [{"id": 9}], True),
-    "owned, after its reply": ({}, ["reply"], True),
-    "owned, after a timeout": ({}, ["abandon"], False),
-    "owned, after its reply and another message": ({}, ["reply", "another"], True),
-    "owned, after its reply, twice": ({}, ["reply", "reply"], True),
-    "owned with ignore, after what it does not ignore": ({"ignore": "message == 'PING'"}, ["reply", "x"], False),
-    "owned with match, after its reply": (BY_KIND, [{"kind": "answer"}], True),
-    "owned with match, after an event": (BY_KIND, [{"kind": "event"}], True),
-    "owned with match, after a timeout": (BY_KIND, ["abandon"], False),
-    "owned, after a failure": ({"reply": {"error": "message.error is defined"}}, [{"error": 1}], True),
-    "owned, after what it ignores": ({"ignore": "message == 'PING'"}, ["PING", "reply", "PING"], True),
-    "owned, after its acknowledgement": ({"reply": {"ack": "message == 'ACK'"}}, ["ACK", "reply"], True),
-    "an owned stream, after its end": ({"stream": {"until": "message == 'END'"}}, ["a", "END"], True),
-    "an owned stream, cut by a limit": ({"stream": {"until": "message.x", "max_items": 1}}, ["a"], False),
-    "an owned stream, after a cancel": ({"stream": {"until": "message.x"}}, ["a", "abandon"], False),
-    "an owned stream, refused": (FAILING_STREAM, [{"error": 1}], True),
-    "an owned stream, failed after an item": (FAILING_STREAM, ["a", {"error": 1}], False),
-    "an owned stream, failed at its end": (FAILING_STREAM, ["a", {"error": 1, "x": 1}], True),
-    "an owned stream without an end, failed after an item": (
-        {**FAILING_STREAM, "stream": {"idle_seconds": 1}},
-        ["a", {"error": 1}],
-        False,
-    ),
-    "owned, after a message that cannot be classified": ({"ignore": "message.startswith('x')"}, [{"n": 1}], False),
-}
-
-
-@pytest.mark.parametrize(("rules", "happens", "reusable"), REUSE.values(), ids=REUSE)
-def test_a_connection_is_reusable_while_its_next_message_can_be_recognized(rules, happens, reusable):
-    wire = Wire()
-    exchange = wire.open(rules)
-
-    for each in happens:
-        wire.exchanges.cancel(exchange) if each == "abandon" else wire.receive(each)
-
-    assert wire.exchanges.reusable is reusable
-
-
-def test_a_greeting_before_the_first_request_costs_no_trust():
-    wire = Wire()
-
-    assert wire.receive("hello") is Role.DROPPED
-    assert wire.exchanges.reusable
-
-
-def test_a_shared_stream_that_a_limit_cut_is_counted_because_its_items_still_come():
-    wire = Wire()
-    exchange = wire.open({**STREAM, "stream": {"until": "message.done", "max_items": 1}})
-    wire.receive({"id": 1})
-    wire.exchanges.cancel(exchange)
-
-    assert exchange.end == "max_items"
-    assert wire.exchanges.incomplete == 1
+    assert (wire.availability.incomplete, wire.availability.reusable) == (0, True)
 
 
 def test_what_an_exchange_ignores_reaches_no_other_exchange():
@@ -526,7 +432,7 @@ def test_a_connection_that_closes_settles_every_exchange(rules, code, end, lost)
     assert exchange.finished
     assert (exchange.end, exchange.close_info) == (end, close if lost else None)
     assert wire.woken(exchange) == before + 1
-    assert (len(wire.exchanges), wire.exchanges.reusable) == (0, False)
+    assert (len(wire.exchanges), wire.availability.reusable) == (0, False)
 
 
 @pytest.mark.parametrize("code", [1000, 1001])
@@ -608,7 +514,7 @@ def test_a_reply_reaches_only_its_own_exchange_and_settles_it_once(steps, kinds,
         assert wire.woken(exchange) <= 1
         assert (exchange.close_info is not None) is (closed and number not in answered | abandoned)
     assert wire.exchanges.dropped == received - len(answered)
-    assert wire.exchanges.incomplete == len(abandoned)
+    assert wire.availability.incomplete == len(abandoned)
     assert len(wire.exchanges) == sum(not exchange.finished for exchange in opened)
 
 
@@ -623,7 +529,7 @@ def test_a_connection_that_an_exchange_owns_never_gives_it_the_reply_to_another(
     wire, unanswered, current, served = Wire(), [], None, {}
     for step in steps:
         if step == "call" and (current is None or current.finished):
-            if not wire.exchanges.reusable:
+            if not wire.availability.reusable:
                 wire, unanswered = Wire(), []
             current = wire.open()
             served[id(current)] = (current, len(served))
@@ -644,7 +550,7 @@ def test_a_connection_that_an_exchange_owns_never_gives_it_the_reply_to_another(
 
 def test_exchanges_and_dropped_messages_are_counted():
     wire = Wire()
-    assert (wire.exchanges.opened, wire.exchanges.dropped, wire.exchanges.lost, wire.exchanges.incomplete) == (
+    assert (wire.exchanges.opened, wire.exchanges.dropped, wire.exchanges.lost, wire.availability.incomplete) == (
         0,
         0,
         0,
@@ -737,42 +643,6 @@ def test_messages_wait_for_no_stream_when_their_exchange_has_ended():
 # --- when a connection takes no further exchange ---
 
 
-@pytest.mark.parametrize(
-    ("act", "reason", "woken"),
-    [("drain", SESSION_ENDED, 1), ("retire", UNSOLICITED_MESSAGE, 0)],
-)
-def test_exchanges_that_are_pending_go_on_and_learn_of_the_end_of_the_session(act, reason, woken):
-    wire = Wire()
-    exchange = wire.open(BY_ID)
-    getattr(wire.exchanges, act)()
-    assert (wire.exchanges.reusable, wire.exchanges.unusable_reason) == (False, reason)
-    assert (wire.woken(exchange), exchange.finished) == (woken, False)
-    assert wire.receive({"id": 1}) is Role.REPLY
-
-
-def test_the_first_reason_is_shown_unless_the_session_has_ended():
-    wire = Wire()
-    wire.exchanges.retire()
-    exchange = wire.open(BY_ID)
-    wire.exchanges.cancel(exchange)
-    assert wire.exchanges.unusable_reason == UNSOLICITED_MESSAGE
-    wire.exchanges.drain()
-    wire.exchanges.retire()
-    assert wire.exchanges.unusable_reason == SESSION_ENDED
-
-
-def test_a_connection_that_no_call_may_use_wakes_what_is_pending_when_its_place_is_needed():
-    wire = Wire()
-    given_up, waiting = wire.open(BY_ID), wire.open(BY_ID)
-    wire.exchanges.cancel(given_up)
-    wire.exchanges.retire()
-    assert (wire.exchanges.reusable, wire.exchanges.vacated, wire.woken(waiting)) == (False, False, 0)
-    wire.exchanges.vacate()
-    assert (wire.exchanges.vacated, wire.woken(waiting), waiting.finished) == (True, 1, False)
-    wire.exchanges.cancel(wire.open(BY_ID))
-    assert not wire.exchanges.reusable
-
-
 def test_a_failure_of_the_session_settles_every_exchange_with_its_reason():
     wire = Wire()
     exchanges = [wire.open(BY_ID), wire.open(WATCHING)]
@@ -780,7 +650,8 @@ def test_a_failure_of_the_session_settles_every_exchange_with_its_reason():
     wire.exchanges.fail_all("crashed")
     assert [(each.failure, each.finished) for each in exchanges] == [("crashed", True)] * 2
     assert (wire.exchanges.failure, wire.exchanges.failure_reported) == ("crashed", True)
-    assert (wire.exchanges.unusable_reason, wire.exchanges.reusable, len(wire.exchanges)) == (SESSION_ENDED, False, 0)
+    assert (wire.availability.unusable_reason, wire.availability.reusable) == (SESSION_ENDED, False)
+    assert len(wire.exchanges) == 0
     wire.exchanges.fail_all("again")
     assert (wire.exchanges.failure, wire.exchanges.failure_reported) == ("again", False)
 
@@ -791,7 +662,7 @@ def test_exchanges_that_the_end_of_the_connection_settles_are_counted():
         wire.open(rules)
     wire.receive({"id": 1})
     wire.exchanges.connection_lost(CloseInfo(1006, "gone"))
-    assert (wire.exchanges.lost, wire.exchanges.reusable, wire.exchanges.dropped) == (2, False, 0)
+    assert (wire.exchanges.lost, wire.availability.reusable, wire.exchanges.dropped) == (2, False, 0)
 
 
 def test_a_stream_that_ended_early_is_remembered_and_the_oldest_of_many_is_forgotten():
@@ -814,7 +685,8 @@ def test_a_watched_stream_that_a_limit_ends_leaves_the_connection_to_others():
     wire = Wire()
     wire.open({"listen": True, "stream": {"match": "message.n is defined", "max_items": 1}})
     assert wire.receive({"n": 1}) is Role.ITEM
-    assert (wire.exchanges.incomplete, wire.exchanges.reusable, wire.exchanges.unusable_reason) == (0, True, "")
+    assert (wire.availability.incomplete, wire.availability.reusable) == (0, True)
+    assert wire.availability.unusable_reason == ""
 
 
 # --- heartbeats ---

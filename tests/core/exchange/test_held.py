@@ -146,7 +146,7 @@ def test_the_failure_of_the_session_settles_a_held_exchange() -> None:
     wire.exchanges.fail_all("crashed")
     assert [each.failure for each in (exchange, other)] == ["crashed"] * 2
     assert (wire.exchanges.failure, wire.exchanges.failure_reported, len(wire.exchanges)) == ("crashed", True, 0)
-    assert not wire.exchanges.reusable
+    assert not wire.availability.reusable
 
 
 def test_a_held_exchange_that_is_taken_back_keeps_its_number() -> None:

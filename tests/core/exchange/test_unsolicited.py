@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp.core.codecs.message import Message
-from utcp_ws_mcp.core.exchange.dispatcher import UNSOLICITED_MESSAGE
+from utcp_ws_mcp.core.exchange.availability import UNSOLICITED_MESSAGE
 from utcp_ws_mcp.core.exchange.last_messages import FATES, LastMessages
 from utcp_ws_mcp.core.exchange.reply_rules import Role
 from utcp_ws_mcp.core.exchange.unsolicited import REMEMBERED_MESSAGES, UnsolicitedMessages
@@ -126,7 +126,7 @@ def test_another_message_after_a_reply_may_be_a_second_reply(rules: Any, retired
     wire.open(rules)
     wire.receive({"kind": "answer"})
     wire.receive({"kind": "news"})
-    assert wire.exchanges.unusable_reason == (UNSOLICITED_MESSAGE if retired else "")
+    assert wire.availability.unusable_reason == (UNSOLICITED_MESSAGE if retired else "")
 
 
 def test_a_message_after_a_call_that_was_given_up_may_be_its_reply() -> None:
@@ -136,7 +136,7 @@ def test_a_message_after_a_call_that_was_given_up_may_be_its_reply() -> None:
     wire.exchanges.cancel(given_up)
     wire.receive("reply")
     wire.receive("another")
-    assert not wire.exchanges.reusable
+    assert not wire.availability.reusable
 
 
 # --- the last messages that no call got ---

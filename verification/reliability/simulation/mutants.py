@@ -25,9 +25,11 @@ from utcp_ws_mcp.client.pool.entry import PooledConnection
 from utcp_ws_mcp.client.pool.lease import RateLimiter
 from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.core.codecs.protobuf import _Reader
+from utcp_ws_mcp.core.exchange.availability import Availability
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
 from utcp_ws_mcp.core.exchange.exchange import Exchange
 from utcp_ws_mcp.core.exchange.pending import PendingExchanges
+from utcp_ws_mcp.core.exchange.request_ids import RequestIds
 from utcp_ws_mcp.core.exchange.unsolicited import UnsolicitedMessages
 
 
@@ -44,7 +46,7 @@ class Mutant:
 
 MUTANTS: Final = (
     Mutant(
-        "ids are taken modulo 4", Dispatcher, "next_id", "self._last_id += 1", "self._last_id = (self._last_id + 1) % 4"
+        "ids are taken modulo 4", RequestIds, "next_id", "self._last_id += 1", "self._last_id = (self._last_id + 1) % 4"
     ),
     Mutant("an abandoned exchange is not forgotten", Dispatcher, "discard", "self._pending.remove(exchange)", "pass"),
     Mutant(
@@ -69,7 +71,7 @@ MUTANTS: Final = (
         "in (*self._pending.all, *self._held):",
         "in list(self._pending.all)[:1]:",
     ),
-    Mutant("a retired connection is used again", Dispatcher, "drain", "self._make_unusable(SESSION_ENDED)", "pass"),
+    Mutant("a retired connection is used again", Availability, "end_session", "self._restrict(SESSION_ENDED)", "pass"),
     Mutant("any close ends a stream well", Exchange, "connection_lost", "close.code in NORMAL_CLOSE_CODES", "True"),
     Mutant("a close is an empty stream", Exchange, "connection_lost", "self.item_count and", ""),
     Mutant(

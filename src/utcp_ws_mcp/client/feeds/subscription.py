@@ -7,7 +7,6 @@ from typing import Any, Final, Self
 
 import anyio
 
-from ...core.exchange.dispatcher import SESSION_ENDED
 from ...core.exchange.exchange import EarlyMessages, Exchange
 from ...core.exchange.reply_rules import ReplyRules
 from ...core.expressions.scope import Ambient, Scope
@@ -204,14 +203,11 @@ class FeedSubscription:
     def _raise_if_finished(self, exchange: Exchange) -> None:
         assert self._lease is not None
         connection = self._lease.connection
-        dispatcher = connection.dispatcher
-        # A connection that no further call may use keeps its place from them as long as the feed stays. It does until
-        # the place is needed: a subscription that fails again and again would interrupt all other feeds each time.
-        is_useless = dispatcher.unusable_reason == SESSION_ENDED or dispatcher.vacated
-        if not exchange.finished and not is_useless:
+        availability = connection.availability
+        if not exchange.finished and not availability.feeds_must_leave:
             return
         if not exchange.finished:
-            reason = dispatcher.unusable_reason
+            reason = availability.unusable_reason
             raise ConnectionLost(connection.address, reason, Outcome.MAYBE_EXECUTED, close_code=1000)
         if exchange.end == "until":
             raise ToolError(self._feed.full_name, "the endpoint has ended the subscription", None)

@@ -201,7 +201,7 @@ class PooledConnection(MutableRecord, eq=False):
         connection = self.connection
         if connection is None or not 0 < self.in_flight == self.passive_in_flight:
             return False
-        return not connection.is_available and not connection.dispatcher.vacated
+        return not connection.is_available and not connection.availability.vacated
 
     @property
     def ended_unused(self) -> bool:
@@ -214,7 +214,7 @@ class PooledConnection(MutableRecord, eq=False):
     @property
     def unusable_reason(self) -> str:
         """Why no further exchange, or no exclusive one, may start here; empty if one may."""
-        return self.connection.dispatcher.unusable_reason if self.connection is not None else ""
+        return self.connection.availability.unusable_reason if self.connection is not None else ""
 
     def can_serve(self, mode: LeaseMode) -> bool:
         """Whether a call may use the connection, now or when others have ended."""
@@ -222,7 +222,7 @@ class PooledConnection(MutableRecord, eq=False):
         if connection is None or self.state is State.CLOSING or not connection.is_available:
             return False
         # After an abandoned exchange its reply may still come: an exclusive call would take it for its own.
-        return mode is not LeaseMode.EXCLUSIVE or not connection.dispatcher.incomplete
+        return mode is not LeaseMode.EXCLUSIVE or not connection.availability.incomplete
 
     def can_start(self, mode: LeaseMode) -> bool:
         """Whether a call may use the connection now."""

@@ -255,7 +255,7 @@ class ConnectionPool:
                 self._tasks.start_soon(self._sync, pooled)
             case Vacate(pooled):
                 assert pooled.connection is not None
-                pooled.connection.dispatcher.vacate()
+                pooled.connection.availability.vacate()
             case Close(pooled, reason):
                 self._close_connection(pooled, reason)
 

@@ -35,33 +35,32 @@ The error reply to one exchange goes to no stream.
 | early: cancelled, `max_items`, `max_bytes` | not reusable: the rest may be the next reply | only multiplexed use |
 | by an error after items, or by an unclassifiable message | as early | as early |
 | with the connection | lost, or the proper end of its stream | the same |
+
+`availability` has what this means for further exchanges.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from ..codecs.message import Message
 from ..expressions.let_bindings import with_let_bindings
 from ..expressions.scope import Scope
 from ..templates.nodes import RenderError
+from .availability import Availability
 from .cancellation import TRUNCATED, Cancellations
 from .exchange import CloseInfo, Exchange
 from .held import HeldExchanges
 from .last_messages import LastMessages
 from .pending import PendingExchanges, is_selected_by_request
 from .reply_rules import Concurrency, ReplyRules, Role
+from .request_ids import IdKind, RequestIds
 from .unsolicited import UnsolicitedMessages
 
-IdKind = Literal["uuid", "counter", "string_counter"]
 MAX_ENDED_STREAMS: Final = 8
 """Streams that are remembered to explain what comes for them after their end."""
-
-LATE_REPLIES_POSSIBLE: Final = "a late reply to an ended call could be assigned to another call"
-UNSOLICITED_MESSAGE: Final = "an unsolicited message arrived"
-SESSION_ENDED: Final = "the session has ended"
 
 
 class Dispatcher:
@@ -73,11 +72,9 @@ class Dispatcher:
         on_send_failed: Gets the purpose of each message that was due and could not be rendered, and the reason.
 
     Attributes:
-        reusable: Whether a further exchange may start: the next message would be recognized as its reply.
-        unusable_reason: Why no further exchange may start, or no exclusive one.
-        vacated: Whether the place of the connection is needed: a feed goes on with another one.
+        availability: What the connection may still be used for.
+        ids: The correlation ids of the requests.
         opened: Exchanges so far.
-        incomplete: Exchanges for which more may come although their callers no longer wait.
         lost: Exchanges that the end of the connection settled.
         dropped: Messages that no exchange got.
         failure: Why all exchanges failed at once; empty if they did not.
@@ -96,11 +93,9 @@ class Dispatcher:
         make_uuid: Callable[[], str],
         on_send_failed: Callable[[str, str], None] = lambda purpose, reason: None,
     ) -> None:
-        self.reusable = True
-        self.unusable_reason = ""
-        self.vacated = False
+        self.availability = Availability(self._wake_all)
+        self.ids = RequestIds(id_kind, make_uuid)
         self.opened = 0
-        self.incomplete = 0
         self.lost = 0
         self.dropped = 0
         self.messages = LastMessages()
@@ -112,15 +107,11 @@ class Dispatcher:
         self.ended_streams: deque[Exchange] = deque(maxlen=MAX_ENDED_STREAMS)
         self.outbox: list[tuple[str, Any]] = []
         self.on_send_failed = on_send_failed
-        self._id_kind: IdKind = id_kind
-        self._make_uuid = make_uuid
-        self._last_id = 0
-        self._counter = 0
         self._pending = PendingExchanges()
         self._held = HeldExchanges()
 
     def __repr__(self) -> str:
-        return f"<Dispatcher pending={len(self)} dropped={self.dropped} reusable={self.reusable}>"
+        return f"<Dispatcher pending={len(self)} dropped={self.dropped} reusable={self.availability.reusable}>"
 
     def __len__(self) -> int:
         return len(self._pending.all) + len(self._held)
@@ -150,8 +141,9 @@ class Dispatcher:
         if self.opened:
             self.messages.explains_close = None
         self.opened += 1
-        last_id, request_id = self._last_id, self.next_id()
-        scope.update(request_id=request_id, next_id=self.next_id, counter=self.count)
+        ids = self.ids
+        request_id = ids.next_id()
+        scope.update(request_id=request_id, next_id=ids.next_id, counter=ids.count)
         try:
             if rules.let_bindings:
                 scope = with_let_bindings(scope, rules.let_bindings)
@@ -161,7 +153,7 @@ class Dispatcher:
             else:
                 self._start(exchange)
         except RenderError:
-            self._last_id = last_id
+            ids.take_back(request_id)
             raise
         return exchange
 
@@ -244,32 +236,14 @@ class Dispatcher:
         self.cancellations.forget(exchange)
 
     def take_back(self, exchange: Exchange) -> None:
-        """Finish an exchange whose request was not sent, directly after it was opened: the next one gets its number.
-
-        Some endpoints count the requests themselves, and so expect numbers without a gap.
-        """
+        """Finish an exchange whose request was not sent, directly after it was opened: the next one gets its number."""
         self.discard(exchange)
-        if self._id_kind != "uuid" and not exchange.rules.sends_http:
-            self._last_id = int(exchange.request_id) - 1
-
-    def drain(self) -> None:
-        """Allow no further exchange; those that are pending go on."""
-        self.unusable_reason = ""  # that the session has ended says more than any reason before
-        self._make_unusable(SESSION_ENDED)
-        self._wake_all()
-
-    def vacate(self) -> None:
-        """Let the feeds leave the connection, which no further exchange may use: another one needs its place."""
-        self.vacated = True
-        self._wake_all()
+        if not exchange.rules.sends_http:
+            self.ids.take_back(exchange.request_id)
 
     def _wake_all(self) -> None:
         for exchange in tuple(self._pending.all):
             exchange.wake()
-
-    def retire(self) -> None:
-        """Allow no further exchange because of an unsolicited message; those that are pending go on."""
-        self._make_unusable(UNSOLICITED_MESSAGE)
 
     def fail_all(self, reason: str) -> None:
         """Fail every exchange: a message says that none of them will be answered. No further one is allowed."""
@@ -279,28 +253,16 @@ class Dispatcher:
             self.failure_reported |= not self.cancellations.is_abandoned(exchange)
             self.discard(exchange)
             exchange.fail(reason)
-        self.drain()
+        self.availability.end_session()
 
     def connection_lost(self, close: CloseInfo) -> None:
         """Settle every exchange: the connection has ended."""
-        self.reusable = False
+        self.availability.close()
         for exchange in (*self._pending.all, *self._held):
             self.lost += not self.cancellations.is_abandoned(exchange)
             self._pending.remove(exchange)
             exchange.connection_lost(close)
         self._held = HeldExchanges()
-
-    def next_id(self) -> int | str:
-        """Return the next correlation id."""
-        if self._id_kind == "uuid":
-            return self._make_uuid()
-        self._last_id += 1
-        return self._last_id if self._id_kind == "counter" else str(self._last_id)
-
-    def count(self) -> int:
-        """Return 1, 2, 3 …"""
-        self._counter += 1
-        return self._counter
 
     def add_auto_reply(self, value: Any) -> None:
         """Add the answer to a message to what is sent now."""
@@ -327,7 +289,7 @@ class Dispatcher:
     def _share_error(self, meant: list[Exchange]) -> None:
         """Note for the exchanges that an error may mean whether it may mean another one as well."""
         for exchange in meant:
-            exchange.error_is_shared = len(meant) > 1 or self.incomplete > 0
+            exchange.error_is_shared = len(meant) > 1 or self.availability.incomplete > 0
 
     def _deliver(self, exchange: Exchange, message: Message) -> Role:
         rules = exchange.rules
@@ -375,25 +337,15 @@ class Dispatcher:
         self.dropped += 1
         if mistyped := self._pending.find_by_mistyped_id(message):
             mistyped[0].mistyped_id = mistyped[1]
-        is_late = bool(self.incomplete) or self._pending.has_correlation_id(message)
+        is_late = bool(self.availability.incomplete) or self._pending.has_correlation_id(message)
         self.unsolicited.note_dropped(message, is_late=is_late)
         last = self.last_exclusive
         if last is not None and last.rules.takes_first_message and (is_late or last.rules.ignore):
             # It may be a second reply to the last request: the next one would be off by one.
-            self.retire()
+            self.availability.retire()
 
     def _mark_incomplete(self, exchange: Exchange) -> None:
         """Note that more may come for an exchange whose caller no longer waits."""
         if exchange.in_stream:
             self.ended_streams.append(exchange)
-        is_exclusive = exchange.rules.concurrency is Concurrency.EXCLUSIVE
-        if not exchange.rules.never_sends:
-            self.incomplete += 1
-            self._make_unusable(LATE_REPLIES_POSSIBLE, exclusive_only=exchange.rules.late_replies_are_recognized)
-        elif is_exclusive:
-            self._make_unusable("")
-
-    def _make_unusable(self, reason: str, *, exclusive_only: bool = False) -> None:
-        """Allow no further exchange, or no exclusive one; the first reason is the one that is shown."""
-        self.unusable_reason = self.unusable_reason or reason
-        self.reusable = self.reusable and exclusive_only
+        self.availability.note_incomplete(exchange.rules)

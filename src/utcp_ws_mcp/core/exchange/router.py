@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..codecs.message import Message
 from .connection_state import ConnectionState
@@ -12,11 +12,6 @@ from .reply_rules import Role
 
 Routed = tuple[Role, tuple[str, ...]]
 """How a message was classified, and why if rules are traced."""
-
-
-def id_functions(dispatcher: Dispatcher) -> dict[str, Callable[[], Any]]:
-    """Return the functions by which what a connection sends takes an ID, by their names in templates."""
-    return {"next_id": dispatcher.next_id, "counter": dispatcher.count}
 
 
 class LoginStep(Protocol):
@@ -84,13 +79,13 @@ class MessageRouter:
             traced = explain_for_connection(state, message, login=is_login)
         # Before anything else: a call that this message answers must not release the connection to a further call.
         if not is_login and state.should_drain(message):
-            dispatcher.drain()
+            dispatcher.availability.end_session()
             self._on_draining()
         if not is_login and (failure := state.failure(message)) is not None:
             dispatcher.fail_all(failure)
             self._on_draining()
             return Role.SESSION_FAILED, traced.settled({}) if traced else ()
-        is_consumed = state.process(message, dispatcher.add_auto_reply, lambda: id_functions(dispatcher))
+        is_consumed = state.process(message, dispatcher.add_auto_reply, lambda: dispatcher.ids.functions)
         explanation = traced.settled(state.values) if traced else ()
         if is_consumed:
             dispatcher.messages.note(message, Role.AUTO_REPLIED)
