@@ -125,7 +125,6 @@ class _FeedBuilder:
             entry.variables, typed=True, names=_SEND_NAMES, read_file=read, codec=template.framing.codec
         )
         self._manual = entry.name
-        self._final_close_codes = template.final_close_codes
         self._inherited = inherited
         self._diagnostics = diagnostics
 
@@ -156,7 +155,6 @@ class _FeedBuilder:
             key=self._expression("key", feed.key),
             position=self._expression("position", feed.position),
             argument_names=frozenset(properties if isinstance(properties, dict) else ()),
-            final_close_codes=self._final_close_codes,
         )
 
     def _stream(self, feed: Feed) -> StreamRules:

@@ -44,7 +44,6 @@ class CompiledFeed(Record):
         key: What an event is about; None without keys.
         position: Where an event is at the endpoint; None if the endpoint has no positions.
         argument_names: The arguments of the feed, without those of its tools.
-        final_close_codes: The close codes after which the feed is not opened again soon.
     """
 
     manual: str
@@ -57,12 +56,16 @@ class CompiledFeed(Record):
     key: Expression | None
     position: Expression | None
     argument_names: frozenset[str]
-    final_close_codes: tuple[int, ...]
 
     @property
     def full_name(self) -> str:
         """Return `manual.feed`, unique in a bridge."""
         return f"{self.manual}.{self.definition.name}"
+
+    @property
+    def final_close_codes(self) -> tuple[int, ...]:
+        """Return the close codes after which the feed is not opened again soon: those of its connection."""
+        return self.handshake.template.final_close_codes
 
     def read_event(self, exchange: Exchange, message: Message) -> FeedEvent:
         """Return the event that a message contains.
