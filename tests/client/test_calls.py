@@ -667,7 +667,7 @@ async def test_text_that_is_no_utf_8_ends_the_connection_with_an_error(tmp_path:
 async def test_a_call_that_waits_for_an_endpoint_in_vain_says_why_there_is_no_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utcp_ws_mcp.client.pool.pool.random.random", lambda: 1.0)
+    monkeypatch.setattr("utcp_ws_mcp.client.pool.executor.random.random", lambda: 1.0)
     document = {"name": "m", "url": "ws://127.0.0.1:9/", "timeout": 0.2, "tools": [{"name": "t"}]}
     async with bridge_to(tmp_path, document) as bridge:
         for _ in range(FAILURE_THRESHOLD):
@@ -701,7 +701,7 @@ async def test_the_first_call_after_an_endpoint_has_healed_succeeds(tmp_path: Pa
 async def test_a_call_waits_before_it_tries_an_endpoint_that_always_hangs_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utcp_ws_mcp.client.pool.pool.random.random", lambda: 1.0)
+    monkeypatch.setattr("utcp_ws_mcp.client.pool.executor.random.random", lambda: 1.0)
 
     async def hang_up(seen: Peer, connection: Any, message: Any) -> None:
         await connection.close(1011)

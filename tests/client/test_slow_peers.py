@@ -56,7 +56,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_gives_its_connection_back
 async def test_a_message_over_a_connection_ends_the_count_of_failures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("utcp_ws_mcp.client.pool.pool.random.random", lambda: 1.0)
+    monkeypatch.setattr("utcp_ws_mcp.client.pool.executor.random.random", lambda: 1.0)
 
     async def answer_or_hang_up(seen: Peer, connection: Any, message: Any) -> None:
         if message["params"]["n"]:

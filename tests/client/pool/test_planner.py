@@ -252,6 +252,10 @@ TABLES = {**ASSIGNMENTS, **OPENINGS, **LIMITS, **FAILURES, **CLOSES}
 @pytest.mark.parametrize("case", TABLES.values(), ids=TABLES)
 def test_the_next_action_is(case: Case) -> None:
     pool = PoolState()
+    if case.reserved_for_other:
+        earlier = FakeHandshake("earlier", at=case.handshake.at)
+        enqueue(pool, LeaseMode.SHARED, earlier)
+        pool.awaiting_capacity[earlier] = None  # type: ignore[index]
     calls = [enqueue(pool, MODES[mode], case.handshake) for mode in case.calls]
     connections = [add_connection(pool, case.handshake, state, **more) for state, more in case.connections]
     connections += [
@@ -262,7 +266,7 @@ def test_the_next_action_is(case: Case) -> None:
         pool.failures.record_failure(case.handshake, 0.0, lambda: 0.0)  # type: ignore[arg-type]
         pool.failures.set_last_error(case.handshake, ConnectError("wss://key/", "no.", code="connection-refused"))  # type: ignore[arg-type]
 
-    action = plan(pool, case.handshake, reserved_for_other=case.reserved_for_other)  # type: ignore[arg-type]
+    action = plan(pool, case.handshake)  # type: ignore[arg-type]
 
     assert describe(action, calls, connections) == case.expected
 

@@ -212,3 +212,17 @@ def test_an_attempt_that_fails_fails_the_calls_that_no_open_connection_can_serve
         None,
     ]
     assert pool.failures.error_for(KEY) is REFUSED
+
+
+@pytest.mark.parametrize(
+    ("waiting", "at", "reserved"),
+    [("earlier", "here", True), ("earlier", "there", False), ("later", "here", False), ("none", "here", False)],
+)
+def test_the_next_place_at_an_endpoint_is_for_the_key_whose_call_came_first(
+    pool: PoolState, waiting: str, at: str, reserved: bool
+) -> None:
+    asks, other = FakeHandshake("asks", at="here"), FakeHandshake("other", at=at)
+    for handshake in (other, asks) if waiting == "earlier" else (asks, other):
+        enqueue(pool, LeaseMode.SHARED, handshake)
+    pool.awaiting_capacity = {asks: None, **({other: None} if waiting != "none" else {})}  # type: ignore[dict-item]
+    assert pool.is_reserved_for_other(asks) is reserved  # type: ignore[arg-type]

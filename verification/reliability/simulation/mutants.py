@@ -173,7 +173,7 @@ MUTANTS: Final = (
         "if not field.is_repeated:",
         "if field.message_type is not None:\n        return None\n    if not field.is_repeated:",
     ),
-    Mutant("a closed bridge is still used", ConnectionPool, "close", "self._closed = True", "pass"),
+    Mutant("a closed bridge is still used", ConnectionPool, "close", "self._state.closed = True", "pass"),
 )
 
 

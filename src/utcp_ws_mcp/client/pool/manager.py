@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from ...core.handshake_request import HandshakeRequest
     from ..connection import Connection
     from ..shared.fleet import Fleet
+    from .executor import OpenConnection
     from .lease import RateLimiter
-    from .pool import ConnectionPool, OpenConnection
+    from .pool import ConnectionPool
 
 
 class PoolManager:

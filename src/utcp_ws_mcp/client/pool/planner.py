@@ -1,8 +1,8 @@
 """The decisions of a pool: which call gets which connection, and when one is opened, synced or closed.
 
-The planner is pure. It reads the state of a pool and returns one action; the executor (`pool.ConnectionPool`) carries
-it out and asks again, until there is none. So every decision is made on the actual state, nothing can change between
-decision and action, and each rule can be tested with a table. The pattern is that of httpcore's
+The planner is pure. It reads the state of a pool and returns one action; the executor (`executor.PoolExecutor`)
+carries it out and asks again, until there is none. So every decision is made on the actual state, nothing can change
+between decision and action, and each rule can be tested with a table. The pattern is that of httpcore's
 `_assign_requests_to_connections`: decide without waiting, then act.
 """
 
@@ -58,12 +58,11 @@ class AwaitCapacity(Record):
 Action = Assign | Open | Sync | Close | Vacate | AwaitCapacity
 
 
-def plan(pool: PoolState, key: ConnectionKey, *, reserved_for_other: bool = False) -> Action | None:
+def plan(pool: PoolState, key: ConnectionKey) -> Action | None:
     """Return what is to be done next for the calls and connections of one key, or None.
 
     Only events of the key itself can change the result, except after AwaitCapacity. It depends on no clock: when an
-    attempt may start is up to the circuit breaker. `reserved_for_other`: the next place at the endpoint is for a
-    call of another key, which came earlier.
+    attempt may start is up to the circuit breaker.
     """
     group = pool.groups.get(key)
     if group is None:
@@ -71,7 +70,7 @@ def plan(pool: PoolState, key: ConnectionKey, *, reserved_for_other: bool = Fals
     for pooled in group.connections:
         if pooled.is_perished:
             return Close(pooled, pooled.unusable_reason)
-    if group.queue and reserved_for_other:
+    if group.queue and pool.is_reserved_for_other(key):
         return AwaitCapacity(key.endpoint)
     if group.queue:
         return _serve_queue(pool, group)

@@ -107,7 +107,10 @@ class PoolState:
         """All connections in order of opening (a dict, so that removal takes constant time)."""
         self.failures = FailureTracker()
         self.capacity = MAX_CONNECTIONS_PER_MANUAL
+        self.awaiting_capacity: dict[ConnectionKey, None] = {}
+        """The keys that wait for a place, in the order in which they began to wait."""
         self.draining = False
+        self.closed = False
         self._sequence = count()
 
     @property
@@ -128,6 +131,17 @@ class PoolState:
         """Return the sequence number of the call of a key that has waited longest; infinite if none waits."""
         group = self.groups.get(key)
         return group.queue.first_sequence if group is not None else float("inf")
+
+    def is_reserved_for_other(self, key: ConnectionKey) -> bool:
+        """Return whether a call of another key waits for a place at the same endpoint, and came earlier.
+
+        Calls that share the connections there would otherwise keep them busy, and that call would never start.
+        """
+        first = self.first_sequence
+        return any(
+            other != key and other.endpoint == key.endpoint and first(other) < first(key)
+            for other in self.awaiting_capacity
+        )
 
     def stats(self) -> PoolStats:
         """Return what a status shows."""
