@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-MAX_OWN_MODULES = 143
+MAX_OWN_MODULES = 144
 """Modules of this package until `initialize` is answered. A new one on the way to it needs a reason."""
 
 LATER = {"websockets", "mcp", "httpx2", "platformdirs", "importlib.metadata", "tempfile"}

@@ -10,28 +10,22 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import anyio
 
 from ..core.codecs.message import Message
-from ..core.exchange.exchange import Exchange, StreamEnd
+from ..core.exchange.exchange import Exchange
 from ..core.exchange.reply_rules import Concurrency
+from ..core.exchange.stream_rules import StreamEnd
 from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
 from ..core.templates.nodes import RenderError
 from ..core.tools.tool import CompiledTool
-from ..errors import (
-    CallTimeout,
-    IncompleteStream,
-    Outcome,
-    SessionLost,
-    TimeoutStage,
-    UnidentifiableReply,
-)
+from ..errors import Outcome, SessionLost, UnidentifiableReply
+from .call_errors import CallErrors
 from .call_http import CallRequests
 from .cancel import send_cancel_messages
-from .close_info import error_of_lost_exchange, lost_connection
+from .close_info import lost_connection
 from .eager import ensure_task
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
 from .pool.pool import ConnectionPool
-from .timeout_hint import binary_hint, hint_for, last_message_for, other_field_hint
 from .wakeup import Wakeup, current_time
 
 if TYPE_CHECKING:
@@ -60,8 +54,7 @@ class Call:
         self.tool = tool
         self._rules = tool.rules
         self._pool = pool
-        self._timeout = tool.template.timeout
-        self._deadline = current_time() + self._timeout if deadline is None else deadline
+        self._deadline = current_time() + tool.template.timeout if deadline is None else deadline
         self._scope = Scope(
             ambient, {"args": arguments, "tool": tool.original_name, "vars": tool.variables, "session": {}}
         )
@@ -73,6 +66,10 @@ class Call:
     @cached_property
     def _requests(self) -> CallRequests:
         return CallRequests(self.tool, self._deadline)
+
+    @cached_property
+    def _errors(self) -> CallErrors:
+        return CallErrors(self.tool, self._requests)
 
     @property
     def exchange(self) -> Exchange:
@@ -132,7 +129,8 @@ class Call:
             deadline, end = self._next_deadline(exchange)
             if not await self._wakeup.wait(deadline):
                 if end is None:
-                    raise self._reply_timeout()
+                    assert self._lease is not None
+                    raise self._errors.no_reply(self._lease.connection, exchange)
                 exchange.end = end
                 self._raise_if_incomplete()
                 return None
@@ -173,7 +171,7 @@ class Call:
                 return
             self._check_connection_attempts(self._lease.connection, attempt)
         stage, detail = self._pool.wait_reason(request)
-        raise self._timeout_error(stage, Outcome.NOT_SENT, detail=detail)
+        raise self._errors.no_connection(stage, detail)
 
     def _check_connection_attempts(self, connection: Connection, attempt: int) -> None:
         """Raise if one connection after the other ends before the request can be sent."""
@@ -212,7 +210,7 @@ class Call:
         """Wait until the peer has read a request that has no reply: this is the only sign that it arrived."""
         assert self._lease is not None
         if not await self._wait_until_writable(self._lease.connection):
-            raise self._timeout_error(TimeoutStage.SEND, Outcome.MAYBE_EXECUTED)
+            raise self._errors.not_read(self.exchange)
 
     async def _wait_until_writable(self, connection: Connection) -> bool:
         """Wait until the peer keeps up with what is sent; return False at the deadline."""
@@ -289,82 +287,23 @@ class Call:
     # Receiving
 
     def _next_deadline(self, exchange: Exchange) -> tuple[float, StreamEnd | None]:
-        """Return until when to wait, and how the stream ends then; None if the call times out instead.
-
-        The timeout of the call is no bound of a stream that has an end of its own: without it, the stream is cut.
-        """
-        limits = exchange.limits
-        if limits is None or not exchange.in_stream:
+        """Return until when to wait, and how the stream ends then; None if the call times out instead."""
+        stream, limits = self._rules.stream, exchange.limits
+        if stream is None or limits is None or not exchange.in_stream:
             return self._deadline, None
         now = current_time()
         self._stream_started_at = now if self._stream_started_at is None else self._stream_started_at
-        deadline, end = self._deadline, self._end_at_timeout()
-        if limits.max_seconds is not None:
-            deadline, end = self._stream_started_at + limits.max_seconds, "max_seconds"
-        if limits.idle_seconds is not None and now + limits.idle_seconds < deadline:
-            return now + limits.idle_seconds, "idle_seconds"
-        return deadline, end
-
-    def _end_at_timeout(self) -> StreamEnd | None:
-        """Return how a stream without `max_seconds` ends at the timeout of the call; None if that is a failure."""
-        stream = self._rules.stream
-        assert stream is not None
-        has_end = stream.until or stream.bounds.until_close or stream.bounds.require_end
-        return None if has_end else "max_seconds"
+        return limits.next_deadline(now, self._stream_started_at, self._deadline, stream.end_at_timeout)
 
     def _raise_if_incomplete(self) -> None:
         """Raise if a bound has ended a stream that must end by itself."""
-        exchange, stream = self.exchange, self._rules.stream
-        if stream is not None and stream.bounds.require_end and not exchange.is_complete:
-            outcome = self._outcome(Outcome.MAYBE_EXECUTED)
-            raise IncompleteStream(self.tool.full_name, str(exchange.end), exchange.item_count, outcome)
-
-    # Errors
+        if error := self._errors.incomplete(self.exchange):
+            raise error
 
     def _raise_if_lost(self) -> None:
         """Raise if the connection or its session ended before the exchange did."""
-        if self._lease is not None:
-            outcome = self._outcome(Outcome.MAYBE_EXECUTED)
-            if error := error_of_lost_exchange(self._lease.connection, self.exchange, self.tool, outcome):
-                raise error
-
-    def _timeout_error(
-        self, stage: TimeoutStage, outcome: Outcome, *, detail: str = "", **last_message: str
-    ) -> CallTimeout:
-        outcome = self._outcome(outcome)
-        return CallTimeout(self.tool.full_name, self._timeout, stage, outcome, detail=detail, **last_message)
-
-    def _reply_timeout(self) -> CallTimeout:
-        """Return the error of a call whose reply, or the end of whose stream, did not come in time."""
-        exchange, rules = self.exchange, self._rules
-        assert self._lease is not None
-        detail, stage = "", TimeoutStage.LISTEN if rules.listen_only else TimeoutStage.REPLY
-        if exchange.in_stream and (exchange.item_count or not rules.listen_only):
-            count = exchange.item_count
-            stage, detail = TimeoutStage.STREAM, f"{count} {'item' if count == 1 else 'items'} came"
-        connection = self._lease.connection
-        message, fate = last_message_for(connection, exchange)
-        hints = (
-            hint_for(exchange, connection.state.failures),
-            other_field_hint(exchange, message, fate),
-            binary_hint(connection, message).strip(),
-        )
-        return self._timeout_error(
-            stage,
-            Outcome.MAYBE_EXECUTED,
-            detail=detail,
-            last_message=connection.excerpt(message),
-            fate=fate,
-            hint=" ".join(filter(None, hints)),
-        )
-
-    def _outcome(self, outcome: Outcome) -> Outcome:
-        """Return what is known of the request; a call that only listens has none, unless something of it was sent."""
-        if self._requests.sent:
-            return Outcome.MAYBE_EXECUTED
-        if not self._rules.listen_only or self.tool.compiled_template.handshake.uses_arguments:
-            return outcome
-        return outcome if self._exchange is not None and self._exchange.sent else Outcome.NOT_SENT
+        if self._lease is not None and (error := self._errors.lost(self._lease.connection, self.exchange)):
+            raise error
 
     # Ending
 

@@ -5,7 +5,8 @@ import pytest
 
 from utcp_ws_mcp.core.codecs.message import decode
 from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
-from utcp_ws_mcp.core.exchange.reply_rules import Concurrency, Role, StreamLimits
+from utcp_ws_mcp.core.exchange.reply_rules import Concurrency, Role
+from utcp_ws_mcp.core.exchange.stream_rules import StreamLimits
 from utcp_ws_mcp.core.expressions.analysis import find_correlation_path
 from utcp_ws_mcp.core.expressions.expression import EvaluationError
 from utcp_ws_mcp.core.expressions.scope import Ambient, Scope

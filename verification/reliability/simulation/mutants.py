@@ -12,6 +12,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from utcp_ws_mcp.client.call import Call
+from utcp_ws_mcp.client.call_errors import CallErrors
 from utcp_ws_mcp.client.call_http import CallRequests
 from utcp_ws_mcp.client.caller import CallRunner
 from utcp_ws_mcp.client.connection import Connection
@@ -30,6 +31,7 @@ from utcp_ws_mcp.core.exchange.dispatcher import Dispatcher
 from utcp_ws_mcp.core.exchange.exchange import Exchange
 from utcp_ws_mcp.core.exchange.pending import PendingExchanges
 from utcp_ws_mcp.core.exchange.request_ids import RequestIds
+from utcp_ws_mcp.core.exchange.stream_rules import StreamRules
 from utcp_ws_mcp.core.exchange.unsolicited import UnsolicitedMessages
 
 
@@ -85,8 +87,10 @@ MUTANTS: Final = (
     Mutant("what is sent again has a new deadline", CallRunner, "_attempt", "arguments, deadline", "arguments"),
     Mutant("what was lost is said not to be sent", CallRunner, "call", "raise lost_error from error", "raise"),
     Mutant("the deadline leaves the pool out", Call, "_wait_and_send", "request, self._deadline", "request, 1e9"),
-    Mutant("a timeout says not sent", Call, "_reply_timeout", "MAYBE_EXECUTED", "NOT_SENT"),
-    Mutant("a stream that the timeout cuts succeeds", Call, "_end_at_timeout", "None if has_end else", "False or"),
+    Mutant("a timeout says not sent", CallErrors, "no_reply", "self._outcome(exchange)", "Outcome.NOT_SENT"),
+    Mutant(
+        "a stream that the timeout cuts succeeds", StreamRules, "end_at_timeout", "None if has_end else", "False or"
+    ),
     Mutant("every stream is called complete", Exchange, "is_complete", 'self.end == "until"', "True"),
     Mutant(
         "a repeated reply counts as unsolicited",
@@ -96,7 +100,7 @@ MUTANTS: Final = (
         "False",
     ),
     Mutant("a greeting counts as unsolicited", UnsolicitedMessages, "note_dropped", "self.greeting_is_over and", ""),
-    Mutant("a loss says not sent", Call, "_raise_if_lost", "MAYBE_EXECUTED", "NOT_SENT"),
+    Mutant("a loss says not sent", CallErrors, "lost", "self._outcome(exchange)", "Outcome.NOT_SENT"),
     Mutant("a lost connection is an empty success", Call, "_raise_if_lost", "raise error", "return"),
     Mutant("a lease is released twice", Call, "_finish", "lease.release()", "lease.release() or lease.release()"),
     Mutant("a lease leaks when a call is cancelled", Call, "__aexit__", "self._finish()", "exc_type or self._finish()"),

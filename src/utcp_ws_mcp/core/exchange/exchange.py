@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 from ...records import MutableRecord, Record, field
 from ..codecs.message import Message
 from ..expressions.expression import Expression
 from ..expressions.paths import UNDEFINED, Path, value_at
 from ..expressions.scope import Scope
-from .reply_rules import ReplyRules, Role, StreamLimits, StreamRules
-
-StreamEnd = Literal["until", "max_items", "max_seconds", "idle_seconds", "max_bytes", "closed"]
-"""What ended a stream."""
+from .reply_rules import ReplyRules, Role
+from .stream_rules import StreamEnd, StreamLimits, StreamRules
 
 MAX_EARLY_MESSAGES: Final = 64
 """Messages that are buffered for a stream until the reply that opens it has come."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, StrEnum
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from ...manifest.models.call_template import CallTemplate
 from ...manifest.models.reply import Reply, Stream
 from ...manifest.presets import read_bare_reply
-from ...records import Record, field, force_setattr, replace
+from ...records import Record, force_setattr, replace
 from ..codecs.message import Message
 from ..diagnostics import Diagnostics
 from ..expressions.analysis import find_correlation_path
@@ -18,7 +18,8 @@ from ..expressions.let_bindings import LetBindings, compile_let_bindings
 from ..expressions.paths import UNDEFINED, Path, value_at
 from ..expressions.scope import CALL_REPLY_NAMES
 from ..templates.compiler import Compiler
-from ..templates.nodes import Node, RenderError
+from ..templates.nodes import Node
+from .stream_rules import COMPUTABLE_BOUNDS, StreamRules
 
 
 class Role(StrEnum):
@@ -47,57 +48,6 @@ class Concurrency(Enum):
 
     MULTIPLEXED = "multiplexed"
     EXCLUSIVE = "exclusive"
-
-
-COMPUTABLE_BOUNDS: Final = ("max_items", "max_seconds", "idle_seconds")
-"""Bounds of a stream that may be expressions."""
-
-
-class StreamLimits(Record):
-    """The bounds of one stream.
-
-    Args:
-        max_items: How many items it has at most.
-        max_seconds: How long it lasts at most; None for the timeout of the call.
-        idle_seconds: How long it may pause; None for no limit.
-    """
-
-    max_items: int
-    max_seconds: float | None
-    idle_seconds: float | None
-
-
-class StreamRules(Record):
-    """Which messages are items of a stream, which end it, and its bounds.
-
-    The stream ends when each predicate of `until` has been true for a message. With `match`, the items are the messages
-    for which it is true; the reply to the request comes first, and expressions see it as `reply`.
-    """
-
-    match: Expression | None
-    until: tuple[Expression, ...]
-    item: Expression | None
-    bounds: Stream
-    computed_bounds: Mapping[str, Expression] = field(default_factory=dict)
-
-    def limits(self, scope: Mapping[str, Any]) -> StreamLimits:
-        """Return the bounds of one exchange.
-
-        Raises:
-            RenderError: where an expression gives no number above zero.
-        """
-        values = {name: getattr(self.bounds, name) for name in COMPUTABLE_BOUNDS}
-        for name, expression in self.computed_bounds.items():
-            try:
-                value = expression.evaluate(scope)
-            except EvaluationError as error:
-                raise RenderError(f"stream.{name}: {error}", code=error.code) from None
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-                raise RenderError(
-                    f"stream.{name}: {expression.source} is not a number above zero.", code="expression-failed"
-                )
-            values[name] = value
-        return StreamLimits(int(values["max_items"]), values["max_seconds"], values["idle_seconds"])
 
 
 class AutoReplyRule(Record):

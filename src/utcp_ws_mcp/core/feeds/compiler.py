@@ -15,7 +15,8 @@ from ...manifest.models.reply import Stream
 from ...manifest.validation import join_path
 from ...records import replace
 from ..diagnostics import Diagnostics
-from ..exchange.reply_rules import Concurrency, ReplyRules, StreamRules, with_correlation
+from ..exchange.reply_rules import Concurrency, ReplyRules, with_correlation
+from ..exchange.stream_rules import StreamRules
 from ..expressions.expression import Expression, compile_expression
 from ..expressions.scope import CALL_REPLY_NAMES, CALL_REQUEST_NAMES
 from ..handshake_request import HandshakeTemplate
