@@ -104,6 +104,7 @@ OWNERS = {
         "client.eager",
         "client.wakeup",
         "client.handshake",
+        "client.inbox",
         "client.pending_pings",
         "client.proxy",
         "client.resolver",

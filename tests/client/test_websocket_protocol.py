@@ -12,8 +12,9 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from utcp_ws_mcp.client import websocket as module
+from utcp_ws_mcp.client.inbox import MAX_WAITING_MESSAGES
 from utcp_ws_mcp.client.messages import MAX_FRAGMENTS
-from utcp_ws_mcp.client.websocket import MAX_UNREAD_BYTES, MAX_WAITING_MESSAGES, WebSocket
+from utcp_ws_mcp.client.websocket import MAX_UNREAD_BYTES, WebSocket
 from utcp_ws_mcp.core.network_policy import parse_url
 from utcp_ws_mcp.manifest.models.call_template import Limits
 

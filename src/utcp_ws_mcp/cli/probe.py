@@ -160,10 +160,10 @@ async def _check_pings(probe: EndpointProbe, connection: Connection, ended: anyi
     if any(tool.rules.concurrency is Concurrency.EXCLUSIVE for tool in probe.tools):
         for _ in range(PINGS):
             if connection.is_open:
-                await connection.sync()
+                await connection.barrier.wait()
         with anyio.move_on_after(0 if connection.is_open else CLOSE_TIMEOUT):
             await ended.wait()
-    probe.has_warnings |= connection.refuses_pings
+    probe.has_warnings |= connection.barrier.refuses_pings
 
 
 def _check_unsolicited(probe: EndpointProbe, scope: Scope) -> None:

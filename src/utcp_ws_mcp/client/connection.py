@@ -22,7 +22,8 @@ from ..errors import end_sentence, quote_endpoint
 from ..observability import events
 from ..observability.events import Observer
 from ..records import replace
-from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets, refuses_pings
+from .barrier import Barrier
+from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets
 from .heartbeat import HeartbeatTask
 from .http_steps import HttpStepRunner
 from .websocket import WebSocket
@@ -32,17 +33,8 @@ TRY_AGAIN_LATER: Final = 1013
 HEALTHY_AFTER: Final = 5.0
 """Seconds after which a connection counts as healthy, even if no message arrived over it."""
 
-QUIET_PERIOD: Final = 0.05
-"""Seconds of silence that separate two exclusive exchanges where the manifest turns pings off."""
-
 TALKING_PERIOD: Final = 60.0
 """Seconds after an unsolicited message in which the endpoint counts as one that sends them."""
-
-SYNC_TIMEOUT: Final = 0.5
-"""Seconds that a peer has to answer the ping that separates two exclusive exchanges."""
-
-UNANSWERED_PINGS: Final = 2
-"""Pings on one connection of which a peer has answered none: it was not only slow."""
 
 
 class Connection:
@@ -60,11 +52,12 @@ class Connection:
         observe: Gets its events.
         on_draining: Called when a message says that the connection is of no use for further calls.
         http: Sends the HTTP requests of steps that belong to the connection.
-        on_refused_pings: Called with how the connection ended where the peer does not accept pings.
+        on_refused_pings: Called with how it shows that the peer does not accept pings.
         trace_rules: Whether events explain which rule decided.
 
     Attributes:
         availability: What the connection may still be used for while it is open.
+        barrier: Separates two exclusive exchanges.
         encode: Returns the WebSocket messages for a value; raises ValueError if it cannot be encoded.
     """
 
@@ -92,16 +85,15 @@ class Connection:
         self.heartbeat = HeartbeatTask(
             state, lambda: self.is_open, self._template_values, self.send_or_abort, self.abort
         )
+        self.barrier = Barrier(websocket, dispatcher, on_refused_pings)
         self.received_count = 0
         self.closed_with: CloseInfo | None = None
         self._unsolicited_at = -math.inf
-        self.refuses_pings, self._answers_pings, self._unanswered_pings = False, False, 0
         self._websocket = websocket
         self._framer, self.encode = framer, framer.encode
         self._observe = observe
         self._reports_messages = not events.ignores(observe, events.MessageSent, events.MessageReceived)
         self._router = MessageRouter(state, dispatcher, on_draining, self._note_unsolicited, trace_rules=trace_rules)
-        self._on_refused_pings = on_refused_pings
         self._opened_at = anyio.current_time()
         self._local_close_reason = ""
         self._disconnect_messages_sent = False
@@ -218,9 +210,7 @@ class Connection:
             by_peer = info.reason != CLOSED_LOCALLY
             reason = ": ".join(filter(None, (info.reason, "" if by_peer else self._local_close_reason)))
             self._observe(events.ConnectionClosed(self.manual, self.address, reason, by_peer))
-            if refuses_pings(self._websocket, idle=not self.dispatcher.lost):
-                self.refuses_pings = True
-                self._on_refused_pings(info.reason)
+            self.barrier.note_end(info.reason)
 
     def _on_message(self, raw: str | bytes) -> bool:
         """Process a WebSocket message; return whether the next one is wanted, too."""
@@ -313,36 +303,6 @@ class Connection:
 
     def _template_values(self) -> dict[str, Any]:
         return {"request_id": self.dispatcher.ids.next_id(), **self.dispatcher.ids.functions}
-
-    async def sync(self) -> bool:
-        """Wait until everything that the peer sent before now has arrived; return whether the connection is available.
-
-        A pong is sent in the order of messages (RFC 6455 §5.5.2): what comes after it was sent after the ping. Without
-        a pong, only a connection without earlier exchanges counts as synced; without pings, a moment of silence does.
-        """
-        if self._websocket.ping_interval is None:
-            await anyio.sleep(QUIET_PERIOD)
-            return self.is_available
-        answered = None
-        with anyio.move_on_after(SYNC_TIMEOUT):
-            answered = await self._websocket.ping()
-        self._note_ping(answered)
-        if answered is False or (answered is None and self.dispatcher.opened):
-            return False
-        unsolicited = self.dispatcher.unsolicited
-        unsolicited.greeting_is_over = bool(answered) or unsolicited.greeting_is_over
-        # The pong may have arrived together with a close frame or the end of the stream.
-        await anyio.lowlevel.checkpoint()
-        return self.is_available
-
-    def _note_ping(self, answered: bool | None) -> None:
-        """Report a peer that answers no pings; one that has answered before is only slow."""
-        self._answers_pings |= bool(answered)
-        self._unanswered_pings += answered is None
-        if self._unanswered_pings == UNANSWERED_PINGS and not self._answers_pings:
-            self.refuses_pings = True
-            reason = "the server answers no pings, so that each call waits for one and opens a connection"
-            self._on_refused_pings(reason)
 
     async def aclose(self, code: int = 1000, reason: str = "", local_reason: str = "") -> None:
         """Send the disconnect messages and close, within CLOSE_TIMEOUT seconds.

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, TypeVar, cast
 
 from websockets.client import ClientProtocol
@@ -27,6 +26,7 @@ from .. import USER_AGENT
 from ..core.network_policy import URL
 from ..manifest.models.network import Limits
 from .frames import MessageFrames
+from .inbox import Inbox, MessageHandler
 from .incoming import Incoming
 from .messages import Data, Messages
 from .pending_pings import PendingPings
@@ -39,9 +39,6 @@ CLOSE_TIMEOUT: Final = 2.0
 MAX_UNREAD_BYTES: Final = 4 << 20
 """Bytes of automatic replies that a peer may leave unread before it is disconnected."""
 
-MAX_WAITING_MESSAGES: Final = 16
-"""Messages that wait for `receive` before the connection stops reading from its socket."""
-
 WRITE_LIMIT: Final = 1 << 15
 """Bytes in the write buffer from which on `drain` waits."""
 
@@ -49,9 +46,6 @@ TEXT, BINARY, PONG, OPEN = Opcode.TEXT, Opcode.BINARY, Opcode.PONG, State.OPEN
 MESSAGE_OPCODES: Final = (TEXT, BINARY, Opcode.CONT)
 
 T = TypeVar("T")
-MessageHandler = Callable[[Data], bool]
-"""Takes a message; returns whether it takes the next one, too."""
-
 _SILENT_LOGGER = logging.getLogger("utcp_ws_mcp.websockets")
 _SILENT_LOGGER.setLevel(logging.CRITICAL)
 logging.getLogger("websockets").setLevel(logging.INFO)  # at DEBUG, it logs headers, and with them credentials
@@ -84,12 +78,10 @@ class WebSocket(asyncio.Protocol):
         self._ping_timeout = ping_timeout
         self._handshake_ended: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
-        self._receiving: asyncio.Future[bool] | None = None
-        self._handler: MessageHandler | None = None
-        self._waiting: deque[Data] = deque()
         self._unread_bytes = 0
         self._frames = MessageFrames()
-        self._messages = Messages(self._process_message, self._fail)
+        self._inbox = Inbox(self._loop.create_future, self._read_more)
+        self._messages = Messages(self._inbox.add, self._fail)
         self._incoming = Incoming(protocol, self._messages.add_whole, self._parse)
         self._writable = asyncio.Event()
         self._writable.set()
@@ -131,20 +123,7 @@ class WebSocket(asyncio.Protocol):
             True when the handler wants no more messages; False when the connection has ended. What arrives after that
             waits for the next `receive`.
         """
-        self._handler = handler
-        while self._waiting:
-            self._deliver(self._waiting.popleft())
-            if self._handler is None:
-                return True
-        if self._closed.done():
-            self._handler = None
-            return False
-        self._receiving = self._loop.create_future()
-        self.transport.resume_reading()
-        try:
-            return await self._receiving
-        finally:
-            self._receiving = self._handler = None
+        return await self._inbox.receive(handler)
 
     def send_nowait(self, message: Data, *, automatic: bool = False, more: bool = False) -> None:
         """Send a message without waiting for the peer to read it.
@@ -193,10 +172,10 @@ class WebSocket(asyncio.Protocol):
 
     async def close(self, code: int, reason: str = "") -> None:
         """Perform the closing handshake (RFC 6455 §7.1.2); the connection has ended after CLOSE_TIMEOUT seconds."""
-        if self._handler is None:
+        if not self._inbox.is_read:
             # Messages that fill the queue would keep the peer's close frame out.
             self._messages.discard()
-            self._waiting.clear()
+            self._inbox.clear()
             self.transport.resume_reading()
         if self.protocol.state is State.OPEN:
             self.protocol.send_close(code, reason)
@@ -261,8 +240,7 @@ class WebSocket(asyncio.Protocol):
             self._close_timer.cancel()
         self.resume_writing()
         self._pings.fail()
-        if self._receiving is not None:
-            _set_result(self._receiving, False)
+        self._inbox.end()
         _set_result(self._handshake_ended, None)
         _set_result(self._closed, None)
 
@@ -290,20 +268,12 @@ class WebSocket(asyncio.Protocol):
         elif frame.opcode in MESSAGE_OPCODES:
             self._messages.add(frame)
 
-    def _process_message(self, message: Data) -> None:
-        if self._handler is not None:
-            self._deliver(message)
-            return
-        self._waiting.append(message)
-        if len(self._waiting) >= MAX_WAITING_MESSAGES:
+    def _read_more(self, wanted: bool) -> None:
+        """Read from the socket, or let what follows wait in it."""
+        if wanted:
+            self.transport.resume_reading()
+        else:
             self.transport.pause_reading()
-
-    def _deliver(self, message: Data) -> None:
-        assert self._handler is not None
-        if not self._handler(message):
-            self._handler = None
-            if self._receiving is not None:
-                _set_result(self._receiving, True)
 
     def _write(self, data: bytes) -> None:
         if not self.transport.is_closing():

@@ -51,7 +51,7 @@ class FakeHandshake:
 
 @dataclass(eq=False)
 class FakeConnection:
-    """An open connection; `sync` and `receive_loop` end when the test says so."""
+    """An open connection; the barrier and `receive_loop` end when the test says so."""
 
     is_open: bool = True
     reusable: bool = True
@@ -92,7 +92,11 @@ class FakeConnection:
     def heartbeat(self) -> Any:
         return SimpleNamespace(run=anyio.lowlevel.checkpoint)
 
-    async def sync(self) -> bool:
+    @property
+    def barrier(self) -> Any:
+        return SimpleNamespace(wait=self._sync)
+
+    async def _sync(self) -> bool:
         await self.synced.wait()
         return self.is_available
 

@@ -11,11 +11,11 @@ from types import ModuleType
 from typing import Any, Final
 from unittest.mock import patch
 
+from utcp_ws_mcp.client.barrier import Barrier
 from utcp_ws_mcp.client.call import Call
 from utcp_ws_mcp.client.call_errors import CallErrors
 from utcp_ws_mcp.client.call_http import CallRequests
 from utcp_ws_mcp.client.caller import CallRunner
-from utcp_ws_mcp.client.connection import Connection
 from utcp_ws_mcp.client.discovery import DiscoveryTask
 from utcp_ws_mcp.client.heartbeat import HeartbeatTask
 from utcp_ws_mcp.client.http_steps import HttpStepRunner
@@ -121,8 +121,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "settling does not wait for the pong",
-        Connection,
-        "sync",
+        Barrier,
+        "wait",
         "await self._websocket.ping()",
         "True",
     ),

@@ -175,7 +175,7 @@ class PoolExecutor:
     async def _sync(self, pooled: PooledConnection) -> None:
         assert pooled.connection is not None
         leases_started = pooled.leases_started
-        synced = await pooled.connection.sync()
+        synced = await pooled.connection.barrier.wait()
         # A shared call that started meanwhile voids the barrier: what it caused may arrive after the pong.
         if pooled.state is State.SYNCING and pooled.leases_started == leases_started:
             if synced:

@@ -9,8 +9,7 @@ import anyio
 import pytest
 
 from tests.client.virtual_time import in_virtual_time
-from utcp_ws_mcp.client.connection import Connection
-from utcp_ws_mcp.observability.events import noop
+from utcp_ws_mcp.client.barrier import Barrier
 
 
 class Line:
@@ -28,23 +27,17 @@ class Line:
         return True
 
 
-def connection(line: Line, *, opened: int = 1) -> Connection:
-    unsolicited = SimpleNamespace(greeting_is_over=False)
-    anything: Any = SimpleNamespace(
-        encode=None,
+async def synced(line: Line, *, opened: int = 1) -> tuple[bool, float]:
+    """Whether the connection is available, and after how many seconds that is known."""
+    websocket: Any = line
+    dispatcher: Any = SimpleNamespace(
         availability=SimpleNamespace(reusable=True),
         opened=opened,
-        unsolicited=unsolicited,
-        rules=SimpleNamespace(heartbeat=None),
+        unsolicited=SimpleNamespace(greeting_is_over=False),
     )
-    websocket: Any = line
-    return Connection("m", "a", websocket, anything, anything, anything, noop, lambda: None, anything)
-
-
-async def synced(line: Line, **fields: Any) -> tuple[bool, float]:
-    """Whether the connection is available, and after how many seconds that is known."""
     started = anyio.current_time()
-    return await connection(line, **fields).sync(), round(anyio.current_time() - started, 6)
+    available = await Barrier(websocket, dispatcher, lambda reason: None).wait()
+    return available, round(anyio.current_time() - started, 6)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.49])
