@@ -6,7 +6,7 @@ from utcp_ws_mcp.core.exchange.availability import LATE_REPLIES_POSSIBLE, SESSIO
 from utcp_ws_mcp.core.exchange.exchange import CloseInfo
 from utcp_ws_mcp.core.exchange.reply_rules import Role
 
-from .test_dispatcher import BY_ID, BY_KIND, FAILING_STREAM, STREAM, WATCHING, Wire
+from .test_dispatcher import BY_ID, BY_KIND, STREAM, WATCHING, Wire
 
 # What happens to an exchange; whether a further one may start, and why perhaps not.
 ENDS = {
@@ -46,6 +46,8 @@ def test_how_an_exchange_ends_decides_whether_a_further_one_may_start(rules, ste
 
     assert (wire.availability.reusable, wire.availability.unusable_reason) == (reusable, reason)
 
+
+FAILING_STREAM = {"reply": {"error": "message.error is defined"}, "stream": {"until": "message.x"}}
 
 REUSE = {
     "shared, after a timeout": (BY_ID, ["abandon"], True),

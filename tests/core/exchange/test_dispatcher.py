@@ -25,7 +25,6 @@ KIND_AND_BY_ID = {"reply": {"match": "message.kind == 'answer' and request_id ==
 BY_TOPIC = {"reply": {"match": "message.topic == 'r/' ~ request_id"}}
 BY_KIND = {"reply": {"match": "message.kind == 'answer'"}}
 STREAM = {"reply": {"match": "message.id == request_id"}, "stream": {"until": "message.done"}}
-FAILING_STREAM = {"reply": {"error": "message.error is defined"}, "stream": {"until": "message.x"}}
 
 
 def rules_of(fields):
