@@ -3,7 +3,7 @@
 | what happened | a further exchange may start |
 | --- | --- |
 | a caller left before its reply, and a late one would be recognized | only a multiplexed one |
-| the same, and a late reply could be taken for another | no |
+| the same, and a late one could be assigned to another call | no |
 | an unsolicited message came, and the next reply would be the first message | no |
 | the session has ended | no |
 | another connection needs the place (`vacate`) | as before; feeds leave |
