@@ -124,8 +124,8 @@ REFUSED = {
         [
             (
                 "[0].feed_defaults: 'name' is not a field that feeds can have in common. Use close, description, "
-                "inputs, item, keep, key, linger, match, max_age, max_bytes, max_instances, max_wait_seconds, open, "
-                "position, resume, size, start, until. [unknown-key]"
+                "flat, inputs, item, keep, key, linger, match, max_age, max_bytes, max_instances, max_wait_seconds, "
+                "open, position, resume, size, start, until. [unknown-key]"
             )
         ],
     ),

@@ -18,7 +18,7 @@ from utcp_ws_mcp.client.feeds import keeper as keeper_module
 from utcp_ws_mcp.client.feeds.keeper import FeedKeeper, is_unreachable
 from utcp_ws_mcp.client.feeds.live_feed import FeedState
 from utcp_ws_mcp.core.feeds.cursor import Cursor
-from utcp_ws_mcp.core.feeds.feed import FeedEvent
+from utcp_ws_mcp.core.feeds.feed import FeedEvent, FeedMessage
 from utcp_ws_mcp.core.feeds.positions import PositionVerdict
 from utcp_ws_mcp.errors import (
     BridgeError,
@@ -73,6 +73,10 @@ class Sink:
         return [event for event in self.observed if isinstance(event, kind)]
 
 
+def message_of(*data: str, key: str | None = None, position: Any = None, errors: Any = ()) -> FeedMessage:
+    return FeedMessage(tuple(FeedEvent(each, key) for each in data), position, errors)
+
+
 class Line:
     """A subscription: its events, times to wait, and errors, in order; then it waits."""
 
@@ -91,17 +95,17 @@ class Line:
     async def __aexit__(self, *exc: object) -> None:
         pass
 
-    async def next_event(self) -> FeedEvent:
+    async def next_message(self) -> FeedMessage:
         while self._script:
             match self._script.pop(0):
                 case float(seconds):
                     await anyio.sleep(seconds)
                 case BridgeError() as error:
                     raise error
-                case FeedEvent() as event:
-                    return event
+                case FeedMessage() as message:
+                    return message
                 case position:
-                    return FeedEvent(str(position), None, position)
+                    return message_of(str(position), position=position)
         await anyio.sleep_forever()
         raise AssertionError
 
@@ -407,7 +411,7 @@ async def test_positions_that_go_back_are_a_gap_and_new_events() -> None:
 
 @in_virtual_time
 async def test_without_positions_repeated_events_are_added() -> None:
-    async with kept(Line(FeedEvent("1", '"k"', None), FeedEvent("1", '"k"', None))) as k:
+    async with kept(Line(*[message_of("1", key='"k"')] * 2)) as k:
         await anyio.sleep(10)
         assert (k.sink.published, k.keeper.duplicates) == ([("1", '"k"', None)] * 2, 0)
 
@@ -498,3 +502,48 @@ async def test_no_cursor_is_ahead_of_a_keeper_that_sees_all_events() -> None:
     running = Kept({}, [])
     assert running.keeper.is_ahead(Cursor("abcd", 9, 9)) is False
     assert await running.keeper.reach(Cursor("abcd", 9, 9)) is True
+
+
+# Messages of several events
+
+
+@in_virtual_time
+async def test_the_events_of_a_message_are_added_in_order_and_its_position_comes_with_the_last() -> None:
+    async with kept(Line(message_of("1", "1", "2", position=7)), **POSITIONED) as k:
+        await anyio.sleep(10)
+        assert k.sink.published == [("1", None, None), ("1", None, None), ("2", None, 7)]
+        assert (k.sink.gaps, k.keeper.duplicates) == ([], 0)
+
+
+@in_virtual_time
+async def test_a_repeated_message_adds_none_of_its_events_again() -> None:
+    twice = message_of("1", "2", position=7)
+    async with kept(Line(twice, lost()), Line(twice, message_of("3", position=8), resumed=True), **POSITIONED) as k:
+        await anyio.sleep(10)
+        assert [data for data, _, _ in k.sink.published] == ["1", "2", "3"]
+        assert (k.positions, k.keeper.duplicates) == ([None, 7], 2)
+
+
+@in_virtual_time
+async def test_a_message_without_events_moves_the_position_and_adds_nothing() -> None:
+    async with kept(Line(message_of("1", position=7), message_of(position=8), lost()), **POSITIONED) as k:
+        await anyio.sleep(10)
+        assert ([data for data, _, _ in k.sink.published], k.positions) == (["1"], [None, 8])
+
+
+@in_virtual_time
+async def test_events_of_a_message_that_are_left_out_are_a_gap_behind_the_others() -> None:
+    errors = (invalid("no key"), invalid("no key"))
+    async with kept(Line(message_of("1", position=7, errors=errors), lost()), **POSITIONED) as k:
+        await anyio.sleep(10)
+        assert k.sink.published == [("1", None, 7)]
+        assert "one or more events were left out" in k.sink.gaps[0]
+        assert (k.keeper.invalid, k.positions) == (2, [None, 7])
+
+
+@in_virtual_time
+async def test_messages_of_which_nothing_is_left_are_one_gap_a_second() -> None:
+    nothing = message_of(errors=(invalid("no key"),))
+    async with kept(Line(nothing, nothing, nothing, message_of(), lost())) as k:
+        await anyio.sleep(0.001)
+        assert len([gap for gap in k.sink.gaps if "left out" in gap]) == 2, "the first one, and the rest at the end"

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tests.client.feeds.quiet import compiled_feed
-from tests.client.feeds.test_keeper import Line, invalid, lost
+from tests.client.feeds.test_keeper import Line, invalid, lost, message_of
 from tests.client.shared.memory_store import MemoryStore, make_fleet
 from tests.client.virtual_time import in_virtual_time
 from utcp_ws_mcp.client.feeds.live_feed import LiveFeed
@@ -19,7 +19,8 @@ from utcp_ws_mcp.client.shared.feed_keeper import SharedKeeper
 from utcp_ws_mcp.client.shared.feed_stream import Claim, FeedStream, LeaseLost, Tail
 from utcp_ws_mcp.core.feeds.buffer import BufferLimits, EventBuffer
 from utcp_ws_mcp.core.feeds.cursor import Cursor
-from utcp_ws_mcp.core.feeds.feed import FeedEvent
+from utcp_ws_mcp.core.feeds.feed import FeedMessage
+from utcp_ws_mcp.core.feeds.shared_entry import SharedEvent
 from utcp_ws_mcp.errors import ConnectError
 from utcp_ws_mcp.observability.feed_events import FeedClosed, FeedInterrupted, FeedOpened, FeedOwned
 
@@ -102,8 +103,8 @@ async def two(**feed: Any) -> AsyncIterator[tuple[MemoryStore, Replica, Replica]
         tasks.cancel_scope.cancel()
 
 
-def event(number: int) -> FeedEvent:
-    return FeedEvent(str(number), None, number)
+def event(number: int) -> FeedMessage:
+    return message_of(str(number), position=number)
 
 
 def key_of(store: MemoryStore, part: str) -> str:
@@ -235,7 +236,7 @@ async def test_an_owner_does_not_take_its_own_events_for_repeated_ones() -> None
 @in_virtual_time
 async def test_an_event_that_was_too_large_is_asked_for_again_by_the_next_owner() -> None:
     async with two(max_bytes=1024, **RESUMES) as (_, a, b):
-        a.start(Line(event(1), FeedEvent('"' + "x" * 2000 + '"', None, 2)))
+        a.start(Line(event(1), message_of('"' + "x" * 2000 + '"', position=2)))
         await anyio.sleep(1)
         b.start()
         await anyio.sleep(1)
@@ -647,3 +648,47 @@ async def test_a_shared_feed_is_kept_as_long_as_its_events_and_its_readers_may_l
         a.start(Line(event(1)))
         await anyio.sleep(0.01)
         assert store.left(key_of(store, "events")) == pytest.approx((60 + 10 + 2 * 5) * 1000, abs=10)
+
+
+@in_virtual_time
+async def test_the_next_owner_goes_on_behind_a_message_of_several_events_and_repeats_none() -> None:
+    both = message_of("2", "3", position=2)
+    async with two(**RESUMES) as (_, a, b):
+        a.start(Line(event(1), both))
+        await anyio.sleep(1)
+        b.start(Line(both, message_of("4", position=3), resumed=True))
+        await anyio.sleep(1)
+        await a.stop()
+        await anyio.sleep(5)
+        assert b.opened[0][1] == 2
+        assert b.data == ["1", "2", "3", "4"]
+
+
+@in_virtual_time
+async def test_a_message_of_which_a_part_has_arrived_is_asked_for_again() -> None:
+    async with two(**RESUMES) as (_, a, b):
+        a.start(Line(event(1), message_of("2", "3", position=2)))
+        await anyio.sleep(1)
+        b.keeper._note_event(SharedEvent(1, 0, 0.0, "1", None, 1))
+        b.keeper._note_event(SharedEvent(2, 0, 0.0, "2", None, None))
+        assert b.keeper._positions.resume_after == 1
+
+
+@pytest.mark.parametrize(("position", "writes"), [(7, [300]), (None, [128, 128, 44])])
+@in_virtual_time
+async def test_an_owner_writes_the_events_of_a_message_together_if_it_has_a_position(
+    position: int | None, writes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    append = FeedStream.append
+
+    async def record(stream: FeedStream, epoch: str, entries: Any, tail: Tail) -> None:
+        written.append(len(entries))
+        await append(stream, epoch, entries, tail)
+
+    monkeypatch.setattr(FeedStream, "append", record)
+    async with two(**(RESUMES if position else {})) as (_, a, _b):
+        a.start(Line(1.0, message_of(*map(str, range(300)), position=position)))
+        await anyio.sleep(5)
+        assert len(a.data) == 300
+    assert [count for count in written if count] == writes

@@ -253,3 +253,18 @@ def test_a_writer_has_what_a_keeper_needs() -> None:
     writer.observe("x")  # type: ignore[arg-type]
     assert (writer.name, writer.arguments, observed) == ("m.f", '{"a":1}', ["x"])
     assert (writer.state, writer.was_open) == (FeedState.OPENING, False)
+
+
+@pytest.mark.parametrize(("has_positions", "writes"), [(True, [1 + 200, 1]), (False, [128, 74])])
+@in_virtual_time
+async def test_the_events_of_a_message_with_a_position_are_written_together(
+    has_positions: bool, writes: list[int]
+) -> None:
+    stream: Any = Stream()
+    writer = FeedWriter("m.f", "{}", stream, CLAIM, 1 << 20, 1000, lambda: 7.0, [].append, has_positions=has_positions)
+    writer.publish("0", None, 1)
+    for number in range(200):
+        writer.publish(str(number), None, 2 if number == 199 else None)
+    writer.publish("0", None, 3)
+    await writer.flush()
+    assert [len(entries) for _, entries, _ in stream.writes] == writes

@@ -18,7 +18,7 @@ from ...core.backoff import (
     refuses_credentials,
 )
 from ...core.feeds.cursor import Cursor
-from ...core.feeds.feed import CompiledFeed, FeedEvent
+from ...core.feeds.feed import CompiledFeed, FeedMessage
 from ...core.feeds.positions import Positions, PositionVerdict
 from ...errors import (
     BridgeError,
@@ -57,7 +57,10 @@ class FeedSink(Protocol):
     observe: Observer
 
     def publish(self, data: str, key: str | None, position: Any) -> object:
-        """Add an event; `data` and `key` are JSON texts."""
+        """Add an event; `data` and `key` are JSON texts.
+
+        The position of a message comes with the last of its events; the others have None.
+        """
 
     def add_gap(self, reason: str) -> object:
         """Record that events may be missing."""
@@ -185,11 +188,11 @@ class FeedKeeper:
             self._note_open(subscription, started)
             while True:
                 try:
-                    event = await subscription.next_event()
+                    message = await subscription.next_message()
                 except InvalidReply as error:
                     self._note_invalid(error)
                     continue
-                self._add(event)
+                self._add(message)
 
     def _note_invalid(self, error: InvalidReply) -> None:
         """Leave an event out. It becomes a gap: without it, a reader would wait and not learn why."""
@@ -234,17 +237,23 @@ class FeedKeeper:
         if anyio.current_time() - self._opened_at >= REPLAY_SECONDS:
             self.positions.end_replay()
 
-    def _add(self, event: FeedEvent) -> None:
-        self._report_left_out()
+    def _add(self, message: FeedMessage) -> None:
+        if message.events:
+            self._report_left_out()
         if self._feed.position is not None:
             self._end_replay()
-            verdict = self.positions.note(event.position, event.data)
+            # The last event stands for the message: replicas that follow a shared feed learn the position with it.
+            verdict = self.positions.note(message.position, message.events[-1].data if message.events else "")
             if verdict is PositionVerdict.REPEATED:
-                self.duplicates += 1
+                self.duplicates += len(message.events)
                 return
             if verdict is PositionVerdict.WENT_BACK:
-                self._live.add_gap(f"the positions of the endpoint went back to {event.position}")
-        self._live.publish(event.data, event.key, event.position)
+                self._live.add_gap(f"the positions of the endpoint went back to {message.position}")
+        last = len(message.events) - 1
+        for index, event in enumerate(message.events):
+            self._live.publish(event.data, event.key, message.position if index == last else None)
+        for error in message.errors:
+            self._note_invalid(error)
 
 
 def make_positions(feed: CompiledFeed) -> Positions:

@@ -10,7 +10,7 @@ import anyio
 from ...core.exchange.exchange import EarlyMessages, Exchange
 from ...core.exchange.reply_rules import ReplyRules
 from ...core.expressions.scope import Ambient, Scope
-from ...core.feeds.feed import CompiledFeed, FeedEvent, FeedRequest
+from ...core.feeds.feed import CompiledFeed, FeedMessage, FeedRequest
 from ...core.templates.nodes import RenderError, to_render_error
 from ...errors import CallTimeout, ConnectionLost, InvalidTemplate, Outcome, TimeoutStage, ToolError
 from ..cancel import send_cancel_messages
@@ -24,7 +24,7 @@ FOREVER: Final = 1e9
 
 
 class FeedSubscription:
-    """A feed on one connection: `async with` opens it, `next_event` returns its events.
+    """A feed on one connection: `async with` opens it, `next_message` returns its events.
 
     Leaving the block sends `close`, and releases the connection. The connection is shared with calls; the feed does not
     count in `limits.max_in_flight`.
@@ -80,8 +80,8 @@ class FeedSubscription:
     ) -> None:
         await self._finish()
 
-    async def next_event(self) -> FeedEvent:
-        """Return the next event.
+    async def next_message(self) -> FeedMessage:
+        """Return the events of the next message.
 
         Raises:
             ConnectionLost: if the connection has ended, or a message says that its session has.
@@ -96,7 +96,7 @@ class FeedSubscription:
         message = exchange.received.popleft()
         if message is exchange.error:
             raise self._tool_error(exchange)
-        return self._feed.read_event(exchange, message)
+        return self._feed.read_message(exchange, message)
 
     # Opening
 

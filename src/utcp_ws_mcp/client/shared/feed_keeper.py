@@ -152,6 +152,7 @@ class SharedKeeper:
             definition.size,
             live.now,
             self._observe,
+            has_positions=self._feed.position is not None,
         )
         keeper = self._keeper = FeedKeeper(self._feed, writer, self._subscribe, self._positions)
         if claim.since is not None:
@@ -216,7 +217,8 @@ class SharedKeeper:
         self._stream.forget_lease()
 
     def _note_event(self, event: SharedEvent) -> None:
-        if self._keeper is None and self._feed.position is not None and event.data is not None:
+        """Note the position of a message of another replica, once all its events are here."""
+        if self._keeper is None and event.position is not None and event.data is not None:
             self._positions.note(event.position, event.data)
 
     def _note_released(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from typing import Any, Final
 
 import anyio
@@ -19,18 +18,22 @@ from .feed_stream import Claim, FeedStream, Tail
 from .store import StoreAway
 
 BATCH: Final = 128
-"""Entries of one write."""
+"""Entries of one write, to which those are added that end its last message."""
 RETRY_SECONDS: Final = 0.1
 """Seconds between two attempts to write while the store is away."""
 
 
 class _Waiting(Record):
-    """An entry that is not written yet, with the last offset and the last gap behind it."""
+    """An entry that is not written yet, with the last offset and the last gap behind it.
+
+    `more` is true if further events of the same message follow.
+    """
 
     number: int
     text: str
     offset: int
     gap: int
+    more: bool
 
 
 class FeedWriter:
@@ -45,6 +48,8 @@ class FeedWriter:
         size: Entries that wait while the store is away; the oldest are left out then, and readers miss them.
         now: Returns seconds since 1970.
         observe: Gets what happens to the feed.
+        has_positions: Whether messages have positions. Then the events of one are written together: a replica that
+            takes over asks for what came after the last position, and would get those again that were written.
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class FeedWriter:
         size: int,
         now: Callable[[], float],
         observe: Observer,
+        *,
+        has_positions: bool = False,
     ) -> None:
         assert claim.epoch is not None
         self.name = name
@@ -69,6 +76,7 @@ class FeedWriter:
         self._number, self._offset, self._gap = claim.number, claim.offset, claim.gap
         self._max_bytes = max_bytes
         self._now = now
+        self._has_positions = has_positions
         self._queue: deque[_Waiting] = deque(maxlen=size)
         self._state = ""
         self._sizes: deque[tuple[int, int]] = deque()
@@ -77,16 +85,17 @@ class FeedWriter:
         self._wakeup = Wakeup()
 
     def publish(self, data: str, key: str | None, position: Any) -> None:
-        """Add an event; `data` and `key` are JSON texts."""
+        """Add an event; `data` and `key` are JSON texts. Without a position, more of its message follow."""
         self._offset += 1
         size = len(data.encode())
         kept = None if size > self._max_bytes else data
-        self._add(encode_entry(SharedEvent(self._offset, self._gap, self._now(), kept, key, position)))
+        entry = encode_entry(SharedEvent(self._offset, self._gap, self._now(), kept, key, position))
+        self._add(entry, more=self._has_positions and position is None)
 
     def add_gap(self, reason: str) -> None:
         """Record that events may be missing."""
         self._gap += 1
-        self._add(encode_entry(SharedGap(self._offset, self._gap, self._now(), reason)))
+        self._add(encode_entry(SharedGap(self._offset, self._gap, self._now(), reason)), more=False)
 
     def set_state(self, state: FeedState, detail: str = "") -> None:
         """Change the state."""
@@ -95,9 +104,9 @@ class FeedWriter:
         self._state = encode_state(SharedState(state.value, detail, self._epoch, self._offset, self._gap))
         self._wakeup.set()
 
-    def _add(self, entry: str) -> None:
+    def _add(self, entry: str, *, more: bool) -> None:
         self._number += 1
-        self._queue.append(_Waiting(self._number, entry, self._offset, self._gap))
+        self._queue.append(_Waiting(self._number, entry, self._offset, self._gap, more))
         self._sizes.append((self._number, len(entry)))
         self._bytes += len(entry)
         while self._bytes > self._max_bytes and len(self._sizes) > 1:
@@ -128,7 +137,7 @@ class FeedWriter:
             StoreAway: if the store does not answer; what was not written goes on waiting.
         """
         while self._queue or self._state:
-            batch = list(islice(self._queue, BATCH))
+            batch = self._next_batch()
             state = "" if len(batch) < len(self._queue) else self._state
             offset, gap = (batch[-1].offset, batch[-1].gap) if batch else (self._offset, self._gap)
             tail = Tail(offset, gap, state, self.state is FeedState.OPEN, self._oldest)
@@ -137,3 +146,11 @@ class FeedWriter:
                 self._queue.popleft()
             if state == self._state:
                 self._state = ""
+
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        for entry in self._queue:
+            batch.append(entry)
+            if len(batch) >= BATCH and not entry.more:
+                break
+        return batch

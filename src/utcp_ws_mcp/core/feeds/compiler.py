@@ -153,7 +153,7 @@ class _FeedBuilder:
             subscription=replace(last, rules=replace(rules, opened=opened)),
             resume=tuple(self._requests(feed.resume, "resume", {"position"})),
             item=stream.item,
-            key=self._expression("key", feed.key),
+            key=self._expression("key", feed.key, {"item"}),
             position=self._expression("position", feed.position),
             argument_names=frozenset(properties if isinstance(properties, dict) else ()),
         )

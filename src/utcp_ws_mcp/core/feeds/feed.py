@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
 
 from ...errors import InvalidReply
 from ...manifest.models.feed import Feed
@@ -13,10 +13,14 @@ from ..exchange.exchange import Exchange
 from ..exchange.reply_rules import ReplyRules
 from ..expressions.expression import EvaluationError, Expression
 from ..expressions.paths import UNDEFINED
+from ..expressions.scope import Scope
 from ..handshake_request import HandshakeTemplate
 from ..templates.nodes import Node
 
 FeedToolKind = Literal["events", "latest"]
+
+MAX_ELEMENTS: Final = 10_000
+"""Events of one message: they are added in one go, and nothing else runs meanwhile."""
 
 
 class FeedRequest(Record):
@@ -40,9 +44,9 @@ class CompiledFeed(Record):
         opening: The requests before the one that subscribes.
         subscription: The last request of `open`; its stream are the events.
         resume: The requests after it on later connections.
-        item: The data of an event; None for the whole message.
+        item: The data of an event, or of several if the feed is flat; None for the whole message.
         key: What an event is about; None without keys.
-        position: Where an event is at the endpoint; None if the endpoint has no positions.
+        position: Where a message is at the endpoint; None if the endpoint has no positions.
         argument_names: The arguments of the feed, without those of its tools.
     """
 
@@ -67,21 +71,46 @@ class CompiledFeed(Record):
         """Return the close codes after which the feed is not opened again soon: those of its connection."""
         return self.handshake.template.final_close_codes
 
-    def read_event(self, exchange: Exchange, message: Message) -> FeedEvent:
-        """Return the event that a message contains.
+    def read_message(self, exchange: Exchange, message: Message) -> FeedMessage:
+        """Return the events that a message contains; those whose key cannot be computed are errors.
 
         Raises:
-            InvalidReply: if its data, key or position cannot be computed.
+            InvalidReply: if its data or its position cannot be computed, or it has too many events.
         """
         scope = exchange.scope_for(message)
         try:
             # Conditions of readers look into the data, so a whole message is its value, not its text.
             data = message.value if self.item is None else self._value(self.item, scope, "item")
-            key = None if self.key is None else self._required(self.key, scope, "key")
             position = None if self.position is None else self._required(self.position, scope, "position")
+            elements = self._elements(data)
         except EvaluationError as error:
-            raise InvalidReply(self.full_name, str(error), "", code=error.code) from None
-        return FeedEvent(_json(data), None if key is None else _json(key), position)
+            raise self._invalid(error) from None
+        events: list[FeedEvent] = []
+        errors: list[InvalidReply] = []
+        for element in elements:
+            try:
+                events.append(FeedEvent(_json(element), self._key(element, scope)))
+            except EvaluationError as error:
+                errors.append(self._invalid(error))
+        return FeedMessage(tuple(events), position, tuple(errors))
+
+    def _elements(self, data: Any) -> Sequence[Any]:
+        """Return the data of each event; what is no list is one event, as an item of a stream with `flat` is one."""
+        if not (self.definition.flat and isinstance(data, list | tuple)):
+            return (data,)
+        if len(data) > MAX_ELEMENTS:
+            message = f"item: the list has {len(data):,} elements, and at most {MAX_ELEMENTS:,} are events."
+            raise EvaluationError(message, code="value-too-large")
+        return data
+
+    def _key(self, element: Any, scope: Scope) -> str | None:
+        if self.key is None:
+            return None
+        scope["item"] = element
+        return _json(self._required(self.key, scope, "key"))
+
+    def _invalid(self, error: EvaluationError) -> InvalidReply:
+        return InvalidReply(self.full_name, str(error), "", code=error.code)
 
     def _required(self, expression: Expression, scope: Mapping[str, Any], field: str) -> Any:
         value = self._value(expression, scope, field)
@@ -98,11 +127,24 @@ class CompiledFeed(Record):
 
 
 class FeedEvent(Record):
-    """What a message contributes to a feed: its data and key as JSON texts, and its position."""
+    """An event of a message: its data and key as JSON texts."""
 
     data: str
     key: str | None
-    position: Any
+
+
+class FeedMessage(Record):
+    """What a message contributes to a feed.
+
+    Attributes:
+        events: Its events, in order: one, or any number if the feed is flat.
+        position: Where the message is at the endpoint, with all its events.
+        errors: Why further events are left out.
+    """
+
+    events: tuple[FeedEvent, ...]
+    position: Any = None
+    errors: tuple[InvalidReply, ...] = ()
 
 
 class FeedTool(Record):

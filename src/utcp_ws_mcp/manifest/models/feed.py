@@ -58,12 +58,17 @@ class Feed(Model):
     item: ExpressionSource | None = Field(
         None, description="Expression: the data of an event; by default the whole message."
     )
+    flat: bool = Field(
+        False, description="Each element is an event of its own, if item is a list; any other item is one event."
+    )
     until: ExpressionSource | None = Field(
         None, description="Predicate: the endpoint has ended the subscription; the feed is opened again, with a gap."
     )
     close: Json = Field(None, description="The message to send when the feed is no longer read.")
     key: ExpressionSource | None = Field(
-        None, description="Expression: what the event is about, such as a symbol; adds the tool NAME_latest."
+        None,
+        description="Expression: what the event is about, such as a symbol; it sees the data as item, and adds the "
+        "tool NAME_latest.",
     )
     keep: Literal["all", "latest"] = Field(
         "all", description="Which events are kept: all of them, or only the newest one for each key."
