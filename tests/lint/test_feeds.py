@@ -44,6 +44,20 @@ FEED_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "instances of a feed with no properties": (
         feeds(feed(max_instances=9, inputs={"properties": {}})), [("feeds[0].max_instances", "field-without-effect")]
     ),
+    "a list of events": (feeds(feed(flat=True, item="message.rows")), []),
+    "messages that are lists of events": (feeds(feed(flat=True), framing={"codec": "msgpack"}), []),
+    "texts that are taken apart": (
+        feeds(feed(flat=True), framing={"codec": "text"}), [("feeds[0].flat", "field-without-effect")]
+    ),
+    "texts of which a list is made": (
+        feeds(feed(flat=True, item="message.split(',')"), framing={"codec": "text"}), []
+    ),
+    "texts that are not taken apart": (feeds(feed(flat=False), framing={"codec": "text"}), []),
+    "lists that are taken apart twice": (
+        feeds(feed(flat=True), framing={"batch": True}), [("feeds[0].flat", "field-without-effect")]
+    ),
+    "lists behind a text, and lists in them": (feeds(feed(flat=True), framing={"batch": "a"}), []),
+    "lists in the messages of a list": (feeds(feed(flat=True, item="message.n"), framing={"batch": True}), []),
     "a message that unsubscribes": (feeds(feed(open=[{"send": "on"}], close="off")), []),
     "a refusal that is expected, too": (
         feeds(feed(open=[{"expect": "message.a in [1, 2]", "fail": "message.a == 2"}])), []

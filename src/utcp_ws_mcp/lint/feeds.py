@@ -34,6 +34,8 @@ SHORT_LINGER: Final = 1.0
 """Seconds; a feed that lingers no longer keeps nothing for a reader who reads again."""
 _STEP_NAMES: Final = CALL_REPLY_NAMES | {"position"}
 _OTHER: Final = "\x00 another value"
+_LIST_CODECS: Final = frozenset({"json", "msgpack", "cbor"})
+"""Codecs whose messages can be lists."""
 _UNKNOWN_VALUES: Final = frozenset({"reply", "request", "let", "vars"})
 """Names whose values say what belongs to the subscription; they are known only while it runs."""
 
@@ -66,6 +68,7 @@ def check_feeds(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator
         yield from _check_error(entry, place)
         yield from _check_steps(place)
         yield from _check_close(place, preset.get("open"))
+        yield from _check_flat(entry, place)
         yield from _check_lifetime(place)
     yield from _check_connections(entry, places, calls)
 
@@ -238,6 +241,19 @@ def _check_close(place: _FeedPlace, preset_open: Any) -> Iterator[Problem]:
             "the API has none."
         )
         yield Problem(join_path(place.path, "open"), message, code="feed-not-closed")
+
+
+def _check_flat(entry: ManifestEntry, place: _FeedPlace) -> Iterator[Problem]:
+    """Yield a problem for a `flat` that never finds a list."""
+    assert entry.template is not None
+    framing = entry.template.framing
+    if not place.feed.flat or place.feed.item is not None:
+        return
+    path = join_path(place.path, "flat")
+    if framing.codec not in _LIST_CODECS:
+        yield _without_effect(path, f'without "item": no message of the codec {framing.codec!r} is a list')
+    elif framing.batch is True:
+        yield _without_effect(path, 'without "item", because "framing.batch" takes the lists apart already')
 
 
 def _check_lifetime(place: _FeedPlace) -> Iterator[Problem]:
