@@ -44,6 +44,9 @@ FEEDS: dict[str, tuple[tuple[str, ...], Any]] = {
     "what not each event holds": (
         (GET, GOT, '< {"event": "a", "data": 2}', '< {"event": "a"}'), [("a", "message.event == 'a'", None)],
     ),
+    "one member that is a list": (
+        (GET, GOT, '< {"event": "a", "data": [1, 2]}'), [("a", "message.event == 'a'", "message.data")],
+    ),
     "a name with signs": ((GET, GOT, '< {"event": "a b/c"}'), [("a_b_c", "message.event == 'a b/c'", None)]),
     "a name that begins with a sign": ((GET, GOT, '< {"event": "-a"}'), [("received", "message.event == '-a'", None)]),
     "a name of 40 characters": (
@@ -75,6 +78,28 @@ FEEDS: dict[str, tuple[tuple[str, ...], Any]] = {
 @pytest.mark.parametrize(("lines", "feeds"), FEEDS.values(), ids=FEEDS)
 def test_a_feed_has_what_answers_nothing(lines: tuple[str, ...], feeds: Any) -> None:
     assert feeds_of(*lines) == feeds
+
+
+ROWS: dict[str, tuple[tuple[str, ...], bool]] = {
+    "several objects": (('[{"s": "A", "p": 1}, {"s": "B", "p": 2}]',), True),
+    "one object in each of two messages": (('[{"s": "A"}]', '[{"s": "B"}]'), True),
+    "an empty list beside others": (("[]", '[{"s": "A"}, {"s": "B"}]'), True),
+    "one object": (('[{"s": "A"}]',), False),
+    "empty lists": (("[]", "[]"), False),
+    "objects with other members": (('[{"s": "A"}, {"p": 1}]',), False),
+    "empty objects": (("[{}, {}]",), False),
+    "numbers": (("[1, 2]",), False),
+    "an object among them": (('[{"s": "A"}, {"s": "B"}]', '{"s": "A"}'), False),
+}
+
+
+@pytest.mark.parametrize(("values", "flat"), ROWS.values(), ids=ROWS)
+def test_a_list_of_like_objects_in_each_message_is_drafted_as_events_of_their_own(
+    values: tuple[str, ...], flat: bool
+) -> None:
+    events = [f'< {{"event": "a", "data": {value}}}' for value in values]
+    (feed,) = draft_feeds(analyze(conversation(GET, GOT, *events)), None)
+    assert (feed["item"], feed.get("flat", False)) == ("message.data", flat)
 
 
 def test_at_most_five_feeds_are_drafted() -> None:

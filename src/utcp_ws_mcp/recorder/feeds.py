@@ -115,7 +115,18 @@ def _unique_name(name: str, taken: dict[str, Feed]) -> str:
 def _item(group: Sequence[Any]) -> Feed:
     holding = (key for key in _DATA_KEYS if all(isinstance(each, dict) and key in each for each in group))
     key = next(holding, None)
-    return {} if key is None else {"item": path_expression((key,))}
+    if key is None:
+        return {}
+    flat = {"flat": True} if _are_rows([each[key] for each in group]) else {}
+    return {"item": path_expression((key,)), **flat}
+
+
+def _are_rows(values: Sequence[Any]) -> bool:
+    """Return whether each value is a list of objects that have the same members: events of their own."""
+    if not all(isinstance(value, list) for value in values):
+        return False
+    rows = [row for value in values for row in value]
+    return len(rows) > 1 and all(isinstance(row, dict) and row and row.keys() == rows[0].keys() for row in rows)
 
 
 def _feed(name: str, fields: Feed) -> Feed:
