@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Callable
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from utcp_ws_mcp.client.incoming import Incoming
+from utcp_ws_mcp.client.incoming import FRAMES_BETWEEN_LOOKS, TURN_SECONDS, Incoming
 from utcp_ws_mcp.client.messages import Messages
 
 MAX_SIZE = 70_000
@@ -45,19 +46,22 @@ CONTROLS = st.one_of(
     st.binary(max_size=4).map(lambda payload: Frame(Opcode.PONG, payload).serialize(mask=False)),
     st.just(Frame(Opcode.CLOSE, Close(CloseCode.GOING_AWAY, "bye").serialize()).serialize(mask=False)),
 )
-PIECES = st.one_of(FRAMES, FRAMES, FRAMES, CONTROLS, st.binary(max_size=3))
+MANY = st.integers(FRAMES_BETWEEN_LOOKS - 2, FRAMES_BETWEEN_LOOKS + 2).map(
+    lambda count: Frame(TEXT, b"m").serialize(mask=False) * count
+)
+PIECES = st.one_of(FRAMES, FRAMES, FRAMES, CONTROLS, MANY, st.binary(max_size=3))
 
 
 class Client:
     """A client, and what it has received and sent."""
 
-    def __init__(self, *, passes_parser: bool) -> None:
+    def __init__(self, *, passes_parser: bool, clock: Callable[[], float] = lambda: 0.0) -> None:
         self.protocol = ClientProtocol(parse_uri("ws://a.example/"), max_size=MAX_SIZE)
         self.messages: list[Any] = []
         self.sent = bytearray()
         self.parsed = 0
         self._messages = Messages(self.messages.append, self._fail)
-        self._incoming = Incoming(self.protocol, self._messages.add_whole, self._parse)
+        self.incoming = Incoming(self.protocol, self._messages.add_whole, self._parse, clock)
         self._passes_parser = passes_parser
         self.protocol.send_request(self.protocol.connect())
         self._flush()
@@ -74,7 +78,8 @@ class Client:
 
     def feed(self, data: bytes) -> None:
         if self._passes_parser:
-            self._incoming.feed(data)
+            while self.incoming.feed(data):
+                data = b""
         else:
             self._parse(data)
 
@@ -102,11 +107,17 @@ class Client:
 
 
 def both() -> tuple[Client, Client]:
-    return Client(passes_parser=True), Client(passes_parser=False)
+    return Client(passes_parser=True, clock=late()), Client(passes_parser=False)
 
 
-def opened() -> Client:
-    client = Client(passes_parser=True)
+def late() -> Callable[[], float]:
+    """Return a clock on which a turn is over at each look at it."""
+    looks = count()
+    return lambda: TURN_SECONDS * next(looks)
+
+
+def opened(clock: Callable[[], float] = lambda: 0.0) -> Client:
+    client = Client(passes_parser=True, clock=clock)
     client.feed(client.handshake())
     client.parsed = 0
     return client
@@ -136,6 +147,34 @@ def test_a_whole_message_passes_the_parser(size: int) -> None:
     client.feed(Frame(TEXT, b"a" * size).serialize(mask=False) + Frame(BINARY, b"b" * size).serialize(mask=False))
     assert client.messages == ["a" * size, b"b" * size]
     assert client.parsed == 0
+
+
+def test_what_takes_longer_than_a_turn_is_processed_in_parts() -> None:
+    client = opened(late())
+    frames = [Frame(TEXT, b"%d" % number).serialize(mask=False) for number in range(2 * FRAMES_BETWEEN_LOOKS)]
+    ping = Frame(Opcode.PING, b"").serialize(mask=False)
+    assert client.incoming.feed(b"".join(frames) + ping + frames[0][:1])
+    assert len(client.messages) == FRAMES_BETWEEN_LOOKS
+    assert client.incoming.feed(frames[0][1:])
+    assert len(client.messages) == 2 * FRAMES_BETWEEN_LOOKS
+    assert not client.sent
+    assert not client.incoming.feed()
+    assert client.messages == [*map(str, range(2 * FRAMES_BETWEEN_LOOKS)), "0"]
+    assert client.sent
+
+
+def test_what_ends_with_the_last_frame_of_a_part_has_no_rest() -> None:
+    client = opened(late())
+    assert not client.incoming.feed(Frame(TEXT, b"a").serialize(mask=False) * FRAMES_BETWEEN_LOOKS)
+    assert len(client.messages) == FRAMES_BETWEEN_LOOKS
+
+
+def test_many_frames_are_processed_at_once_where_that_is_quick() -> None:
+    handshake, start = 6.0, 7.0
+    times = iter([handshake, start, *[start + 0.99 * TURN_SECONDS] * 9, start + TURN_SECONDS])
+    client = opened(lambda: next(times))
+    assert client.incoming.feed(Frame(TEXT, b"a").serialize(mask=False) * 1000)
+    assert len(client.messages) == 10 * FRAMES_BETWEEN_LOOKS
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7])

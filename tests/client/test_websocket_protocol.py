@@ -11,8 +11,10 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from utcp_ws_mcp.client import incoming
 from utcp_ws_mcp.client import websocket as module
 from utcp_ws_mcp.client.inbox import MAX_WAITING_MESSAGES
+from utcp_ws_mcp.client.incoming import FRAMES_BETWEEN_LOOKS
 from utcp_ws_mcp.client.messages import MAX_FRAGMENTS
 from utcp_ws_mcp.client.websocket import MAX_UNREAD_BYTES, WebSocket
 from utcp_ws_mcp.core.network_policy import parse_url
@@ -156,6 +158,77 @@ async def test_reading_stops_while_too_many_messages_wait() -> None:
     assert not wire.transport.reading
 
 
+async def turns(number: int) -> None:
+    """Let the event loop go round."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let others get their turn as often as the clock is looked at."""
+    monkeypatch.setattr(incoming, "TURN_SECONDS", 0.0)
+
+
+def flood(count: int = 3 * FRAMES_BETWEEN_LOOKS) -> list[Frame]:
+    return [text(str(number)) for number in range(count)]
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_others_get_their_turn_within_what_a_flood_brings_at_once() -> None:
+    wire = Wire()
+    await wire.open()
+    receiving = wire.receive()
+    await asyncio.sleep(0)
+    wire.deliver(*flood())
+    for parts in (1, 2, 3):
+        assert wire.received == [str(number) for number in range(parts * FRAMES_BETWEEN_LOOKS)]
+        assert wire.transport.reading is (parts == 3)
+        await turns(2)
+    receiving.cancel()
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_the_rest_of_a_flood_is_delivered_before_the_connection_ends() -> None:
+    wire = Wire()
+    await wire.open()
+    receiving = wire.receive()
+    await asyncio.sleep(0)
+    wire.deliver(*flood())
+    wire.socket.connection_lost(None)
+    assert not await receiving
+    assert wire.received == [str(number) for number in range(3 * FRAMES_BETWEEN_LOOKS)]
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_reading_does_not_go_on_after_a_flood_that_is_not_received() -> None:
+    wire = Wire()
+    await wire.open()
+    login = wire.receive(last="0")
+    await asyncio.sleep(0)
+    wire.deliver(*flood())
+    assert await login
+    await turns(6)
+    assert not wire.transport.reading
+
+    receiving = wire.receive()
+    await asyncio.sleep(0)
+    assert wire.received == [str(number) for number in range(3 * FRAMES_BETWEEN_LOOKS)]
+    assert wire.transport.reading
+    receiving.cancel()
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_a_close_frame_behind_a_flood_ends_the_connection_after_its_messages() -> None:
+    wire = Wire()
+    await wire.open()
+    receiving = wire.receive()
+    await asyncio.sleep(0)
+    wire.deliver(*flood(), Frame(Opcode.CLOSE, b"\x03\xe8"), text("too late"))
+    assert not await receiving
+    assert wire.received == [str(number) for number in range(3 * FRAMES_BETWEEN_LOOKS)]
+
+
 FAILURES = {
     "a text that is not UTF-8": ([text(b"\xff")], 1007),
     "a fragment that is not UTF-8": ([text(b"\xff", fin=False), Frame(Opcode.CONT, b"")], 1007),
@@ -181,6 +254,7 @@ async def test_what_breaks_the_protocol_ends_the_connection_and_nothing_after_it
     receiving = wire.receive()
     await asyncio.sleep(0)
     wire.deliver(text("before"), *frames, text("after"))
+    await turns(2 * len(frames) // FRAMES_BETWEEN_LOOKS + 1)  # as many as this takes at most
     close = wire.sent()[-1]
     assert close.opcode is Opcode.CLOSE
     assert int.from_bytes(close.data[:2]) == code
@@ -214,6 +288,7 @@ async def test_a_peer_that_leaves_too_many_pongs_unread_is_disconnected() -> Non
     while not wire.transport.aborted:
         wire.transport.unread = len(wire.transport.written)  # nothing is read
         wire.deliver(*(ping(125) for _ in range(1000)))
+        await turns(2 * 1000 // FRAMES_BETWEEN_LOOKS)
         assert len(wire.transport.written) < 2 * MAX_UNREAD_BYTES
     assert wire.socket.abort_reason == "the server does not read the replies to its pings and messages"
 
@@ -223,6 +298,7 @@ async def test_a_peer_that_reads_may_send_any_number_of_pings() -> None:
     await wire.open()
     for _ in range(MAX_UNREAD_BYTES // 100_000):
         wire.deliver(*(ping(125) for _ in range(1000)))
+        await turns(2 * 1000 // FRAMES_BETWEEN_LOOKS)
         wire.transport.unread = 0
     assert not wire.transport.aborted
 

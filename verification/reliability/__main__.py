@@ -10,6 +10,7 @@ COMMANDS: tuple[str, ...] = (
     "stall_points",
     "shutdown",
     "message_flood",
+    "flooding_neighbor",
     "ping_flood",
     "bombs",
     "cold_start",

@@ -4,7 +4,8 @@
 
 It prints its port. The kind "messages" answers JSON-RPC requests and sends RATE events a second. Pings limit the number
 of unread events, because events in TCP buffers would delay a reply regardless of the client. The kind "events" does the
-same in smaller steps, and its events have numbers. The kind "pings" sends pings as fast as possible and reads nothing.
+same in smaller steps, and its events have numbers. The kind "greedy" sends events as fast as TCP takes them. The kind
+"pings" sends pings as fast as possible and reads nothing.
 A request with the parameter `flood` starts the flood; its rate is printed at the end.
 """
 
@@ -29,6 +30,7 @@ WINDOW: Final = 2
 EVENT: Final = b'{"jsonrpc":"2.0","method":"tick","params":{"price":101.25}}'
 NUMBERED: Final = b'{"jsonrpc":"2.0","method":"event","params":{"n":%d,"price":101.25}}'
 EMPTY_PING: Final = frame(b"", PING)
+EVENTS: Final = frame(EVENT) * 1000
 PINGS: Final = frame(b"x" * 125, PING) * 1000
 
 
@@ -54,10 +56,12 @@ class Flood:
                 request = json.loads(payload)
                 floods = request["params"].get("flood", False)
                 if floods and self._kind == "pings":
-                    await self._send_pings(writer)
+                    await self._send_repeatedly(PINGS, writer)
                 writer.write(frame(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": 1}).encode()))
                 if floods:
-                    flooding.append(asyncio.create_task(self._send_messages(writer, credit)))
+                    greedy = self._kind == "greedy"
+                    sending = self._send_repeatedly(EVENTS, writer) if greedy else self._send_messages(writer, credit)
+                    flooding.append(asyncio.create_task(sending))
 
     async def _send_messages(self, writer: StreamWriter, credit: asyncio.Semaphore) -> None:
         started, sent, size = time.monotonic(), 0, BATCHES[self._kind]
@@ -73,11 +77,12 @@ class Flood:
             return frame(EVENT) * size
         return b"".join(frame(NUMBERED % next(self._numbers)) for _ in range(size))
 
-    async def _send_pings(self, writer: StreamWriter) -> None:
+    async def _send_repeatedly(self, frames: bytes, writer: StreamWriter) -> None:
+        """Send 1,000 frames again and again, as fast as TCP takes them."""
         started, sent = time.monotonic(), 0
         try:
             while time.monotonic() - started < self._seconds:
-                writer.write(PINGS)
+                writer.write(frames)
                 await writer.drain()
                 sent += 1000
         finally:

@@ -21,6 +21,13 @@ WHOLE_MESSAGES: Final = {FIN | opcode: opcode for opcode in (Opcode.TEXT, Opcode
 CONTROL: Final = 0x08
 """The bit of an opcode that control frames have."""
 
+TURN_SECONDS: Final = 0.005
+"""Seconds after which everything else in the process gets its turn. One read from a socket may bring ten thousand small
+messages, which take up to a second."""
+
+FRAMES_BETWEEN_LOOKS: Final = 32
+"""Frames that are processed between two looks at the clock."""
+
 SHORT_HEAD: Final = 2
 """Bytes of the shortest head."""
 
@@ -38,21 +45,28 @@ class Incoming:
         protocol: The Sans-I/O connection, before its opening handshake.
         deliver: Takes the opcode and the payload of a message.
         parse: Passes bytes to the parser, and processes what it finds in them.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
-        self, protocol: ClientProtocol, deliver: Callable[[Opcode, bytes], None], parse: Callable[[bytes], None]
+        self,
+        protocol: ClientProtocol,
+        deliver: Callable[[Opcode, bytes], None],
+        parse: Callable[[bytes], None],
+        clock: Callable[[], float],
     ) -> None:
         self._protocol = protocol
         self._deliver = deliver
         self._parse = parse
+        self._clock = clock
         self._is_connecting = True
-        self._kept = b""  # the end of what has arrived of the handshake, or the beginning of the head of a frame
+        self._kept = b""  # the end of what has arrived of the handshake, or frames that are not processed yet
         self._missing = 0  # the bytes of a frame that the parser does not have yet
         self._is_fragmented = False  # the parser has only a part of a message
 
-    def feed(self, data: bytes) -> None:
-        """Process what has arrived."""
+    def feed(self, data: bytes = b"") -> bool:
+        """Process what has arrived, for TURN_SECONDS; return whether the rest of it waits for the next call."""
+        end_of_turn = self._clock() + TURN_SECONDS
         if self._is_connecting:
             data = self._feed_handshake(data)
         elif self._kept:
@@ -61,11 +75,17 @@ class Incoming:
         if start:
             self._missing -= start
             self._parse(data[:start])
+        frames = 0
         while start < size:
             head, length = _sizes(data, start)
             if size - start < head:
                 self._kept = data[start:]
-                return
+                return False
+            if frames == FRAMES_BETWEEN_LOOKS:
+                if self._clock() >= end_of_turn:
+                    self._kept = data[start:]
+                    return True
+                frames = 0
             end = start + head + length
             opcode = WHOLE_MESSAGES.get(data[start])
             if opcode is not None and end <= size and data[start + 1] < MASKED and self._may_pass_parser(length):
@@ -73,6 +93,8 @@ class Incoming:
             else:
                 self._feed_frame(data, start, end)
             start = end
+            frames += 1
+        return False
 
     def _may_pass_parser(self, length: int) -> bool:
         """Return whether the parser would accept a message, and need not know of it."""

@@ -82,7 +82,9 @@ class WebSocket(asyncio.Protocol):
         self._frames = MessageFrames()
         self._inbox = Inbox(self._loop.create_future, self._read_more)
         self._messages = Messages(self._inbox.add, self._fail)
-        self._incoming = Incoming(protocol, self._messages.add_whole, self._parse)
+        self._incoming = Incoming(protocol, self._messages.add_whole, self._parse, self._loop.time)
+        self._has_rest = False  # of what was read, something is not processed yet
+        self._wants_more = True
         self._writable = asyncio.Event()
         self._writable.set()
         self._pings = PendingPings(self._loop.create_future)
@@ -176,7 +178,7 @@ class WebSocket(asyncio.Protocol):
             # Messages that fill the queue would keep the peer's close frame out.
             self._messages.discard()
             self._inbox.clear()
-            self.transport.resume_reading()
+            self._read_more(True)
         if self.protocol.state is State.OPEN:
             self.protocol.send_close(code, reason)
             self._flush()
@@ -201,13 +203,18 @@ class WebSocket(asyncio.Protocol):
         self.transport.set_write_buffer_limits(WRITE_LIMIT)
 
     def data_received(self, data: bytes) -> None:
-        """Deliver the messages in what arrived, and process all else in it."""
+        """Deliver the messages in what arrived, and process all else in it; a flood is processed in parts."""
         # What waits for a reply continues here, when the state of the connection is that after all messages.
         self._resumptions.hold()
         try:
-            self._incoming.feed(data)
+            has_rest = self._incoming.feed(data)
         finally:
             self._resumptions.release()
+        if has_rest or self._has_rest:
+            self._has_rest = has_rest
+            self._read_more(self._wants_more)
+        if has_rest:  # after a whole turn of the event loop: a call elsewhere needs several
+            self._loop.call_soon(self._loop.call_soon, self.data_received, b"")
 
     def _parse(self, data: bytes) -> None:
         """Parse a part of what arrived, send the automatic replies to it, and deliver the messages in it."""
@@ -233,6 +240,8 @@ class WebSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake up all that waits for something of the peer."""
+        while self._has_rest:
+            self._has_rest = self._incoming.feed()
         self.protocol.receive_eof()
         if self._keepalive is not None:
             self._keepalive.cancel()
@@ -260,7 +269,7 @@ class WebSocket(asyncio.Protocol):
         """Let `open` return. Until `receive` is called, messages wait in the socket, not in memory."""
         _set_result(self._handshake_ended, None)
         if self.protocol.state is State.OPEN:
-            self.transport.pause_reading()
+            self._read_more(False)
 
     def _process_frame(self, frame: Frame) -> None:
         if frame.opcode is PONG:
@@ -269,8 +278,9 @@ class WebSocket(asyncio.Protocol):
             self._messages.add(frame)
 
     def _read_more(self, wanted: bool) -> None:
-        """Read from the socket, or let what follows wait in it."""
-        if wanted:
+        """Read from the socket, or let what follows wait in it, as it does while the rest of a flood is processed."""
+        self._wants_more = wanted
+        if wanted and not self._has_rest:
             self.transport.resume_reading()
         else:
             self.transport.pause_reading()
