@@ -50,7 +50,7 @@ class LengthForm(Protocol):
             RejectedValue: if it can be no beginning of a message.
         """
 
-    def write(self, header: bytes | str | None, length: int | None) -> bytes:
+    def compose(self, header: bytes | str | None, length: int | None) -> bytes:
         """Return what is sent in front of a body of this length, or a header alone without one.
 
         Raises:
@@ -76,7 +76,7 @@ class HeaderLine(Record):
         header = buffer[:end].decode("utf-8", "replace")
         return Announcement(header, self._find_length(header), end + len(self.separator))
 
-    def write(self, header: bytes | str | None, length: int | None) -> bytes:
+    def compose(self, header: bytes | str | None, length: int | None) -> bytes:
         text = header.decode("utf-8", "replace") if isinstance(header, bytes) else header or ""
         if length is None:
             return text.encode() + self.separator
@@ -123,7 +123,7 @@ class BetweenTexts(Record):
             return None
         return Announcement(None, int(digits), len(self.before) + len(digits) + len(self.behind))
 
-    def write(self, header: bytes | str | None, length: int | None) -> bytes:
+    def compose(self, header: bytes | str | None, length: int | None) -> bytes:
         return self.before + str(length).encode() + self.behind
 
     def rest(self, data: bytes) -> Frame:
@@ -178,8 +178,8 @@ class TextLengthSplitter:
 
     def join(self, body: bytes | None, header: bytes | str | None) -> bytes:
         if body is None:
-            return self._form.write(header, None)
-        return self._form.write(header, self._unit.count(body)) + body + self._trailer
+            return self._form.compose(header, None)
+        return self._form.compose(header, self._unit.count(body)) + body + self._trailer
 
     def _next_frame(self) -> Frame | None:
         """Take the next message out of the buffer, or return None while it is incomplete."""
