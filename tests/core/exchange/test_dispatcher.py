@@ -217,6 +217,23 @@ def test_a_request_that_was_not_sent_leaves_its_number_to_the_next(kind, ids):
     assert unsent.finished
 
 
+@pytest.mark.parametrize("kind", ["counter", "string_counter", "uuid"])
+def test_a_request_that_was_not_sent_leaves_what_counter_returned_to_the_next(kind):
+    wire, rules = Wire(kind), {"let": {"first": "counter()", "id": "next_id()", "second": "counter()"}}
+    wire.open(rules)
+    unsent = wire.open(rules)
+    assert (unsent.scope["let"]["first"], unsent.scope["let"]["second"], unsent.scope["counter"]()) == (3, 4, 5)
+    wire.exchanges.take_back(unsent)
+    assert wire.open(rules).scope["let"]["first"] == 3
+
+
+def test_a_request_whose_values_cannot_be_computed_leaves_what_counter_returned_to_the_next():
+    wire = Wire()
+    with pytest.raises(RenderError):
+        wire.open({"let": {"serial": "counter()", "n": "args.text | from_json"}}, text="{")
+    assert wire.open(BY_ID).scope["counter"]() == 1
+
+
 def test_a_request_whose_values_cannot_be_computed_takes_no_number():
     wire = Wire()
     with pytest.raises(RenderError):

@@ -11,6 +11,7 @@ it: their replies carry an id, or they only watch, or nothing answers them. The 
 | matches an `auto_reply` without `keep` | is answered; no exchange gets it | the same |
 | carries the correlation id of an exchange | — | goes to it, and to streams that match |
 | matches `reply.match` of exchanges | goes to the first, and to streams that match | the same |
+| … of others behind it with `answers_all` | — | goes to each of them as well |
 | is an error that names none of them | — | goes to each that it may mean |
 | answers the heartbeat that is waited for | is its answer; goes to streams that match | the same |
 | matches `stream.match` of streams | goes to each | the same |
@@ -142,8 +143,8 @@ class Dispatcher:
             self.messages.explains_close = None
         self.opened += 1
         ids = self.ids
-        request_id = ids.next_id()
-        scope.update(request_id=request_id, next_id=ids.next_id, counter=ids.count)
+        request_id = ids.begin()
+        scope.update(ids.functions, request_id=request_id)
         try:
             if rules.let_bindings:
                 scope = with_let_bindings(scope, rules.let_bindings)
@@ -153,7 +154,7 @@ class Dispatcher:
             else:
                 self._start(exchange)
         except RenderError:
-            ids.take_back(request_id)
+            ids.take_back()
             raise
         return exchange
 
@@ -236,10 +237,10 @@ class Dispatcher:
         self.cancellations.forget(exchange)
 
     def take_back(self, exchange: Exchange) -> None:
-        """Finish an exchange whose request was not sent, directly after it was opened: the next one gets its number."""
+        """Finish an exchange whose request was not sent, directly after it was opened: the next gets its numbers."""
         self.discard(exchange)
         if not exchange.rules.sends_http:
-            self.ids.take_back(exchange.request_id)
+            self.ids.take_back()
 
     def _wake_all(self) -> None:
         for exchange in tuple(self._pending.all):
@@ -284,7 +285,11 @@ class Dispatcher:
 
     def takes_heartbeat_reply(self, message: Message) -> bool:
         """Return whether a message that answers a heartbeat is the reply to a request, by its `match`."""
-        return is_selected_by_request(self._pending.find_matching(message)[0])
+        return is_selected_by_request(self.recipients(message))
+
+    def recipients(self, message: Message) -> list[Exchange]:
+        """Return the exchanges that a message would be delivered to by what their rules select."""
+        return self._pending.find_matching(message)[0]
 
     def _share_error(self, meant: list[Exchange]) -> None:
         """Note for the exchanges that an error may mean whether it may mean another one as well."""

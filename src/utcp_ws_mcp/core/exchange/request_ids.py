@@ -14,6 +14,9 @@ class RequestIds:
     Args:
         kind: How ids are made.
         make_uuid: Returns a new UUID.
+
+    Attributes:
+        functions: The functions by which what a connection sends takes an id, by their names in templates.
     """
 
     def __init__(self, kind: IdKind, make_uuid: Callable[[], str]) -> None:
@@ -21,6 +24,20 @@ class RequestIds:
         self._make_uuid = make_uuid
         self._last_id = 0
         self._counter = 0
+        self._before = (0, 0)
+        self.functions: dict[str, Callable[[], Any]] = {"next_id": self.next_id, "counter": self.count}
+
+    def begin(self) -> int | str:
+        """Return the correlation id of a request that is opened now."""
+        self._before = self._last_id, self._counter
+        return self.next_id()
+
+    def take_back(self) -> None:
+        """Give what the last request has taken to the next one, because it was not sent.
+
+        Some endpoints count the requests themselves, and so expect numbers without a gap.
+        """
+        self._last_id, self._counter = self._before
 
     def next_id(self) -> int | str:
         """Return the next correlation id."""
@@ -29,20 +46,7 @@ class RequestIds:
         self._last_id += 1
         return self._last_id if self._kind == "counter" else str(self._last_id)
 
-    def take_back(self, request_id: int | str) -> None:
-        """Give the id of a request that was not sent to the next one, if ids are counted.
-
-        Some endpoints count the requests themselves, and so expect numbers without a gap.
-        """
-        if self._kind != "uuid":
-            self._last_id = int(request_id) - 1
-
     def count(self) -> int:
         """Return 1, 2, 3 …"""
         self._counter += 1
         return self._counter
-
-    @property
-    def functions(self) -> dict[str, Callable[[], Any]]:
-        """Return the functions by which what a connection sends takes an id, by their names in templates."""
-        return {"next_id": self.next_id, "counter": self.count}
