@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from utcp_ws_mcp.client.timeout_hint import binary_hint, hint_for, last_message_for, other_field_hint
+from utcp_ws_mcp.client.timeout_hint import binary_hint, hint_for, last_message_for, other_field_hint, passed_over_hint
 from utcp_ws_mcp.core.codecs.message import Message
 from utcp_ws_mcp.core.exchange.reply_rules import Role
+from utcp_ws_mcp.core.expressions.expression import compile_expression
 
 
 def message(value: Any) -> Message:
@@ -166,3 +167,29 @@ def test_a_binary_message_is_named_with_the_codec_that_reads_it(
     assert (found == "") if hint is None else (hint in found)
     assert found == "" or found.startswith(" The message is binary")
     assert binary_hint(connection, None) == ""
+
+
+# Several calls
+
+
+@pytest.mark.parametrize(
+    ("match", "passed_over", "is_advised"),
+    [
+        ("request_id in message.ids", True, True),
+        ("message.key == args.key", True, True),
+        ("message.serial <= let.serial", True, True),
+        ("message.type == 'ok'", True, False),
+        ("request_id in message.ids", False, False),
+        (None, True, False),
+    ],
+)
+def test_a_call_whose_match_was_true_for_the_answer_to_another_learns_of_answers_all(
+    match: str | None, passed_over: bool, is_advised: bool
+) -> None:
+    names = frozenset({"request_id", "args", "let", "message"})
+    waiting: Any = SimpleNamespace(
+        passed_over=passed_over, rules=SimpleNamespace(match=match and compile_expression(match, names))
+    )
+    hint = passed_over_hint(waiting)
+    assert hint == "" or hint.endswith('If one message answers several calls, set "answers_all": true in "reply".')
+    assert bool(hint) is is_advised

@@ -120,7 +120,7 @@ DEFAULTS: dict[type[Model], dict[str, Any]] = {
         "max_message_bytes": 16 * MIB, "max_in_flight": 64, "max_connections": 4, "connect_timeout": 10,
         "ping_interval": 20, "ping_timeout": 20, "requests_per_second": None, "scope": "fleet",
     },
-    Reply: {"none": False, "concurrent": False},
+    Reply: {"none": False, "concurrent": False, "answers_all": False},
     Stream: {
         "on": True, "after_reply": False, "until_close": False, "require_end": False, "include_last": False,
         "max_items": 1000, "max_seconds": None, "idle_seconds": None, "max_bytes": MIB, "collect": "list",

@@ -28,6 +28,9 @@ MAX_MEMBERS: Final = 200
 UNMATCHED: Final = "did not match"
 """The fate of a message that no rule recognized."""
 
+_OF_THE_CALL: Final = {"request_id", "args", "let"}
+"""Names by which a predicate distinguishes calls of one tool."""
+
 _NAME: Final = re.compile(r"[A-Za-z_]\w{0,39}\Z", re.ASCII)
 
 
@@ -81,6 +84,18 @@ def _find_id(message: Message, request_id: int | str) -> Path | None:
             if correlation_id_at(message, path) == request_id:
                 return path
     return None
+
+
+def passed_over_hint(exchange: Exchange) -> str:
+    """Return what to write if a message for which `match` was true answered an earlier call."""
+    match = exchange.rules.match
+    # A match that is the same for all calls assigns replies in the order of the calls: this one was not answered.
+    if not exchange.passed_over or match is None or not _OF_THE_CALL & set(match.names):
+        return ""
+    return (
+        'A message for which "match" holds answered an earlier call. If one message answers several calls, set '
+        '"answers_all": true in "reply".'
+    )
 
 
 def binary_hint(connection: Connection, message: Message | None) -> str:

@@ -508,6 +508,52 @@ def test_a_stream_whose_caller_left_is_said_to_get_its_items_in_vain() -> None:
     )
 
 
+SEVERAL = {"match": "request_id in message.ids"}
+HOLDS = "reply.match holds: request_id in message.ids (request_id is {}, message.ids is [1,2])"
+
+
+def test_of_several_calls_the_one_that_is_answered_is_named() -> None:
+    assert explained({"reply": SEVERAL}, {"ids": [1, 2]}, calls=2) == [
+        HOLDS.format(1),
+        HOLDS.format(2),
+        "it answers another call, and every call for which reply.match holds only with reply.answers_all",
+    ]
+
+
+def test_a_message_that_answers_all_says_so() -> None:
+    assert explained({"reply": {**SEVERAL, "answers_all": True}}, {"ids": [1, 2]}, calls=2) == [
+        HOLDS.format(1),
+        HOLDS.format(2),
+        "it answers this call, too (reply.answers_all)",
+    ]
+
+
+def traced(value: Any, *several: dict[str, Any]) -> tuple[str, ...]:
+    """What a trace says of a message for which calls of these tools wait."""
+    plans = [compiled(fields) for fields in several]
+    exchanges = Dispatcher("counter", str)
+    for plan in plans:
+        exchanges.open(plan.rules, Scope(AMBIENT, {"args": {}, "session": {}}))
+    return explain_for_exchanges(state_of(plans[0]), exchanges, Message("raw", value))
+
+
+FEED = {"listen": True, "stream": {"match": "message.topic == 'a'"}, "reply": {"error": "message.error"}}
+
+
+def test_a_message_that_is_not_the_reply_says_why() -> None:
+    assert traced({"topic": "a"}, FEED, {})[-1] == (
+        "it is an item of a stream, and so not the reply to a request without reply.match"
+    )
+    lines = traced({"topic": "a", "id": 2, "error": 1}, FEED, {"reply": {**BY_ID, "error": "message.error"}})
+    assert lines[1] == "it is the error reply to a request, and so no error of this stream"
+    assert [line.partition(":")[0] for line in lines] == [
+        "stream.match holds",
+        "it is the error reply to a request, and so no error of this stream",
+        "reply.match holds",
+        "reply.error holds",
+    ]
+
+
 def test_an_item_of_several_streams_that_have_ended_is_explained_once() -> None:
     plan = compiled({"listen": True, "stream": {"match": "message.n is defined", "max_items": 1}})
     exchanges = Dispatcher("counter", str)

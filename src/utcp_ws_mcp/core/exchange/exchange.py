@@ -97,6 +97,7 @@ class Exchange(MutableRecord, eq=False):
         is_flooded: Whether too many messages came while its HTTP requests were under way.
         sent: Whether an automatic reply of the exchange was sent.
         skipped: The last message that was ignored or only an acknowledgement, with its role.
+        passed_over: Whether a message came for which `match` was true, and that answered an earlier call.
         mistyped_id: The id of a message that would be its reply, were the id of the right JSON type.
         end: What ended the stream.
         close_info: How the connection ended, if that settled the exchange.
@@ -123,6 +124,7 @@ class Exchange(MutableRecord, eq=False):
     is_unproven: bool = False
     is_flooded: bool = False
     skipped: tuple[Message, Role] | None = None
+    passed_over: bool = False
     mistyped_id: int | str | None = None
     end: StreamEnd | None = None
     close_info: CloseInfo | None = None

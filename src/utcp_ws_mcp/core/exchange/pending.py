@@ -79,27 +79,29 @@ class PendingExchanges:
         return None
 
     def find_matching(self, message: Message) -> tuple[list[Exchange], bool]:
-        """Return the exchanges that a message belongs to: at most one that it replies to, then streams.
+        """Return the exchanges that a message belongs to: those that it replies to, then streams.
 
-        The second value is true for an error that names no request: then these are all that it may mean.
+        It replies to one, and to others only if their rules say that one message answers all that match. The second
+        value is true for an error that names no request: then these are all that it may mean.
         """
         by_id = self.find_by_correlation_id(message)
         matching = self.unkeyed.find(message)
         if not matching:
             return [] if by_id is None else [by_id], False
         streams = [exchange for exchange in matching if exchange.watches]
+        others = [exchange for exchange in matching if not exchange.watches]
         replied_to = by_id
         if replied_to is None:
             # An item of a stream may also be the reply to a request whose `match` says so, such as the echo of what
             # was said in a room that is watched. A request without `match` is replied to by no item.
-            others = [exchange for exchange in matching if not exchange.watches]
             replied_to = next((exchange for exchange in others if exchange.rules.match or not streams), None)
             if replied_to is not None and _is_unnamed_error(others, replied_to, message):
                 return [each for each in matching if each.rules.is_error(each.scope_for(message))], True
         if replied_to is None:
             return streams, False
         # The error reply to one call is no error of the streams that watch.
-        return [replied_to, *(each for each in streams if not each.rules.is_error(each.scope_for(message)))], False
+        watching = [each for each in streams if not each.rules.is_error(each.scope_for(message))]
+        return [replied_to, *_answered_with(replied_to, others), *watching], False
 
     def find_by_mistyped_id(self, message: Message) -> tuple[Exchange, int | str] | None:
         """Return the exchange whose id a message has as another JSON type, `"1"` for 1 or 1 for `"1"`, with that id."""
@@ -141,7 +143,21 @@ def is_selected_by_request(matched: list[Exchange]) -> bool:
     return any(exchange.rules.match is not None and not exchange.watches for exchange in matched)
 
 
+def _answered_with(first: Exchange, requests: list[Exchange]) -> list[Exchange]:
+    """Return the requests that a message answers besides the first one; note at the others that it matched."""
+    answered = []
+    for exchange in requests:
+        if exchange is first:
+            continue
+        if exchange.rules.answers_all:
+            answered.append(exchange)
+        else:
+            exchange.passed_over = True
+    return answered
+
+
 def _is_unnamed_error(requests: list[Exchange], first: Exchange, message: Message) -> bool:
     """Return whether a message is an error that names no request, although `match` holds for these."""
-    several = len(requests) > 1 and first.rules.is_error(first.scope_for(message))
+    is_ambiguous = len(requests) > 1 and not all(each.rules.answers_all for each in requests)
+    several = is_ambiguous and first.rules.is_error(first.scope_for(message))
     return several or first.is_error_for_any_id(message, _NO_ID)

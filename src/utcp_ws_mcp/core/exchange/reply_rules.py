@@ -70,6 +70,7 @@ class ReplyRules(Record):
         sends_http: Whether HTTP requests are sent before the message.
         correlation_path: Where the correlation id is in a message, if `match` shows it.
         match_beside_id: What `match` demands of a message besides that id; None: nothing.
+        answers_all: Whether a message is the reply to each exchange for which `match` is true, not to the first only.
         result_is_optional: Whether a message of which `result` selects nothing is itself the result.
         cancel_reply: The message that ends a call before its reply.
         cancel_stream: The message that ends an open stream.
@@ -89,6 +90,7 @@ class ReplyRules(Record):
     match: Expression | None = None
     correlation_path: Path | None = None
     match_beside_id: Expression | None = None
+    answers_all: bool = False
     concurrency: Concurrency = Concurrency.EXCLUSIVE
     error: Expression | None = None
     error_message: Expression | None = None
@@ -209,6 +211,7 @@ def compile_reply_rules(
         listen_only=template.listen,
         sends_http=bool(template.before_message),
         match=fields.one("reply.match", reply.match),
+        answers_all=reply.answers_all,
         error=fields.one("reply.error", reply.error),
         error_message=fields.one("reply.error_message", reply.error_message),
         result=fields.one("reply.result", reply.result),
@@ -220,7 +223,7 @@ def compile_reply_rules(
     )
     if template.reply == Reply() and not (template.stream.on or template.listen):
         rules = _with_utcp_reply(rules)
-    return with_correlation(rules, concurrent=reply.concurrent)
+    return with_correlation(rules, concurrent=reply.concurrent or reply.answers_all)
 
 
 def _with_utcp_reply(rules: ReplyRules) -> ReplyRules:

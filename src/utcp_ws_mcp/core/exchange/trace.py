@@ -69,9 +69,9 @@ def explain_for_exchanges(state: ConnectionState, dispatcher: Dispatcher, messag
         if not dispatcher.takes_heartbeat_reply(message):
             return tuple(answered.lines)
         explanation.add("heartbeat.expect holds, but the message is the reply to a request")
-    pending = list(dispatcher.pending())
+    pending, recipients = list(dispatcher.pending()), dispatcher.recipients(message)
     for exchange in pending[:MAX_EXCHANGES]:
-        explanation.lines += _explain_exchange(exchange, message)
+        explanation.lines += _explain_exchange(exchange, message, recipients)
     if len(pending) > MAX_EXCHANGES:
         explanation.add(f"and the rules of {len(pending) - MAX_EXCHANGES} calls more")
     if not pending:
@@ -246,12 +246,13 @@ class Explanation:
         return text if len(text) <= limit else text[:limit] + "…"
 
 
-def _explain_exchange(exchange: Exchange, message: Message) -> Iterator[str]:
-    """Explain a message by the rules of one call."""
+def _explain_exchange(exchange: Exchange, message: Message, recipients: list[Exchange]) -> Iterator[str]:
+    """Explain a message by the rules of one call; `recipients` are those that get it."""
     rules, explanation = exchange.rules, Explanation(exchange.scope_for(message))
     if (
         not explanation.is_auto_replied(rules.auto_replies)
         and _explain_match(exchange, message, explanation)
+        and _explain_order(exchange, recipients, explanation)
         and not explanation.is_ignored(rules)
     ):
         _explain_role(exchange, explanation)
@@ -288,6 +289,25 @@ def _explain_match(exchange: Exchange, message: Message, explanation: Explanatio
         explanation.add(f"reply.match does not hold: {match.source} (the id is of another type than request_id)")
         return False
     return explanation.evaluate("reply.match", match, include_false=True)
+
+
+def _explain_order(exchange: Exchange, recipients: list[Exchange], explanation: Explanation) -> bool:
+    """Return whether a call gets a message that matches, although it may answer another one as well."""
+    if exchange not in recipients:
+        explanation.add(_why_not(exchange))
+        return False
+    if exchange.rules.answers_all and not exchange.watches and exchange is not recipients[0]:
+        explanation.add("it answers this call, too (reply.answers_all)")
+    return True
+
+
+def _why_not(exchange: Exchange) -> str:
+    """Return why a call does not get a message that matches."""
+    if exchange.watches:
+        return "it is the error reply to a request, and so no error of this stream"
+    if exchange.rules.match is None:
+        return "it is an item of a stream, and so not the reply to a request without reply.match"
+    return "it answers another call, and every call for which reply.match holds only with reply.answers_all"
 
 
 def _explain_role(exchange: Exchange, explanation: Explanation) -> None:

@@ -21,6 +21,11 @@ class Reply(Model):
         description="Whether calls share a connection although match compares no request_id, because it distinguishes "
         "their replies by something else.",
     )
+    answers_all: bool = Field(
+        False,
+        description="Whether a message answers every call for which match is true, such as the acknowledgement of "
+        "several requests; by default it answers the first of them.",
+    )
     error: ExpressionSource | None = Field(None, description="Predicate: the reply reports a failure.")
     error_message: ExpressionSource | None = Field(
         None, description="Expression: the error text of a reply that reports a failure."
