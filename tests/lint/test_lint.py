@@ -210,6 +210,33 @@ FINDINGS: dict[str, tuple[Any, str, str]] = {
         'reply.concurrent: has no effect without "match"',
         "field-without-effect",
     ),
+    "a message for all calls": (
+        entry(tool(message="{{ args.q }}", reply={"match": "message.kind == 'answer'", "answers_all": True})),
+        '"answers_all" gives each message to all calls, because "match" is the same for all of them.',
+        "concurrent-not-distinguished",
+    ),
+    "a message for a range of calls": (
+        entry(
+            tool(message={"id": "{{ request_id }}", "q": "{{ args.q }}"}, reply={"match": "message.to >= request_id"})
+        ),
+        "a message answers a range of requests here, and only the first call that waits gets it.",
+        "answers-first-only",
+    ),
+    "answers to all without match": (
+        entry(tool(message="{{ args.q }}", reply={"answers_all": True}, ignore="message.tick")),
+        'reply.answers_all: has no effect without "match"',
+        "field-without-effect",
+    ),
+    "answers to all of one call": (
+        entry(
+            tool(
+                message={"id": "{{ request_id }}", "q": "{{ args.q }}"},
+                reply={"match": "message.id == request_id", "answers_all": True},
+            )
+        ),
+        'reply.answers_all: has no effect where "match" compares a part of the message with request_id',
+        "field-without-effect",
+    ),
     "the text of a failure that nothing detects": (
         entry(fail_message="message.why"), 'fail_message: has no effect without "fail_when"', "field-without-effect"
     ),

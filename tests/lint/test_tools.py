@@ -241,6 +241,49 @@ def test_concurrent_calls_need_something_that_distinguishes_them(match: str, is_
     assert lines_of(alone, tmp_path, "concurrent-not-distinguished") == []
 
 
+RANGE = (
+    "tools[0].name: a message answers a range of requests here, and only the first call that waits gets it. Set "
+    '"reply": {"answers_all": true}.'
+)
+
+
+@pytest.mark.parametrize(
+    ("match", "is_reported"),
+    [
+        ("message.from <= request_id and request_id <= message.to", True),
+        ("request_id < message.from + message.count", True),
+        ("message.acks[0] > request_id - 1", True),
+        ("message.serial <= let.n", True),
+        ("let.m >= message.serial", True),
+        ("message.serial <= let.x", False),
+        ("message.serial == request_id", False),
+        ("request_id in message.ids", False),
+        ("request_id > 0 and message.id in [request_id]", False),
+        ("message.size > 5 and message.key == args.q", False),
+    ],
+)
+def test_a_range_of_requests_answers_several_calls(match: str, is_reported: bool, tmp_path: Path) -> None:
+    let = {"x": "uuid()", "n": "counter() - 1", "m": "next_id()"}
+    reply = {"match": match, "concurrent": True}
+    found = lines_of(entry(tool(message=ID, reply=reply, let=let)), tmp_path, "answers-first-only")
+    assert found == [RANGE] * is_reported
+    all_of_them = entry(tool(message=ID, reply={**reply, "answers_all": True}, let=let))
+    assert lines_of(all_of_them, tmp_path, "answers-first-only") == []
+
+
+def test_a_call_that_has_a_connection_for_itself_is_the_only_one_of_a_range(tmp_path: Path) -> None:
+    alone = entry(tool(message=ID, reply={"match": "message.serial <= let.n"}, let={"n": "counter()"}))
+    assert lines_of(alone, tmp_path, "answers-first-only") == []
+
+
+@pytest.mark.parametrize(("match", "is_reported"), [("message.a == tool", True), ("message.a == args.q", False)])
+def test_a_message_for_all_calls_needs_something_that_selects_them(
+    match: str, is_reported: bool, tmp_path: Path
+) -> None:
+    document = entry(tool(message=ID, reply={"match": match, "answers_all": True}))
+    assert bool(lines_of(document, tmp_path, "concurrent-not-distinguished")) is is_reported
+
+
 ACCEPTS = "m.t accepts the first message after its request as the reply, but"
 DESCRIBE = 'Describe the reply in "reply.match", or the other messages in "ignore".'
 CAPTURE = {"capture": [{"match": "message.s", "set": {"s": "message.s"}}], "message": {"s": "{{ session.s }}"}}

@@ -75,6 +75,9 @@ FIELDS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a session of a preset": (entry(sent(), preset="cdp", session_identity="session.session_id"), []),
     "concurrent calls": (entry(sent(reply={"concurrent": True, "match": "message.q == args.q"})), []),
+    "a message for several calls": (
+        entry(sent(reply={"answers_all": True, "match": "args.q in message.keys"})), []
+    ),
     "a cancel message of a call": (
         entry(sent(reply={"match": "message.q == args.q", "cancel": {"stop": 1}})), []
     ),

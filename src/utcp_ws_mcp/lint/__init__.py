@@ -31,6 +31,7 @@ RULES: Final[Mapping[str, str]] = {
     "ambiguous-reply": "Any message can be the reply, and other messages arrive as well.",
     "request-id-not-matched": "A request has an ID that its reply is not compared with.",
     "concurrent-not-distinguished": "Calls share a connection, and nothing distinguishes their replies.",
+    "answers-first-only": "A message can answer several calls, and answers only the first of them.",
     "request-id-not-sent": "A reply is compared with an ID that the request does not contain.",
     "listener-needs-match": "A tool that only listens waits for the ID of a request.",
     "login-fail-too-broad": "Any message during a step of the login would be a refusal.",

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.analysis import ALL_MEMBERS, find_arguments, find_expressions, uses_name
+from ..core.expressions.paths import node_path
+from ..core.expressions.syntax import Node
 from ..core.templates.nodes import Argument, Placeholder
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
@@ -16,6 +19,10 @@ from ..manifest.variables import MESSAGE_KEYS
 from .input_schemas import arguments_outside_properties, check_inputs
 from .message_text import check_message_text
 from .values import owner_path, suggestion
+
+_ORDERINGS: Final = frozenset({"<", "<=", ">", ">="})
+_NUMBERS: Final = ("request_id", "next_id", "counter")
+"""Names whose values differ between the requests on a connection, and grow."""
 
 _NON_REQUEST_FIELDS: Final = {"reply", "stream", "ignore", "request_id", "on_connect", "heartbeat"}
 """Fields that are no message of a call: an ID in them is another one."""
@@ -44,6 +51,7 @@ def _check_each(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator
         yield from _check_url_arguments(entry, tool, source)
         yield from _check_request_id(tool, source)
         yield from _check_concurrent(tool, source)
+        yield from _check_answered(tool, source)
         yield from check_message_text(entry, tool, source)
     yield from _check_ambiguous_replies(entry, tools)
 
@@ -51,10 +59,38 @@ def _check_each(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator
 def _check_concurrent(tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
     """Yield a problem where nothing in `match` distinguishes the replies of concurrent calls."""
     reply = tool.template.reply
-    if reply.concurrent and reply.match and not uses_name(reply.match, "args", "tool", "let", "request_id"):
+    if reply.answers_all and reply.match and not uses_name(reply.match, "args", "let", "request_id"):
+        fix = "Compare a part of the message with request_id, a value of let or an argument."
+        message = f'"answers_all" gives each message to all calls, because "match" is the same for all of them. {fix}'
+        yield Problem(join_path(source.path, "name"), message, code="concurrent-not-distinguished")
+    elif reply.concurrent and reply.match and not uses_name(reply.match, "args", "tool", "let", "request_id"):
         fix = "Compare a part of the message with an argument, the tool or request_id."
         message = f'"concurrent" lets calls share a connection, but "match" is the same for all of them. {fix}'
         yield Problem(join_path(source.path, "name"), message, code="concurrent-not-distinguished")
+
+
+def _check_answered(tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:
+    """Yield a problem where a message can answer several calls, and the manifest does not say that it does."""
+    rules = tool.rules
+    if rules.match is None or rules.answers_all or rules.concurrency is not Concurrency.MULTIPLEXED:
+        return
+    counted = {name for name, value in tool.template.let.items() if uses_name(value, *_NUMBERS)}
+    for node in rules.match.tree.walk() if rules.match.tree is not None else ():
+        if node.kind == "compare" and node.name in _ORDERINGS and _is_range(node, counted):
+            message = (
+                'a message answers a range of requests here, and only the first call that waits gets it. Set "reply": '
+                '{"answers_all": true}.'
+            )
+            yield Problem(join_path(source.path, "name"), message, code="answers-first-only")
+            return
+
+
+def _is_range(comparison: Node, counted: set[str]) -> bool:
+    """Return whether a number of the request is compared with a part of a message; `counted` are such values of let."""
+    sides = [{path for part in side.walk() if (path := node_path(part))} for side in comparison.parts]
+    numbered = [("request_id",) in paths or any(("let", name) in paths for name in counted) for paths in sides]
+    from_message = [any(path[0] == "message" for path in paths) for paths in sides]
+    return (numbered[0] and from_message[1]) or (numbered[1] and from_message[0])
 
 
 def _check_description(tool: CompiledTool, source: ResolvedTool) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from ..core.expressions.analysis import uses_name
+from ..core.expressions.analysis import find_correlation_path, uses_name
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.entries import Manifest, ManifestEntry
@@ -74,6 +74,18 @@ _INEFFECTIVE_FIELDS: Final[tuple[tuple[str, IsIneffective, str], ...]] = (
         "reply.concurrent",
         lambda template: template.reply.concurrent and not template.reply.match,
         'without "match", which distinguishes the replies of calls',
+    ),
+    (
+        "reply.answers_all",
+        lambda template: template.reply.answers_all and not template.reply.match,
+        'without "match", which selects the calls that a message answers',
+    ),
+    (
+        "reply.answers_all",
+        lambda template: (
+            template.reply.answers_all and template.reply.match and find_correlation_path(template.reply.match)[0]
+        ),
+        'where "match" compares a part of the message with request_id, which is true for one call',
     ),
     (
         "reply.cancel",

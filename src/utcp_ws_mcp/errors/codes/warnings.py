@@ -13,7 +13,12 @@ WARNINGS: Final[Mapping[str, str]] = {
         "`heartbeat` has answers. Such a message would become the result."
     ),
     "concurrent-not-distinguished": (
-        "`reply.concurrent` lets calls share a connection, but `reply.match` names nothing that differs between calls."
+        "`reply.concurrent` lets calls share a connection, or `reply.answers_all` lets one message answer several, but "
+        "`reply.match` names nothing that differs between calls."
+    ),
+    "answers-first-only": (
+        "`reply.match` compares a number of the request with a range in the message, so that one message can answer "
+        "several calls. Only the first of them would get it."
     ),
     "request-id-not-matched": (
         "The tool sends an ID, but does not compare it. Replies could be assigned by the ID, and are not."
