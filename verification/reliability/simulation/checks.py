@@ -16,7 +16,16 @@ from utcp_ws_mcp.client.pool.pool import ConnectionPool
 from utcp_ws_mcp.client.websocket import CLOSE_TIMEOUT
 from utcp_ws_mcp.core.backoff import INITIAL_BACKOFF, MIN_BACKOFF_FRACTION
 from utcp_ws_mcp.core.exchange.result import StreamResult
-from utcp_ws_mcp.errors import BridgeError, InvalidArguments, InvalidReply, Outcome, PolicyError, ToolError, UnknownTool
+from utcp_ws_mcp.errors import (
+    BridgeError,
+    CallTimeout,
+    InvalidArguments,
+    InvalidReply,
+    Outcome,
+    PolicyError,
+    ToolError,
+    UnknownTool,
+)
 
 from .ledger import CallResult, Ledger
 from .manifests import MAX_ITEMS, Shape
@@ -43,6 +52,7 @@ def check_call(
         yield f"executed {executions} times"
     if ended.error is not None:
         yield from _check_error(planned, ended.error, executions, ledger)
+        yield from _check_timeout(planned, ended, ledger)
     elif not ended.cancelled:
         yield from _check_value(planned, ended.value, ledger, ended.ended)
     if ended.ended > latest_end(planned, ended, shape, ends_at):
@@ -77,6 +87,16 @@ def _check_error(planned: PlannedCall, error: BaseException, executions: int, le
     if isinstance(error, InvalidReply):
         yield f"got a reply that was not for it: {error}"
     yield from _check_items(planned, getattr(error, "partial", ()), ledger)
+
+
+def _check_timeout(planned: PlannedCall, ended: CallResult, ledger: Ledger) -> Iterator[str]:
+    """A call must not time out whose reply has arrived."""
+    if not isinstance(ended.error, CallTimeout) or ended.error.code != "reply-timeout":
+        return
+    for execution in ledger.executions:
+        seconds = None if execution.answered_at is None else ended.ended - execution.answered_at
+        if execution.n == planned.n and seconds is not None and seconds > DELIVERY_DELAY:
+            yield f"timed out {seconds:.3f} s after its reply was sent"
 
 
 def _check_value(planned: PlannedCall, value: Any, ledger: Ledger, when: float) -> Iterator[str]:

@@ -89,6 +89,7 @@ class Peer:
         self._ids: list[Any] = []
         self._cancelled: set[int] = set()
         self._serials: list[int] = []
+        self._batch: list[tuple[Any, int, dict[str, Any]]] = []
         self._session_ended_at: float | None = None
 
     def received(self, data: bytes) -> None:
@@ -230,6 +231,34 @@ class Peer:
                     opcode = frames.TEXT if isinstance(part, str) else frames.BINARY
                     self._link.down.push(frames.frame(opcode, part.encode() if isinstance(part, str) else part))
 
+    def reply(self, fields: dict[str, Any], serial: int, answer: dict[str, Any]) -> None:
+        """Send the reply to an execution, now or with others in one message."""
+        if not self._endpoint.shape.batches_replies:
+            self._send({**fields, **answer})
+            self._note_answered(serial)
+            return
+        self._batch.append((fields["id"], serial, answer))
+        if len(self._batch) == 1:
+            self._later(self._endpoint.random.choice((0.0, 0.1, 0.4)), self._send_batch)
+        elif self._endpoint.random.random() < 0.1:
+            self._send_batch()
+
+    def _send_batch(self) -> None:
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        parts = {
+            plural: {str(number): answer[key] for number, _, answer in batch if key in answer}
+            for plural, key in (("answers", "answer"), ("errors", "error"))
+        }
+        self._send({"ids": [number for number, _, _ in batch], **parts})
+        for _, serial, _ in batch:
+            self._note_answered(serial)
+
+    def _note_answered(self, serial: int) -> None:
+        if self._open and not self._gone and not self._link.silent:
+            self._endpoint.ledger.executions[serial].answered_at = self._endpoint.loop.now
+
     def _cut(self, message: str | bytes) -> list[str | bytes]:
         """Return a message in pieces, if messages may span WebSocket messages."""
         if not self._framing.spans_messages or self._cuts.random() < 0.5:
@@ -295,7 +324,7 @@ class _Answer:
         else:
             answer = {"answer": {"n": self._n, "x": self._serial}}
         endpoint.ledger.executions[self._serial].done = True
-        self._peer._send({**self._id_fields, **answer})
+        self._peer.reply(self._id_fields, self._serial, answer)
         if endpoint.happens("duplicate_reply"):
             later = endpoint.random.choice((0.0, 0.0, 0.5)) if self._id_fields else 0.0
             self._peer._later(later, self._peer._send, {**self._id_fields, **answer})

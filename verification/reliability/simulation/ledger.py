@@ -13,7 +13,8 @@ class Execution:
     """An execution of a request, and what the endpoint sent for it.
 
     `closed` is the code with which the endpoint closed the connection afterwards. `close_sent_at` is the time of the
-    close frame, or None if the network lost it.
+    close frame, or None if the network lost it. `answered_at` is when its one reply left, if the network did not lose
+    it.
     """
 
     n: int
@@ -21,6 +22,7 @@ class Execution:
     done: bool = False
     closed: int | None = None
     close_sent_at: float | None = None
+    answered_at: float | None = None
 
 
 @dataclass(slots=True)

@@ -71,9 +71,11 @@ FRAMED_RATE: Final = 0.4
 LATER_FRAMED_RATE: Final = 0.15
 PROTOBUF_RATE: Final = 0.15
 REPEATED_RATE: Final = 0.2
+BATCHED_RATE: Final = 0.3
 HTTP_RATE: Final = 0.3
 """The shares of the manifests whose messages are framed, and framed in a later layer where they were not, are Protobuf,
-are one for each element of a list, and whose calls and logins send HTTP requests."""
+are one for each element of a list, and whose calls and logins send HTTP requests; and the share of those with IDs whose
+endpoint answers several calls with one message."""
 
 Kind = Literal["ids", "optional ids", "exclusive", "one-shot", "one-shot ids"]
 KINDS: Final[tuple[Kind, ...]] = (
@@ -127,6 +129,11 @@ class Shape:
     def uses_http(self) -> bool:
         """Whether calls send HTTP requests first, whose values are in their messages."""
         return "before_message" in self.template
+
+    @property
+    def batches_replies(self) -> bool:
+        """Whether one message may be the reply to several calls."""
+        return bool(self.template["reply"].get("answers_all"))
 
     @property
     def discovered(self) -> bool:
@@ -203,11 +210,26 @@ def shape(number: int) -> Shape:
     latest = random.Random(-3 * SHAPES - number)
     if latest.random() < LATER_FRAMED_RATE and "framing" not in template:
         template["framing"] = latest.choice(LATER_FRAMINGS)
+    batching = random.Random(-13 * SHAPES - number)  # so that seeds which found a defect keep their manifests
+    if kind == "ids" and not discovered and "protobuf" not in template.get("framing", {}):
+        template |= _batched(template) if batching.random() < BATCHED_RATE else {}
     if layers.random() < REPEATED_RATE:
         template["message"] = {"$each": ["{{ args.n }}"], "$template": {**template["message"], "n": "{{ item }}"}}
     if "ignore" in template and random.Random(-1 - number).random() < 0.3:
         template["reconnect_when"] = SESSION_ENDED
     return Shape(kind, template, listed, load(template), rng.random() < 0.3)
+
+
+def _batched(template: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with which a message may answer several calls, of which enough can wait at the same time."""
+    reply = {
+        "match": "request_id in message.ids if message.ids is defined else message.id == request_id",
+        "answers_all": True,
+        "error": "message.error is defined or message.errors[request_id | string] is defined",
+        "error_message": "message.error | default(message.errors[request_id | string])",
+        "result": "message.answers[request_id | string] if message.ids is defined else message.answer",
+    }
+    return {"reply": {**template["reply"], **reply}, "limits": {**template["limits"], "max_in_flight": 4}}
 
 
 def _http_steps(template: dict[str, Any]) -> dict[str, Any]:

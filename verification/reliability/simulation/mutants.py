@@ -67,6 +67,13 @@ MUTANTS: Final = (
         "list(self.all)[:1] if by_id",
     ),
     Mutant(
+        "a message that answers several calls reaches the first only",
+        PendingExchanges,
+        "find_matching",
+        "*_answered_with(replied_to, others), ",
+        "",
+    ),
+    Mutant(
         "a loss reaches one call only",
         Dispatcher,
         "connection_lost",
