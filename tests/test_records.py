@@ -27,6 +27,7 @@ OPAQUE = {"headers", "environ", "query", "new_text", "password", "used_variables
 NO_CREDENTIALS = {
     "CallerVariables.headers": "the names of headers",
     "Recording._secrets": "its own repr shows no value",
+    "UrlTemplate.query": "templates, which hold the names of variables",
 }
 """Fields that are shown although their name is that of a credential, with what they are."""
 
@@ -73,10 +74,16 @@ def fields(kind: Any) -> set[str]:
     return set(kind.__struct_fields__)
 
 
-HTTP_STEP = {"url": "https://a.example/t?k=${KEY}", "headers": {"A": "${KEY}"}, "method": "POST"}
+HTTP_STEP = {
+    "url": "https://a.example/t?k=${KEY}",
+    "query": {"q": "${KEY}"},
+    "headers": {"A": "${KEY}"},
+    "method": "POST",
+}
 CALL_TEMPLATE = {
     "name": "m",
     "url": "wss://a.example/?k=${KEY}&room={{ args.room }}",
+    "query": {"token": "${KEY}", "tags": ["${KEY}", "{{ args.room }} ${KEY}"]},
     "headers": {"X-A": "a ${KEY}", "X-B": "{{ vars.KEY }}", "X-C": "{{ args.room }} ${KEY}"},
     "protocol": ["v1", "${KEY}"],
     "proxy": "http://u:${KEY}@127.0.0.1:1",

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import threading
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from tests.peer import Peer, entry, jsonrpc, peer, silent
-from tests.server.stdio.pipes import INITIALIZE, host_in_process
+from tests.peer import PATIENCE, Peer, entry, jsonrpc, peer, silent
+from tests.server.stdio.pipes import INITIALIZE, PipeHost, host_in_process
 from tests.server.stdio.test_fast_path import enveloped
+from utcp_ws_mcp.server.stdio import sdk_fallback
 from utcp_ws_mcp.server.stdio import session as module
+from utcp_ws_mcp.server.stdio.outbound import StdioOutbound
 
 RPC = {"preset": "jsonrpc2"}
 
@@ -101,6 +105,33 @@ async def test_a_call_may_finish_after_the_host_has_closed_its_end(tmp_path: Pat
             tasks.start_soon(anyio.to_thread.run_sync, release.set)  # after stdin is closed
             (answer,) = await host.end()
     assert answer["result"]["structuredContent"] == {"n": 1}
+
+
+async def test_a_request_that_needs_the_sdk_is_answered_although_its_import_is_slow_and_stdin_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_now, import_sdk, wait_idle = threading.Event(), sdk_fallback._import_sdk, StdioOutbound.wait_idle
+    waits: list[bool] = []
+
+    async def watched(outbound: StdioOutbound, timeout: float) -> None:
+        waits.append(import_now.is_set())
+        await wait_idle(outbound, timeout)
+
+    async def let_import(host: PipeHost) -> None:
+        await host.session._ended.wait()
+        for _ in range(5):
+            await anyio.lowlevel.checkpoint()
+        import_now.set()
+
+    monkeypatch.setattr(sdk_fallback, "_import_sdk", lambda: import_now.wait(PATIENCE) and import_sdk())
+    monkeypatch.setattr(StdioOutbound, "wait_idle", watched)
+    async with peer(jsonrpc) as seen, host_in_process(tmp_path, entry(seen, "t", **RPC)) as host:
+        await host.send({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(let_import, host)
+            (answer,) = await host.end()
+    assert answer == {"jsonrpc": "2.0", "id": 1, "result": {}}
+    assert all(waits)
 
 
 @pytest.fixture

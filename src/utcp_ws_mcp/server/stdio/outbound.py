@@ -80,6 +80,11 @@ class StdioOutbound:
         """Wait while the host reads more slowly than lines are written."""
         return self._writer.drain()
 
+    @property
+    def has_pending(self) -> bool:
+        """Return whether the host waits for an answer."""
+        return bool(self._pending)
+
     async def wait_idle(self, timeout: float) -> None:
         """Wait until every request is answered, at most `timeout` seconds."""
         if self._pending:

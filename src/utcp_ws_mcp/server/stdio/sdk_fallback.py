@@ -18,6 +18,9 @@ from .outbound import StdioOutbound
 from .protocol_versions import INTERNAL_ERROR, INVALID_REQUEST
 
 logger = logging.getLogger(__name__)
+SDK_IMPORT_TIMEOUT: Final = 10.0
+"""Seconds after which the end of a session no longer waits for the import: on a slow disk it may take some."""
+
 SDK_SHUTDOWN_TIMEOUT: Final = 1.0
 """Seconds that the SDK's server has to shut down."""
 
@@ -33,6 +36,7 @@ class SdkFallback:
         self._outbound = outbound
         self._sends_list_changed = sends_list_changed
         self._read_stream = SdkReadStream(self._reject_line)
+        self._imported = anyio.Event()
         self._done = anyio.Event()
 
     def feed_line(self, line: bytes) -> None:
@@ -44,6 +48,7 @@ class SdkFallback:
         await anyio.to_thread.run_sync(_import_sdk, abandon_on_cancel=True)
         from ..sdk_server import SdkServer
 
+        self._imported.set()
         self._read_stream.prepend_lines(replayed_lines)
         server = SdkServer(self._tools, sends_list_changed=self._sends_list_changed).server
         try:
@@ -57,6 +62,11 @@ class SdkFallback:
         error = {"code": INVALID_REQUEST, "message": "this line contains a character that UTF-8 cannot encode"}
         if request_id is not None:
             self._outbound.respond(request_id, (encode_json({"jsonrpc": "2.0", "id": request_id, "error": error}),))
+
+    async def wait_imported(self) -> None:
+        """Wait until the SDK is imported, at most SDK_IMPORT_TIMEOUT seconds: no request is answered before that."""
+        with anyio.move_on_after(SDK_IMPORT_TIMEOUT):
+            await self._imported.wait()
 
     async def aclose(self) -> None:
         """End the input of the server, and wait at most SDK_SHUTDOWN_TIMEOUT seconds for its shutdown."""

@@ -60,6 +60,8 @@ class StdioSession:
             reader = Reader(self._stdin, self._on_line, self.stop)
             await self._ended.wait()
             reader.stop()
+            if self._sdk is not None and self._outbound.has_pending:
+                await self._sdk.wait_imported()
             await self._outbound.wait_idle(DRAIN_TIMEOUT)
             await self._tools.aclose()
             await self._outbound.wait_idle(FINAL_REPLIES_TIMEOUT)
