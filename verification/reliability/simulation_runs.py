@@ -56,8 +56,8 @@ async def measure(size: Size) -> Sequence[Figure]:
     count, feeds = size.of(20_000, 1_000_000, light=4_000), size.of(500, 25_000, light=200)
     first = rng.randrange(1 << 40)
     # In the small size some of the defects, others with each seed.
-    of_calls = sorted(rng.sample(range(len(MUTANTS)), size.of(len(MUTANTS), len(MUTANTS), light=14)))
-    of_feeds = sorted(rng.sample(range(len(FEED_MUTANTS)), size.of(len(FEED_MUTANTS), len(FEED_MUTANTS), light=6)))
+    of_calls = sorted(rng.sample(range(len(MUTANTS)), size.of(len(MUTANTS), len(MUTANTS), light=8)))
+    of_feeds = sorted(rng.sample(range(len(FEED_MUTANTS)), size.of(len(FEED_MUTANTS), len(FEED_MUTANTS), light=4)))
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as processes:
         batches = list(processes.map(_run_batch, range(first, first + count, BATCH_SIZE)))
         feed_batches = list(processes.map(_run_feed_batch, range(first, first + feeds, FEED_BATCH_SIZE)))
