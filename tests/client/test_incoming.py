@@ -16,7 +16,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from utcp_ws_mcp.client.incoming import FRAMES_BETWEEN_LOOKS, TURN_SECONDS, Incoming
+from utcp_ws_mcp.client.incoming import FRAMES_BETWEEN_CHECKS, TURN_SECONDS, Incoming
 from utcp_ws_mcp.client.messages import Messages
 
 MAX_SIZE = 70_000
@@ -46,7 +46,7 @@ CONTROLS = st.one_of(
     st.binary(max_size=4).map(lambda payload: Frame(Opcode.PONG, payload).serialize(mask=False)),
     st.just(Frame(Opcode.CLOSE, Close(CloseCode.GOING_AWAY, "bye").serialize()).serialize(mask=False)),
 )
-MANY = st.integers(FRAMES_BETWEEN_LOOKS - 2, FRAMES_BETWEEN_LOOKS + 2).map(
+MANY = st.integers(FRAMES_BETWEEN_CHECKS - 2, FRAMES_BETWEEN_CHECKS + 2).map(
     lambda count: Frame(TEXT, b"m").serialize(mask=False) * count
 )
 PIECES = st.one_of(FRAMES, FRAMES, FRAMES, CONTROLS, MANY, st.binary(max_size=3))
@@ -151,22 +151,22 @@ def test_a_whole_message_passes_the_parser(size: int) -> None:
 
 def test_what_takes_longer_than_a_turn_is_processed_in_parts() -> None:
     client = opened(late())
-    frames = [Frame(TEXT, b"%d" % number).serialize(mask=False) for number in range(2 * FRAMES_BETWEEN_LOOKS)]
+    frames = [Frame(TEXT, b"%d" % number).serialize(mask=False) for number in range(2 * FRAMES_BETWEEN_CHECKS)]
     ping = Frame(Opcode.PING, b"").serialize(mask=False)
     assert client.incoming.feed(b"".join(frames) + ping + frames[0][:1])
-    assert len(client.messages) == FRAMES_BETWEEN_LOOKS
+    assert len(client.messages) == FRAMES_BETWEEN_CHECKS
     assert client.incoming.feed(frames[0][1:])
-    assert len(client.messages) == 2 * FRAMES_BETWEEN_LOOKS
+    assert len(client.messages) == 2 * FRAMES_BETWEEN_CHECKS
     assert not client.sent
     assert not client.incoming.feed()
-    assert client.messages == [*map(str, range(2 * FRAMES_BETWEEN_LOOKS)), "0"]
+    assert client.messages == [*map(str, range(2 * FRAMES_BETWEEN_CHECKS)), "0"]
     assert client.sent
 
 
 def test_what_ends_with_the_last_frame_of_a_part_has_no_rest() -> None:
     client = opened(late())
-    assert not client.incoming.feed(Frame(TEXT, b"a").serialize(mask=False) * FRAMES_BETWEEN_LOOKS)
-    assert len(client.messages) == FRAMES_BETWEEN_LOOKS
+    assert not client.incoming.feed(Frame(TEXT, b"a").serialize(mask=False) * FRAMES_BETWEEN_CHECKS)
+    assert len(client.messages) == FRAMES_BETWEEN_CHECKS
 
 
 def test_many_frames_are_processed_at_once_where_that_is_quick() -> None:
@@ -174,7 +174,7 @@ def test_many_frames_are_processed_at_once_where_that_is_quick() -> None:
     times = iter([handshake, start, *[start + 0.99 * TURN_SECONDS] * 9, start + TURN_SECONDS])
     client = opened(lambda: next(times))
     assert client.incoming.feed(Frame(TEXT, b"a").serialize(mask=False) * 1000)
-    assert len(client.messages) == 10 * FRAMES_BETWEEN_LOOKS
+    assert len(client.messages) == 10 * FRAMES_BETWEEN_CHECKS
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7])

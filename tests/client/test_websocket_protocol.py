@@ -14,7 +14,7 @@ from websockets.server import ServerProtocol
 from utcp_ws_mcp.client import incoming
 from utcp_ws_mcp.client import websocket as module
 from utcp_ws_mcp.client.inbox import MAX_WAITING_MESSAGES
-from utcp_ws_mcp.client.incoming import FRAMES_BETWEEN_LOOKS
+from utcp_ws_mcp.client.incoming import FRAMES_BETWEEN_CHECKS
 from utcp_ws_mcp.client.messages import MAX_FRAGMENTS
 from utcp_ws_mcp.client.websocket import MAX_UNREAD_BYTES, WebSocket
 from utcp_ws_mcp.core.network_policy import parse_url
@@ -170,7 +170,7 @@ def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incoming, "TURN_SECONDS", 0.0)
 
 
-def flood(count: int = 3 * FRAMES_BETWEEN_LOOKS) -> list[Frame]:
+def flood(count: int = 3 * FRAMES_BETWEEN_CHECKS) -> list[Frame]:
     return [text(str(number)) for number in range(count)]
 
 
@@ -182,7 +182,7 @@ async def test_others_get_their_turn_within_what_a_flood_brings_at_once() -> Non
     await asyncio.sleep(0)
     wire.deliver(*flood())
     for parts in (1, 2, 3):
-        assert wire.received == [str(number) for number in range(parts * FRAMES_BETWEEN_LOOKS)]
+        assert wire.received == [str(number) for number in range(parts * FRAMES_BETWEEN_CHECKS)]
         assert wire.transport.reading is (parts == 3)
         await turns(2)
     receiving.cancel()
@@ -197,7 +197,7 @@ async def test_the_rest_of_a_flood_is_delivered_before_the_connection_ends() -> 
     wire.deliver(*flood())
     wire.socket.connection_lost(None)
     assert not await receiving
-    assert wire.received == [str(number) for number in range(3 * FRAMES_BETWEEN_LOOKS)]
+    assert wire.received == [str(number) for number in range(3 * FRAMES_BETWEEN_CHECKS)]
 
 
 @pytest.mark.usefixtures("short_turns")
@@ -213,7 +213,7 @@ async def test_reading_does_not_go_on_after_a_flood_that_is_not_received() -> No
 
     receiving = wire.receive()
     await asyncio.sleep(0)
-    assert wire.received == [str(number) for number in range(3 * FRAMES_BETWEEN_LOOKS)]
+    assert wire.received == [str(number) for number in range(3 * FRAMES_BETWEEN_CHECKS)]
     assert wire.transport.reading
     receiving.cancel()
 
@@ -226,7 +226,7 @@ async def test_a_close_frame_behind_a_flood_ends_the_connection_after_its_messag
     await asyncio.sleep(0)
     wire.deliver(*flood(), Frame(Opcode.CLOSE, b"\x03\xe8"), text("too late"))
     assert not await receiving
-    assert wire.received == [str(number) for number in range(3 * FRAMES_BETWEEN_LOOKS)]
+    assert wire.received == [str(number) for number in range(3 * FRAMES_BETWEEN_CHECKS)]
 
 
 FAILURES = {
@@ -254,7 +254,7 @@ async def test_what_breaks_the_protocol_ends_the_connection_and_nothing_after_it
     receiving = wire.receive()
     await asyncio.sleep(0)
     wire.deliver(text("before"), *frames, text("after"))
-    await turns(2 * len(frames) // FRAMES_BETWEEN_LOOKS + 1)  # as many as this takes at most
+    await turns(2 * len(frames) // FRAMES_BETWEEN_CHECKS + 1)  # as many as this takes at most
     close = wire.sent()[-1]
     assert close.opcode is Opcode.CLOSE
     assert int.from_bytes(close.data[:2]) == code
@@ -288,7 +288,7 @@ async def test_a_peer_that_leaves_too_many_pongs_unread_is_disconnected() -> Non
     while not wire.transport.aborted:
         wire.transport.unread = len(wire.transport.written)  # nothing is read
         wire.deliver(*(ping(125) for _ in range(1000)))
-        await turns(2 * 1000 // FRAMES_BETWEEN_LOOKS)
+        await turns(2 * 1000 // FRAMES_BETWEEN_CHECKS)
         assert len(wire.transport.written) < 2 * MAX_UNREAD_BYTES
     assert wire.socket.abort_reason == "the server does not read the replies to its pings and messages"
 
@@ -298,7 +298,7 @@ async def test_a_peer_that_reads_may_send_any_number_of_pings() -> None:
     await wire.open()
     for _ in range(MAX_UNREAD_BYTES // 100_000):
         wire.deliver(*(ping(125) for _ in range(1000)))
-        await turns(2 * 1000 // FRAMES_BETWEEN_LOOKS)
+        await turns(2 * 1000 // FRAMES_BETWEEN_CHECKS)
         wire.transport.unread = 0
     assert not wire.transport.aborted
 

@@ -25,8 +25,8 @@ TURN_SECONDS: Final = 0.005
 """Seconds after which everything else in the process gets its turn. One read from a socket may bring ten thousand small
 messages, which take up to a second."""
 
-FRAMES_BETWEEN_LOOKS: Final = 32
-"""Frames that are processed between two looks at the clock."""
+FRAMES_BETWEEN_CHECKS: Final = 32
+"""Frames that are processed between two readings of the clock."""
 
 SHORT_HEAD: Final = 2
 """Bytes of the shortest head."""
@@ -81,7 +81,7 @@ class Incoming:
             if size - start < head:
                 self._kept = data[start:]
                 return False
-            if frames == FRAMES_BETWEEN_LOOKS:
+            if frames == FRAMES_BETWEEN_CHECKS:
                 if self._clock() >= end_of_turn:
                     self._kept = data[start:]
                     return True

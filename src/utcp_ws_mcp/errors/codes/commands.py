@@ -20,11 +20,11 @@ COMMANDS: Final[Mapping[str, str]] = {
         "`--issuer` is not the URL of an authorization server: `https://`, or `http://` on loopback, without a query."
     ),
     "invalid-audience": (
-        "`--audience` is not the URL at which clients reach this server: `https://`, or `http://` on loopback, "
-        "without a query, with `--issuer` it is required; or `--token-audience` is no identifier."
+        "`--audience` is missing, or is not the URL at which clients reach this server: `https://`, or `http://` on "
+        "loopback, without a query. Or `--token-audience` is not an identifier."
     ),
     "invalid-scope-tools": "`--scope-tools` is not `SCOPE=GLOB`, such as `tools:read=weather.*`.",
-    "scope-tools-unused": "A pattern of `--scope-tools` is that of no tool, so its scope allows nothing with it.",
+    "scope-tools-unused": "A pattern of `--scope-tools` matches no tool, so that it allows nothing.",
     "invalid-caller-variable": (
         "`--caller-variable` is not `NAME=HEADER`, names a variable twice, or names a header with a meaning of its own."
     ),
