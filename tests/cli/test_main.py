@@ -128,11 +128,11 @@ def test_the_demo_is_a_session_or_its_endpoint(
 ) -> None:
     started: list[tuple[str, int]] = []
 
-    async def serve_endpoint(port: int) -> bool:
+    async def serve_endpoint(port: int, say: object) -> bool:
         started.append(("endpoint", port))
         return succeeds
 
-    async def run_demo(port: int) -> bool:
+    async def run_demo(port: int, say: object) -> bool:
         started.append(("session", port))
         return succeeds
 

@@ -44,12 +44,26 @@ def test_a_server_without_stderr_answers_on_stdout(manifest: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
-@pytest.mark.parametrize("command", [("tools", "FILE"), ("catalog",), ("schema",), ("check", "FILE")], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [("tools", "FILE"), ("catalog",), ("schema",), ("check", "FILE"), ("demo",)], ids=" ".join
+)
 def test_a_full_disk_is_reported_in_a_sentence(command: tuple[str, ...], manifest: Path) -> None:
     done = shell('"$@" > /dev/full', *(str(manifest) if word == "FILE" else word for word in command))
     assert b"the output cannot be written: no space left on device. Write it elsewhere." in done.stderr
     assert b"Traceback" not in done.stderr
     assert done.returncode == 2
+
+
+def test_the_demo_ends_without_a_word_when_its_reader_has_read_enough() -> None:
+    command = [sys.executable, "-m", "utcp_ws_mcp", "demo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        assert started.stderr is not None
+        while b"is connected after" not in started.stdout.readline():
+            continue
+        started.stdout.close()
+        assert started.stderr.read() == b""
+    assert started.returncode == 1
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")

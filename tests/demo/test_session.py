@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -23,7 +24,7 @@ from utcp_ws_mcp.demo import endpoint
 from utcp_ws_mcp.demo import session as module
 from utcp_ws_mcp.demo.endpoint import draw_square, manual
 from utcp_ws_mcp.server.sdk_server import SdkServer
-from utcp_ws_mcp.server.tools import ToolService
+from utcp_ws_mcp.server.tools import ListOptions, ToolService
 
 from ..peer import PATIENCE
 
@@ -39,12 +40,14 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
     async def client(command: Any) -> AsyncIterator[Client]:
         commands.append(command)
         async with Bridge.open(Path(command.args[-1]), environ={}) as bridge:
-            async with Client(SdkServer(ToolService(bridge)).server) as connected:
+            listing = ListOptions(timeout=float(command.args[-2]))
+            async with Client(SdkServer(ToolService(bridge, listing=listing)).server) as connected:
                 yield connected
 
     clock = itertools.count(0, 0.5)
     monkeypatch.setattr(module, "Client", client)
-    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
+    # Not in the module `time` itself: Hypothesis measures garbage collections with it.
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     monkeypatch.setattr(endpoint, "COUNTDOWN_INTERVAL", 0)
     return commands
 
@@ -53,13 +56,13 @@ async def test_a_whole_session_is_printed_and_each_call_has_the_outcome_that_it_
     started: Started, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", "here")
-    assert await module.run_demo(0) is True
+    assert await module.run_demo(0, print) is True
     said = capsys.readouterr().out
     (command,) = started
-    assert (command.command, command.args[:2], command.env) == (
-        sys.executable, ["-m", "utcp_ws_mcp"], {"PYTHONPATH": "here"}
+    assert (command.command, command.args[:-1], command.env) == (
+        sys.executable, ["-m", "utcp_ws_mcp", "--list-timeout", "30"], {"PYTHONPATH": "here"}
     )  # fmt: skip
-    assert not Path(command.args[2]).exists()
+    assert not Path(command.args[-1]).exists()
     url = re.search(r"1\. A WebSocket endpoint that speaks UTCP runs at (ws://127\.0\.0\.1:\d+/)\n", said)
     assert url is not None
     assert said.startswith("An agent uses WebSocket tools through MCP.\n\n1. ")
@@ -91,14 +94,14 @@ async def test_an_outcome_that_is_not_the_expected_one_is_a_failure(
 ) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setattr(module, "CALLS", module.CALLS[::-1])
-    assert await module.run_demo(0) is False
+    assert await module.run_demo(0, print) is False
     assert started[0].env is None
 
 
 async def test_the_endpoint_alone_says_how_to_use_it_until_it_is_stopped(capsys: pytest.CaptureFixture[str]) -> None:
     with anyio.move_on_after(PATIENCE) as scope:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(module.serve_endpoint, 0)
+            tasks.start_soon(module.serve_endpoint, 0, print)
             said = ""
             while "tools demo.json\n" not in said:
                 await anyio.lowlevel.checkpoint()
@@ -119,7 +122,7 @@ async def test_a_port_that_is_in_use_is_said_with_what_to_do(capsys: pytest.Capt
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert await module.serve_endpoint(port) is False
+        assert await module.serve_endpoint(port, print) is False
     said = capsys.readouterr().err
     assert said.startswith(f"port {port} is in use, perhaps by another demo.")
     assert "[port-in-use]" in said
@@ -133,7 +136,7 @@ async def test_another_error_of_the_network_is_not_hidden(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(module, "demo_endpoint", refuse)
     with pytest.raises(OSError, match="denied"):
-        await module.serve_endpoint(1)
+        await module.serve_endpoint(1, print)
 
 
 def test_a_block_of_another_type_is_shown_by_its_type() -> None:

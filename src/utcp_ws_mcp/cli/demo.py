@@ -7,6 +7,7 @@ import click
 from ..demo.session import run_demo, serve_endpoint
 from .exit_codes import ExitCode
 from .options import run
+from .terminal import echo
 
 DEFAULT_ENDPOINT_PORT = 8765
 """The port in manifests/demo.json."""
@@ -28,8 +29,8 @@ def demo(endpoint_only: bool, port: int) -> None:
 
 
 async def _serve_endpoint(port: int) -> int:
-    return ExitCode.SUCCESS if await serve_endpoint(port) else ExitCode.USAGE_ERROR
+    return ExitCode.SUCCESS if await serve_endpoint(port, echo) else ExitCode.USAGE_ERROR
 
 
 async def _run_demo(port: int) -> int:
-    return ExitCode.SUCCESS if await run_demo(port) else ExitCode.FAILURE
+    return ExitCode.SUCCESS if await run_demo(port, echo) else ExitCode.FAILURE

@@ -174,4 +174,13 @@ def run(command: Callable[..., Coroutine[Any, Any, int]], *args: Any) -> NoRetur
     except BridgeError as failed:
         report(str(failed))
         code = ExitCode.USAGE_ERROR
+    except BaseExceptionGroup as failed:
+        raise _sole_cause(failed) from None
     sys.exit(code)
+
+
+def _sole_cause(error: BaseException) -> BaseException:
+    """Return the error that task groups wrap. Click ends a command by its type, as when the reader of stdout left."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
