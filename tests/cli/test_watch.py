@@ -127,6 +127,16 @@ def test_arguments_and_a_condition_select_events(file: str) -> None:
     assert run("watch", file, "numbers", "--where", "data.n > 2", "--count", "1").stdout == '{"n": 3}\n'
 
 
+async def test_a_condition_that_is_false_for_all_events_says_so_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("utcp_ws_mcp.client.feeds.reading.SEARCH_SECONDS", 0.1)
+    assert await watch(tmp_path, where="data.n > 2", duration=2) == 0
+    hint = "m.numbers: where was false for 3 events. None of them has data.n; in the last one, data is no object."
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.splitlines().count(hint)) == ("", 1)
+
+
 def test_the_state_of_a_feed_and_a_trace_are_on_stderr(file: str) -> None:
     shown = run("watch", file, "numbers", "--count", "1", "--trace")
     assert "m.numbers is open\n" in shown.stderr

@@ -90,6 +90,7 @@ async def _print_events(bridge: Bridge, options: WatchOptions, redact: Redactor)
         cursor=options.cursor,
         where=options.where,
         on_state=lambda state: echo(f"{options.feed} is {state}", err=True),
+        on_hint=lambda hint: echo(f"{options.feed}: {hint}", err=True),
     )
     printed = 0
     async with aclosing(following) as items:

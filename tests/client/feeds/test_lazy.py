@@ -100,7 +100,7 @@ async def test_feeds_are_read_watched_and_followed() -> None:
         instance.live.publish("1")
         assert (await bridge.feeds.read(tool, {}))["events"][0]["data"] == 1
         assert bridge.feeds.read_page(tool, {})["state"] == "open"
-        found = await anext(bridge.feeds.follow(tool, {}, states.append))
+        found = await anext(bridge.feeds.follow(tool, {}, states.append, states.append))
         assert (found.data, states) == (1, ["open"])  # type: ignore[union-attr]
         assert len(changes) >= 2
         end()

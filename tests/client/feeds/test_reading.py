@@ -244,6 +244,39 @@ async def test_a_condition_selects_events_by_their_data() -> None:
 
 
 @in_virtual_time
+async def test_a_read_whose_condition_was_false_for_all_events_says_which_member_none_of_them_has() -> None:
+    async with quiet() as q:
+        live = (await q.open(EVENTS)).live
+        for number in range(3):
+            live.publish(json.dumps({"symbol": "A", "price": number}))
+        live.add_gap("a reason")
+        hint = "where was false for 3 events. None of them has data.symbl; in the last one, data has symbol, price."
+        for given in ({}, {"cursor": f"{EPOCH}-0.0", "wait_seconds": 1}):
+            assert (await read_feed(q.manager, EVENTS, {"where": "data.symbl == 'A'", **given}))["hint"] == hint
+        assert read_page(q.manager, EVENTS, {"where": "data.symbl == 'A'"})["hint"] == hint
+        assert "hint" not in await read_feed(q.manager, EVENTS, {"where": "data.symbol == 'A'"})
+        assert "hint" not in await read_feed(q.manager, EVENTS, {"where": "data.symbl", "cursor": f"{EPOCH}-3.1"})
+        assert "hint" not in await read_feed(q.manager, EVENTS, {})
+
+
+@in_virtual_time
+async def test_a_read_counts_the_events_for_which_its_condition_was_false_once_each() -> None:
+    async with quiet() as q, anyio.create_task_group() as tasks:
+        live = (await q.open(EVENTS)).live
+        for number in range(80):
+            live.publish(str(number))
+
+        async def publish_more() -> None:
+            await anyio.sleep(1)
+            live.publish("80")
+
+        tasks.start_soon(publish_more)
+        given = {"where": "data == 99", "wait_seconds": 2, "cursor": f"{EPOCH}-0.0"}
+        result = await read_feed(q.manager, EVENTS, given)
+        assert (result["hint"], result["timed_out"]) == ("where was false for 81 events.", True)
+
+
+@in_virtual_time
 async def test_a_read_that_would_wait_as_the_last_of_too_many_is_refused() -> None:
     async with quiet() as q, anyio.create_task_group() as tasks:
         await q.open(EVENTS)
@@ -320,7 +353,7 @@ async def follow(q: Quiet, tool: CompiledTool, count: int, states: list[str] | N
     """The next items of a feed."""
     found: list[Any] = []
     note = [].append if states is None else states.append
-    async with aclosing(follow_feed(q.manager, tool, given, note)) as items:
+    async with aclosing(follow_feed(q.manager, tool, given, note, note)) as items:
         while len(found) < count:
             found.append(await anext(items))
     return found
@@ -432,7 +465,7 @@ async def test_a_follower_learns_of_each_state_and_ends_when_the_feed_is_removed
         ended: list[str] = []
 
         async def follow_to_the_end() -> None:
-            async for _ in follow_feed(q.manager, EVENTS, {}, states.append):
+            async for _ in follow_feed(q.manager, EVENTS, {}, states.append, states.append):
                 pass
             ended.append(instance.removed)
 
@@ -449,6 +482,22 @@ async def test_a_follower_learns_of_each_state_and_ends_when_the_feed_is_removed
         await anyio.sleep(1)
     assert states[3:] == ["closed: the manifest was changed"]
     assert ended == ["the manifest was changed"]
+
+
+@in_virtual_time
+async def test_a_follower_learns_once_that_its_condition_was_false_for_all_events() -> None:
+    async with quiet() as q:
+        instance, heard = await q.open(EVENTS), list[str]()
+        publish(instance, "1", "2")
+
+        async def publish_later() -> None:
+            await anyio.sleep(30)
+            publish(instance, "3", "4")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(publish_later)
+            (found,) = await follow(q, EVENTS, 1, heard, where="data == 4")
+        assert (found.data, heard) == (4, ["open", "where was false for 2 events."])
 
 
 @in_virtual_time

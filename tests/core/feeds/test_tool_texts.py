@@ -107,6 +107,7 @@ WRONG: list[Any] = [
     {**RESULT, "has_more": 0},
     {**RESULT, "timed_out": None},
     {**RESULT, "state": 1},
+    {**RESULT, "hint": None},
 ]
 
 
@@ -114,6 +115,7 @@ def test_the_result_of_a_read_has_the_form_that_its_tool_says() -> None:
     events, _ = tools_of(SAID)
     validator = SchemaValidator(events.outputs)
     assert validator.accepts(RESULT)
+    assert validator.accepts({**RESULT, "hint": "where was false for 1 event."})
     assert validator.accepts({**RESULT, "missed": 3, "events": [{**EVENT, "data": {"a": 1}}], "gaps": []})
     assert [each for each in WRONG if validator.accepts(each)] == []
 
@@ -121,7 +123,7 @@ def test_the_result_of_a_read_has_the_form_that_its_tool_says() -> None:
 def test_the_members_of_the_result_that_say_how_to_go_on_are_described() -> None:
     events, _ = tools_of(SAID)
     described = {name: schema["description"] for name, schema in events.outputs["properties"].items()}
-    assert described.keys() == RESULT.keys()
+    assert described.keys() == {*RESULT, "hint"}
     assert described["missed"] == "How many events were removed before they were read; null if it is not known."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from .lazy import LazyFeeds
 if TYPE_CHECKING:
     from .manager import FeedInstance
     from .reading import FeedGap, FeedItem
+
+logger = logging.getLogger(__name__)
 
 
 class FeedAccess:
@@ -34,6 +37,7 @@ class FeedAccess:
         cursor: str | None = None,
         where: str | None = None,
         on_state: Callable[[str], None] = lambda state: None,
+        on_hint: Callable[[str], None] | None = None,
     ) -> AsyncGenerator[FeedItem | FeedGap]:
         """Yield the events of the feed `manual.feed`, and the gaps between them, as they come.
 
@@ -46,17 +50,20 @@ class FeedAccess:
             cursor: Where an earlier reader has ended; without it, the newest events come first.
             where: An expression on `data`: only events for which it is true.
             on_state: Called with each new state, such as "open" or "waiting: …".
+            on_hint: Called once if `where` was false for all events that came, with the members that none of them
+                has; by default, that is logged as a warning.
 
         Raises:
             CallError: if there is no such feed, or no longer, or an argument is wrong.
         """
         given = {**(arguments or {}), **({} if where is None else {"where": where})}
         position = {} if cursor is None else {"cursor": cursor}
+        tell = on_hint or (lambda hint: logger.warning("%s: %s", name, hint))
         while True:
             tool = await self._find_feed(name)
             valid = self._valid_arguments(tool, {**given, **position})
             last = 0
-            async with aclosing(self._feeds.follow(tool, valid, on_state)) as items:
+            async with aclosing(self._feeds.follow(tool, valid, on_state, tell)) as items:
                 async for item in items:
                     last = getattr(item, "offset", last)
                     yield item

@@ -73,12 +73,16 @@ class LazyFeeds:
         return self._get_manager().watch(tool, arguments, on_change)
 
     def follow(
-        self, tool: CompiledTool, arguments: dict[str, Any], on_state: Callable[[str], None]
+        self,
+        tool: CompiledTool,
+        arguments: dict[str, Any],
+        on_state: Callable[[str], None],
+        on_hint: Callable[[str], None],
     ) -> AsyncGenerator[FeedItem | FeedGap]:
         """Yield the events of a feed as they come."""
         from .reading import follow_feed
 
-        return follow_feed(self._get_manager(), tool, arguments, on_state)
+        return follow_feed(self._get_manager(), tool, arguments, on_state, on_hint)
 
     def _get_manager(self) -> FeedManager:
         if self._manager is None:

@@ -11,7 +11,7 @@ import anyio.lowlevel
 
 from ...core.feeds.buffer import Event, EventBuffer, Gap, Page
 from ...core.feeds.cursor import Cursor
-from ...records import Record, replace
+from ...records import Record
 
 BURST_SECONDS: Final = 0.05
 """Seconds that a read which has waited or searched goes on when it has something to return: events come in bursts."""
@@ -146,10 +146,15 @@ class OneRead:
 
     def _add(self, page: Page) -> None:
         if self._cursor is None:  # the first page, or the first one of another life
-            self._earlier_gaps = self._gaps_without_cursor(page) if page.gaps else ()
-            page = replace(page, gaps=(), missed=0)
+            self._take_events(page)
+            self._earlier_gaps = self._gaps_without_cursor(page)
+            return
         self._gaps += page.gaps
         self._missed = None if self._missed is None or page.missed is None else self._missed + page.missed
+        self._take_events(page)
+
+    def _take_events(self, page: Page) -> None:
+        """Add the events of a page that are accepted, up to the bounds, and move the cursor behind what is done."""
         self._cursor, self._has_more = page.cursor, False
         for event in page.events:
             if self.is_full or not self._fits(event):
@@ -171,8 +176,7 @@ class OneRead:
 
         They say why events may be missing, but are not news, so they end no wait.
         """
-        accepts = self._request.accepts
-        first = next((event.offset for event in page.events if accepts is None or accepts(event)), page.cursor.offset)
+        first = self._events[0].offset if self._events else page.cursor.offset
         return tuple(gap for gap in page.gaps if gap.after >= first)
 
     def result(self, state: str, *, timed_out: bool) -> ReadResult:

@@ -7,16 +7,16 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
 
-from ...core.expressions.expression import EvaluationError, Expression, compile_expression
+from ...core.expressions.expression import EvaluationError
 from ...core.feeds.buffer import Event, Gap
 from ...core.feeds.cursor import Cursor, InvalidCursor
 from ...core.feeds.tool_texts import DEFAULT_EVENTS, DEFAULT_WAIT_SECONDS, MAX_EVENTS
+from ...core.feeds.where import Search
 from ...core.tools.tool import CompiledTool
 from ...errors import CallError, InvalidArguments, InvalidTemplate
 from ...manifest.models.feed import required_arguments
@@ -31,6 +31,8 @@ MAX_PAGE_BYTES: Final = 256 << 10
 """Bytes of the events of one result."""
 OPEN_TIMEOUT: Final = 5.0
 """Seconds that the first read waits until the feed is open, so that its state says something."""
+SEARCH_SECONDS: Final = 10.0
+"""Seconds until a reader who follows a feed learns that its condition was false for all events."""
 
 
 async def read_feed(manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +43,8 @@ async def read_feed(manager: FeedManager, tool: CompiledTool, arguments: dict[st
         CallError: if too many reads wait, or too many sets of arguments are followed.
     """
     assert tool.feed is not None
-    request = _read_request(tool, arguments) if tool.feed.kind == "events" else None
+    search = _search(tool, arguments)
+    request = _read_request(tool, arguments, search) if tool.feed.kind == "events" else None
     instance = manager.get(tool, arguments)
     with instance.being_read():
         has_failed = await instance.live.wait_opened(OPEN_TIMEOUT)
@@ -49,7 +52,7 @@ async def read_feed(manager: FeedManager, tool: CompiledTool, arguments: dict[st
             return _latest(instance, arguments.get("keys"))
         if has_failed:  # as if it had failed during the wait: the state says why
             request = replace(request, wait_seconds=0.0)
-        return _events(await _read(tool, instance, request))
+        return _events(await _read(tool, instance, request), search)
 
 
 async def open_feeds(manager: FeedManager, tools: Sequence[CompiledTool], arguments: dict[str, Any]) -> None:
@@ -83,14 +86,15 @@ def read_page(manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any
         CallError: if too many sets of arguments are followed.
     """
     assert tool.feed is not None
-    request = _read_request(tool, arguments)
+    search = _search(tool, arguments)
+    request = _read_request(tool, arguments, search)
     instance = manager.get(tool, arguments)
     live = instance.live
     instance.note_read()
     if instance.keeper.is_ahead(request.cursor):
-        return _events(_nothing_yet(live, request, timed_out=False))
+        return _events(_nothing_yet(live, request, timed_out=False), search)
     with _refusals(tool):
-        return _events(live.read_now(request))
+        return _events(live.read_now(request), search)
 
 
 class FeedItem(Record):
@@ -124,11 +128,16 @@ class FeedGap(Record):
 
 
 async def follow_feed(
-    manager: FeedManager, tool: CompiledTool, arguments: dict[str, Any], on_state: Callable[[str], None]
+    manager: FeedManager,
+    tool: CompiledTool,
+    arguments: dict[str, Any],
+    on_state: Callable[[str], None],
+    on_hint: Callable[[str], None],
 ) -> AsyncGenerator[FeedItem | FeedGap]:
     """Yield the events of a feed and its gaps as they come, until its manifest is changed.
 
-    `on_state` gets its state once it is opened, and each change.
+    `on_state` gets its state once it is opened, and each change; `on_hint` once that the condition was false for all
+    events so far.
 
     Raises:
         The errors of `read_feed`.
@@ -136,7 +145,10 @@ async def follow_feed(
     assert tool.feed is not None
     longest = tool.feed.feed.definition.max_wait_seconds
     instance = manager.get(tool, arguments)
-    request = _read_request(tool, {**arguments, "wait_seconds": longest, "max_events": MAX_EVENTS})
+    search = _search(tool, arguments)
+    seconds = longest if search is None else min(longest, SEARCH_SECONDS)
+    request = _read_request(tool, {**arguments, "wait_seconds": seconds, "max_events": MAX_EVENTS}, search)
+    is_hinted = False
     with instance.being_read():
         await instance.live.wait_opened(OPEN_TIMEOUT)
         state = instance.live.describe_state()
@@ -146,6 +158,9 @@ async def follow_feed(
             if result.state != state:
                 state = result.state
                 on_state(state)
+            if not is_hinted and (hint := _hint(search)):
+                is_hinted = True
+                on_hint(hint)
             for item in _in_order(request.cursor, result):
                 yield item
             request = replace(request, cursor=result.cursor)
@@ -208,7 +223,7 @@ def _nothing_yet(live: LiveFeed, request: ReadRequest, *, timed_out: bool) -> Re
     return ReadResult((), (), request.cursor, 0, has_more=False, timed_out=timed_out, state=live.describe_state())
 
 
-def _read_request(tool: CompiledTool, arguments: dict[str, Any]) -> ReadRequest:
+def _read_request(tool: CompiledTool, arguments: dict[str, Any], search: Search | None) -> ReadRequest:
     assert tool.feed is not None
     text = arguments.get("cursor")
     with _refusals(tool):
@@ -220,26 +235,23 @@ def _read_request(tool: CompiledTool, arguments: dict[str, Any]) -> ReadRequest:
     count = arguments.get("max_events", DEFAULT_EVENTS)
     if not 1 <= count <= MAX_EVENTS:
         raise InvalidArguments(tool.full_name, f'"max_events" is not between 1 and {MAX_EVENTS}.')
+    return ReadRequest(cursor, float(wait), int(count), MAX_PAGE_BYTES, None if search is None else search.accepts)
+
+
+def _search(tool: CompiledTool, arguments: dict[str, Any]) -> Search | None:
     where = arguments.get("where")
-    accepts = None if where is None else _condition(tool, where)
-    return ReadRequest(cursor, float(wait), int(count), MAX_PAGE_BYTES, accepts)
-
-
-def _condition(tool: CompiledTool, where: str) -> Any:
     try:
-        expression = _compile_where(where)
+        return None if where is None else Search(where)
     except InvalidTemplate as error:
         raise InvalidArguments(tool.full_name, f'"where": {error.message}', code=error.code) from None
-    return lambda event: bool(expression.evaluate({"data": json.loads(event.data)}))
 
 
-@lru_cache(maxsize=64)
-def _compile_where(source: str) -> Expression:
-    # The model wrote it: it may look up and compare, as a manual from the network may.
-    return compile_expression(source, frozenset({"data"}), local=False)
+def _hint(search: Search | None) -> str:
+    return "" if search is None else search.hint()
 
 
-def _events(result: ReadResult) -> dict[str, Any]:
+def _events(result: ReadResult, search: Search | None) -> dict[str, Any]:
+    hint = _hint(search)
     return {
         "events": [
             {"offset": event.offset, "at": _iso(event.at), "data": json.loads(event.data)} for event in result.events
@@ -250,6 +262,7 @@ def _events(result: ReadResult) -> dict[str, Any]:
         "has_more": result.has_more,
         "timed_out": result.timed_out,
         "state": result.state,
+        **({"hint": hint} if hint else {}),
     }
 
 

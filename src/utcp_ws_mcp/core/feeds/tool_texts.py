@@ -47,6 +47,7 @@ def events_outputs() -> dict[str, Any]:
     """Return the schema of the result of NAME_events."""
     event = _object({"offset": {"type": "integer"}, "at": {"type": "string"}, "data": {}})
     gap = _object({"after": {"type": "integer"}, "reason": {"type": "string"}})
+    hint = {"type": "string", "description": "What is wrong with where, if it was false for all events."}
     missed = "How many events were removed before they were read; null if it is not known."
     return _object(
         {
@@ -57,7 +58,8 @@ def events_outputs() -> dict[str, Any]:
             "has_more": {"type": "boolean", "description": "More events are there already."},
             "timed_out": {"type": "boolean", "description": "No event came within wait_seconds."},
             "state": {"type": "string", "description": "open, or why no event can arrive."},
-        }
+        },
+        hint=hint,
     )
 
 
@@ -67,8 +69,8 @@ def latest_outputs() -> dict[str, Any]:
     return _object({"values": {"type": "array", "items": value}, "state": {"type": "string"}})
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}
+def _object(properties: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {**properties, **optional}, "required": list(properties)}
 
 
 def _with_properties(inputs: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
