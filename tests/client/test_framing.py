@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,16 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.peer import Peer, bridge_to, entry, peer
+from tests.peer import Peer, bridge_to, entry, peer, silent
 from utcp_ws_mcp import load_manifest
-from utcp_ws_mcp.errors import ConnectionLost, InvalidArguments, InvalidManifest, MessageTooBig
+from utcp_ws_mcp.errors import (
+    CallTimeout,
+    ConnectError,
+    ConnectionLost,
+    InvalidArguments,
+    InvalidManifest,
+    MessageTooBig,
+)
 from utcp_ws_mcp.server.content import result_blocks
 
 BITS = {"gzip": 31, "zlib": 15, "deflate": -15}
@@ -69,6 +77,44 @@ async def test_a_stream_that_cannot_be_decoded_fails_its_calls_with_the_reason(t
     async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", framing=framing)) as bridge:
         with pytest.raises(ConnectionLost, match="does not fit the framing of the manifest: the compressed stream is"):
             await bridge.call_tool("m.t")
+
+
+FITS = r'It would with "unit": "utf16" or "unit": "code_points"\.'
+
+
+@pytest.mark.parametrize("spans", [False, True])
+async def test_a_length_that_counts_otherwise_is_named_by_the_error_of_a_call(tmp_path: Path, spans: bool) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send('~m~9~m~{"a":"é"}')
+
+    framing = {"length": {"between": ["~m~", "~m~"]}, "spans_messages": spans}
+    template = {"framing": framing, "reply": {"match": "message.a is defined"}, "timeout": 0.5}
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        with pytest.raises(ConnectionLost if spans else CallTimeout, match=FITS):
+            await bridge.call_tool("m.t")
+
+
+async def test_a_length_that_counts_otherwise_is_named_by_the_error_of_a_login(tmp_path: Path) -> None:
+    async def greet(connection: Any) -> None:
+        await connection.send('~m~9~m~{"a":"é"}')
+
+    login = [{"expect": "message.a is defined", "timeout": 0.3}]
+    template = {"framing": {"length": {"between": ["~m~", "~m~"]}}, "on_connect": login}
+    async with peer(silent, greet=greet) as seen, bridge_to(tmp_path, entry(seen, "t", **template)) as bridge:
+        with pytest.raises(ConnectError, match=FITS):
+            await bridge.call_tool("m.t")
+
+
+async def test_a_length_that_counts_otherwise_is_named_by_the_state_of_a_feed(tmp_path: Path) -> None:
+    async def answer(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send('~m~9~m~{"a":"é"}')
+
+    opening = [{"send": "open"}, {"expect": "message.a is defined", "timeout": 0.3}]
+    feed = {"name": "f", "open": opening, "match": "true"}
+    template = {"framing": {"length": {"between": ["~m~", "~m~"]}}, "feeds": [feed]}
+    async with peer(answer) as seen, bridge_to(tmp_path, entry(seen, **template)) as bridge:
+        state = (await bridge.call_tool("m.f_events"))["state"]
+    assert re.search(FITS, state)
 
 
 async def test_a_login_in_another_framing_is_possible(tmp_path: Path) -> None:

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from utcp_ws_mcp.client.timeout_hint import binary_hint, hint_for, last_message_for, other_field_hint, passed_over_hint
+from utcp_ws_mcp.client.timeout_hint import (
+    hint_for,
+    last_message_for,
+    other_field_hint,
+    passed_over_hint,
+    undecoded_hint,
+)
 from utcp_ws_mcp.core.codecs.message import Message
 from utcp_ws_mcp.core.exchange.reply_rules import Role
 from utcp_ws_mcp.core.expressions.expression import compile_expression
@@ -162,11 +168,16 @@ def test_a_binary_message_is_named_with_the_codec_that_reads_it(
     raw: Any, codec: str, decoded: bool, hint: str | None
 ) -> None:
     rules = SimpleNamespace(framing=SimpleNamespace(codec=codec))
-    connection: Any = SimpleNamespace(state=SimpleNamespace(rules=rules))
-    found = binary_hint(connection, Message(raw, raw, decoded))
+    connection: Any = SimpleNamespace(state=SimpleNamespace(rules=rules), explain_misfit=lambda message: "")
+    found = undecoded_hint(connection, Message(raw, raw, decoded))
     assert (found == "") if hint is None else (hint in found)
-    assert found == "" or found.startswith(" The message is binary")
-    assert binary_hint(connection, None) == ""
+    assert found == "" or found.startswith("The message is binary")
+    assert undecoded_hint(connection, None) == ""
+
+
+def test_a_length_that_does_not_fit_is_named_instead_of_a_codec() -> None:
+    connection: Any = SimpleNamespace(explain_misfit=lambda message: f"It would fit {message.raw}.")
+    assert undecoded_hint(connection, Message(b"x", b"x")) == "It would fit b'x'."
 
 
 # Several calls

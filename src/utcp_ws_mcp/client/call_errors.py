@@ -9,7 +9,7 @@ from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, CallTimeout, IncompleteStream, Outcome, TimeoutStage
 from .call_http import CallRequests
 from .close_info import error_of_lost_exchange
-from .timeout_hint import binary_hint, hint_for, last_message_for, other_field_hint, passed_over_hint
+from .timeout_hint import hint_for, last_message_for, other_field_hint, passed_over_hint, undecoded_hint
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -47,7 +47,7 @@ class CallErrors:
             hint_for(exchange, connection.state.failures),
             other_field_hint(exchange, message, fate),
             passed_over_hint(exchange),
-            binary_hint(connection, message).strip(),
+            undecoded_hint(connection, message),
         )
         return self._timeout(
             stage,

@@ -179,6 +179,10 @@ class Connection:
         secrets = (*self.state.rules.variables.values(), *self.state.values.values())
         return "" if message is None else excerpt_without_secrets(message, secrets, self.state.redact)
 
+    def explain_misfit(self, message: Message | None) -> str:
+        """Return what to write if a WebSocket message does not fit the framing; `message` may be a part of it."""
+        return self._framer.explain_misfit(message)
+
     @property
     def closed_by_oversized_message(self) -> bool:
         """Return whether this side closed the connection because a message was too big."""
@@ -236,14 +240,22 @@ class Connection:
                     self._flush_outbox()
                 if self._login_step is not None and self._login_step.finished:
                     return False
-        except MessageTooLarge:
-            self._websocket.fail_too_big()
-        except UndecodableStream as error:
-            self._websocket.abort(f"what the server sent does not fit the framing of the manifest: {error}")
+        except (MessageTooLarge, UndecodableStream) as error:
+            self._end_undecodable(error)
         except Exception:  # an edge: a bug in processing one message must not end the other connections, too
             logger.exception("internal error while processing a message of %s", self.address)
             self.abort()
         return True
+
+    def _end_undecodable(self, error: MessageTooLarge | UndecodableStream) -> None:
+        """End the connection because a message is too large, or because nothing behind it can be decoded."""
+        hint = self._framer.explain_misfit()
+        if isinstance(error, MessageTooLarge) and not hint:
+            self._websocket.fail_too_big()
+            return
+        why = str(error) or "the length of a message is over the limit"
+        reason = f"what the server sent does not fit the framing of the manifest: {why}"
+        self._websocket.abort(f"{reason}. {hint}" if hint else reason)
 
     def _note_unsolicited(self) -> None:
         self._unsolicited_at = anyio.current_time()

@@ -18,7 +18,7 @@ from ..errors import ConnectError, InvalidTemplate, end_sentence, quote_endpoint
 from .close_info import CONNECTION_RESET
 from .connection import Connection
 from .http_steps import HttpStepRunner, fail_message_text
-from .timeout_hint import binary_hint
+from .timeout_hint import undecoded_hint
 
 REJECTING_CLOSE_CODES: Final = (1000, 1005, 1008)
 """Close codes that may mean a rejected login; others mean a failure or a restart of the server (RFC 6455 §7.4.1)."""
@@ -106,7 +106,8 @@ async def _run_step(connection: Connection, step: CompiledLoginStep, index: int,
         last = connection.last_message if step.expect else ""
         received = f" The last message did not match; {end_sentence(quote_endpoint(last))}" if last else ""
         received += "".join(f" {failure}" for failure in expectation.failures.values()) if expectation else ""
-        received += binary_hint(connection, connection.dispatcher.messages.explains_close) if step.expect else ""
+        hint = undecoded_hint(connection, connection.dispatcher.messages.explains_close) if step.expect else ""
+        received += f" {hint}" if hint else ""
         fix = ' Check "expect", and what the login sends before it.' if step.expect else ""
         reason = f"{what} within {step.timeout:g} s.{received}{fix}"
         raise ConnectError(address, reason, code="login-timeout", step=path) from None

@@ -98,7 +98,12 @@ def passed_over_hint(exchange: Exchange) -> str:
     )
 
 
-def binary_hint(connection: Connection, message: Message | None) -> str:
+def undecoded_hint(connection: Connection, message: Message | None) -> str:
+    """Return what to write if a message could not be decoded: another length, another codec."""
+    return connection.explain_misfit(message) or _binary_hint(connection, message)
+
+
+def _binary_hint(connection: Connection, message: Message | None) -> str:
     """Return what to write if a message is binary and the codec reads only text: rules see bytes then."""
     reads_text = connection.state.rules.framing.codec == "json"
     if message is None or message.decoded or not isinstance(message.raw, bytes) or not reads_text:
@@ -106,15 +111,15 @@ def binary_hint(connection: Connection, message: Message | None) -> str:
     text = text_or_bytes(message.raw)
     if isinstance(text, bytes):
         return (
-            ' The message is binary. If it is MessagePack, CBOR or Protobuf, set the codec of "framing"; other '
+            'The message is binary. If it is MessagePack, CBOR or Protobuf, set the codec of "framing"; other '
             "formats are read with filters such as unpack."
         )
     if decode(text).is_json:
         return (
-            ' The message is binary, so that rules see bytes, not JSON. Set "send_as": "binary" to send and read JSON '
+            'The message is binary, so that rules see bytes, not JSON. Set "send_as": "binary" to send and read JSON '
             "in binary messages, or read it with message | from_json."
         )
-    return ' The message is binary, so that rules see bytes, not text. Set "framing": {"codec": "text"}.'
+    return 'The message is binary, so that rules see bytes, not text. Set "framing": {"codec": "text"}.'
 
 
 def _id_hint(exchange: Exchange) -> str:

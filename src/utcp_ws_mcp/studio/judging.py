@@ -147,7 +147,7 @@ class _Judge:
         except MessageTooLarge:
             return Judgement("not decoded", ("it is, or announces a message, larger than limits.max_message_bytes",))
         except UndecodableStream as error:
-            return Judgement("not decoded", (str(error),))
+            return Judgement("not decoded", tuple(filter(None, (str(error), self._framer.explain_misfit()))))
         self._dispatcher.outbox.clear()
         for exchange in self._dispatcher.pending():
             exchange.received.clear()

@@ -130,7 +130,7 @@ def test_a_message_too_long_for_its_length_is_refused_with_its_size() -> None:
 def test_frames_of_text_are_found() -> None:
     data = b"L 2\r\nab\r\n\r\nhello\r\nL 0\r\nrest"
     assert [*text(spans_messages=True).feed(data)] == [Frame(b"ab", "L 2"), Frame(None, "hello"), Frame(b"", "L 0")]
-    assert [*text().feed(data)][-1] == Frame(None, "rest")
+    assert [*text().feed(data)][-1] == Frame(None, "rest", whole=False)
 
 
 def test_a_separator_and_a_trailer_may_be_cut() -> None:
@@ -181,7 +181,7 @@ def test_what_is_left_of_a_message_does_not_begin_the_next_one() -> None:
     splitter = text()
     assert [*splitter.feed(b"L 5\r\nab")] == [Frame(b"L 5\r\nab", whole=False)]
     assert [*splitter.feed(b"L 5")] == [Frame(b"L 5", whole=False)]
-    assert [*splitter.feed(b"no length \xff")] == [Frame(None, "no length \ufffd")]
+    assert [*splitter.feed(b"no length \xff")] == [Frame(None, "no length \ufffd", whole=False)]
     assert [*splitter.feed(b"")] == []
     assert [*splitter.feed(b"L 1\r\nz")] == [Frame(b"z", "L 1")]
 

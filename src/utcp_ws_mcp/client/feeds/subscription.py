@@ -17,6 +17,7 @@ from ..cancel import send_cancel_messages
 from ..pool.entry import LeaseMode, LeaseRequest
 from ..pool.lease import Lease
 from ..pool.pool import ConnectionPool
+from ..timeout_hint import undecoded_hint
 from ..wakeup import Wakeup
 
 FOREVER: Final = 1e9
@@ -177,9 +178,7 @@ class FeedSubscription:
                 return
             self._raise_if_finished(exchange)
             if not await self._wakeup.wait(deadline):
-                last = self._lease.connection.last_message if self._lease else ""
-                name = self._feed.full_name
-                raise CallTimeout(name, timeout, TimeoutStage.REPLY, Outcome.MAYBE_EXECUTED, last_message=last)
+                raise self._timed_out(timeout)
 
     def _send(self, request: FeedRequest, rules: ReplyRules) -> Exchange:
         assert self._lease is not None
@@ -214,6 +213,18 @@ class FeedSubscription:
         lost = exchange.close_info or connection.close_info  # a normal close is the end of a stream, but not of a feed
         reason = exchange.failure or lost.reason
         raise ConnectionLost(connection.address, reason, Outcome.MAYBE_EXECUTED, close_code=lost.code)
+
+    def _timed_out(self, timeout: float) -> CallTimeout:
+        assert self._lease is not None
+        connection = self._lease.connection
+        return CallTimeout(
+            self._feed.full_name,
+            timeout,
+            TimeoutStage.REPLY,
+            Outcome.MAYBE_EXECUTED,
+            last_message=connection.last_message,
+            hint=undecoded_hint(connection, connection.dispatcher.messages.explains_close),
+        )
 
     def _tool_error(self, exchange: Exchange) -> ToolError:
         message = exchange.error

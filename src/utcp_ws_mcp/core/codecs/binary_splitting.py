@@ -35,6 +35,10 @@ class BinarySplitter:
         self._counted_of_header = 0 if length is None else _counted_of_header(length, self._header_size)
         self._buffer = bytearray()
 
+    @property
+    def pending(self) -> bytes:
+        return bytes(self._buffer)
+
     def feed(self, data: bytes) -> Iterator[Frame]:
         self._buffer += data
         position = 0

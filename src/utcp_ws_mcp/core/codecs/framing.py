@@ -27,11 +27,13 @@ from .message import (
     text_or_bytes,
 )
 from .protobuf import ProtobufCodec, ProtobufSchema
-from .splitting import DelimiterSplitter, Frame, T, make_splitter
+from .splitting import DelimiterSplitter, Frame, Splitter, T, make_splitter
 from .values import Codec, JsonCodec, Payload
 
 DEFAULT_MAX_BYTES: Final = 16 << 20
 """The default of `limits.max_message_bytes`."""
+MAX_UNFIT_BYTES: Final = 1 << 16
+"""Bytes of a WebSocket message that are kept because it does not consist of whole messages."""
 
 
 class Framer:
@@ -60,6 +62,7 @@ class Framer:
         self._deflate_whole: Callable[[bytes], bytes] | None = None
         if compression is not None:
             self._use(compression)
+        self._unfit = b""  # the last WebSocket message that does not consist of whole messages
         self._inflated: list[bytes] = []
         self._budget = max_bytes
         has_layers = self._splitter is not None or framing.separator or compression is not None or framing.batch
@@ -206,12 +209,54 @@ class Framer:
             yield from self._codec.decode(raw)  # text messages have no binary header
         else:
             data = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
+            yield from self._decode_frames(splitter, data, is_text=isinstance(raw, str))
+
+    def _decode_frames(self, splitter: Splitter, data: bytes, *, is_text: bool) -> Iterator[Message]:
+        """Yield the messages that the data of a WebSocket message completes; `is_text`: it was a text message."""
+        try:
             for frame in splitter.feed(data):
-                if frame.whole or isinstance(raw, bytes):
+                if not frame.whole:
+                    self._unfit = data[:MAX_UNFIT_BYTES]
+                if frame.whole or frame.body is None or not is_text:
                     yield from self._decode_frame(frame)
                 else:
-                    rest = text_or_bytes(frame.body or b"")
+                    rest = text_or_bytes(frame.body)
                     yield Message(rest, rest)
+        except (UndecodableStream, MessageTooLarge):
+            self._unfit = data[:MAX_UNFIT_BYTES]
+            raise
+
+    def explain_misfit(self, message: Message | None = None) -> str:
+        """Return what to write if a WebSocket message does not consist of whole messages; else nothing.
+
+        If no other `length` fits it either, that is said only of a message that is a part of it.
+        """
+        pending = b"" if self._splitter is None else self._splitter.pending[:MAX_UNFIT_BYTES]
+        unfit = self._unfit or pending
+        if not unfit or self._framing.length is None:
+            return ""
+        from .misfit import describe_misfit, suggest_length  # only for errors
+
+        if fitting := suggest_length(self._framing, unfit, self._decode_alone):
+            return f'A WebSocket message does not fit "length" of "framing". It would with {fitting}.'
+        if unfit is pending:
+            count = "1 byte" if len(pending) == 1 else f"{len(pending):,} bytes"
+            return f"The end of a message is missing: only {count} of it came."
+        raw = b"" if message is None or message.is_json else message.raw
+        if not raw or not unfit.endswith(raw.encode() if isinstance(raw, str) else raw):
+            return ""
+        reason = describe_misfit(self._framing, unfit, self._max_bytes)
+        return f'It is the rest of a WebSocket message that does not fit "length" of "framing": {reason}.'
+
+    def _decode_alone(self, framing: Framing, data: bytes) -> list[Message] | None:
+        """Return the messages in data by another framing, or None if it does not consist of whole messages."""
+        codec = self._codec if isinstance(self._codec, ProtobufCodec) else make_codec(framing, None, None)
+        other = Framer(framing, codec, None, self._max_bytes)
+        try:
+            messages = list(other.decode(data))
+        except (MessageTooLarge, UndecodableStream):
+            return None
+        return None if other._unfit else messages
 
     def _decode_separated(self, raw: Payload) -> Iterator[Message]:
         separator = self._framing.separator

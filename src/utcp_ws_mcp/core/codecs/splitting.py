@@ -22,7 +22,8 @@ class Frame(Record):
     """A message before its codec: the header in front of it, and the body.
 
     `header` is None where messages have none; `body` is None where the header announces none. A frame that is not
-    `whole` is the rest of a WebSocket message, in which no message was found.
+    `whole` is the rest of a WebSocket message, in which no message was found; if it has no body, it may be a header
+    without its end.
     """
 
     body: bytes | None
@@ -34,6 +35,10 @@ class Splitter(Protocol):
     """Cuts the bytes of a connection into messages. `is_text`: what stands around a body is text."""
 
     is_text: bool
+
+    @property
+    def pending(self) -> bytes:
+        """Return the beginning of a message whose rest has not arrived."""
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Yield the messages that the next bytes complete.

@@ -91,7 +91,7 @@ class HeaderLine(Record):
     def rest(self, data: bytes) -> Frame:
         text = data.decode("utf-8", "replace")
         announces_body = self.pattern.search(text[:MAX_TEXT_HEADER_BYTES]) is not None
-        return Frame(data, whole=False) if announces_body else Frame(None, text)
+        return Frame(data, whole=False) if announces_body else Frame(None, text, whole=False)
 
     def _find_length(self, header: str) -> int | None:
         """Return the length that a header announces, or None if no body follows it."""
@@ -157,6 +157,10 @@ class TextLengthSplitter:
         self._found: Announcement | None = None
         self._body_end = 0
         self._missing = 0
+
+    @property
+    def pending(self) -> bytes:
+        return bytes(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         try:

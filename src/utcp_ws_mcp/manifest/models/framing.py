@@ -139,6 +139,17 @@ class Framing(Model):
         """Return whether each message is an object of header and body."""
         return self.header is not None or (self.length is not None and self.length.pattern is not None)
 
+    @property
+    def compression_of_bodies(self) -> Compression | None:
+        """Return how each body is compressed by itself, or None."""
+        compression = self.compression
+        return None if compression is None or compression.context == "connection" else compression
+
+    @property
+    def has_countable_characters(self) -> bool:
+        """Return whether a length in text may count the characters of the bodies."""
+        return self.codec in _TEXT_CODECS and self.compression_of_bodies is None
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.spans_messages and self.separator is None and self.length is None:
@@ -184,8 +195,8 @@ class Framing(Model):
             return '"header" has no meaning with a length in text. Remove it.'
         if length.unit == "bytes":
             return None
+        if self.has_countable_characters:
+            return None
         if self.codec not in _TEXT_CODECS:
             return f'the codec "{self.codec}" has no characters that "length.unit" could count. Remove "unit".'
-        if self.compression is not None and self.compression.context == "message":
-            return 'a compressed body has no characters that "length.unit" could count. Remove "unit".'
-        return None
+        return 'a compressed body has no characters that "length.unit" could count. Remove "unit".'
