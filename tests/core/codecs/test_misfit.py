@@ -124,20 +124,20 @@ def test_a_message_that_swallowed_the_beginning_of_the_next_one_is_explained_by_
     ],
 )
 def test_what_fits_no_length_is_said_to_be_the_rest_of_a_message(length: Any, raw: str | bytes, why: str) -> None:
-    told = f'It is the rest of a WebSocket message that does not fit "length" of "framing": {why}.'
-    assert explained(framer(length), raw) == told
+    sentence = f'It is the rest of a WebSocket message that does not fit "length" of "framing": {why}.'
+    assert explained(framer(length), raw) == sentence
 
 
-def test_a_rest_that_is_not_the_last_message_is_not_told() -> None:
+def test_a_rest_that_is_not_the_last_message_is_not_explained() -> None:
     assert explained(framer(TRADINGVIEW), "greeting", "~m~2~m~{}") == ""
     assert explained(framer(TRADINGVIEW), "greeting", "~m~2~m~hi") == ""
 
 
-def test_a_message_whose_end_is_awaited_is_told_with_its_size() -> None:
-    told = "The end of a message is missing: only 10 bytes of it came."
-    assert explained(framer(TRADINGVIEW, spans_messages=True), "~m~30~m~{}"[:10]) == told
-    assert explained(framer({"size": 4}, spans_messages=True), b"\0\0\0\x09abcdef") == told
-    assert explained(framer({"size": 4}, spans_messages=True), b"\0") == told.replace("10 bytes", "1 byte")
+def test_a_message_whose_end_is_awaited_is_explained_with_its_size() -> None:
+    sentence = "The end of a message is missing: only 10 bytes of it came."
+    assert explained(framer(TRADINGVIEW, spans_messages=True), "~m~30~m~{}"[:10]) == sentence
+    assert explained(framer({"size": 4}, spans_messages=True), b"\0\0\0\x09abcdef") == sentence
+    assert explained(framer({"size": 4}, spans_messages=True), b"\0") == sentence.replace("10 bytes", "1 byte")
 
 
 @pytest.mark.parametrize(
