@@ -25,6 +25,7 @@ OPAQUE = {"headers", "environ", "query", "new_text", "password", "used_variables
 """Names of fields whose values hold credentials although no word of the name says so."""
 
 NO_CREDENTIALS = {
+    "CompiledFeed.query": "templates, which hold the names of variables",
     "CallerVariables.headers": "the names of headers",
     "Recording._secrets": "its own repr shows no value",
     "UrlTemplate.query": "templates, which hold the names of variables",

@@ -11,6 +11,7 @@ from utcp_ws_mcp.core.backoff import (
     is_final,
     parse_retry_after,
     refuses_credentials,
+    refuses_request,
     with_jitter,
     with_pause,
 )
@@ -121,6 +122,21 @@ def test_credentials_are_refused_by_the_login_or_by_the_status_of_the_upgrade(er
 )
 def test_what_no_close_code_ended_is_not_final(error):
     assert not is_final(error, (4100,))
+
+
+ABOUT_THE_REQUEST = [
+    *((HandshakeRejected("ws://h/", status), True) for status in (400, 404, 410, 416, 422, 499)),
+    *((HandshakeRejected("ws://h/", status), False) for status in (399, 401, 403, 408, 421, 425, 429, 500, 503)),
+    (ToolError("m.t", "no such cursor", None), True),
+    (ConnectionLost("ws://h/", "gone.", Outcome.MAYBE_EXECUTED, close_code=4100), True),
+    (ConnectionLost("ws://h/", "gone.", Outcome.MAYBE_EXECUTED, close_code=1008), False),
+    (ConnectError("ws://h/", "refused.", code="connection-refused"), False),
+]
+
+
+@pytest.mark.parametrize(("error", "refused"), ABOUT_THE_REQUEST)
+def test_a_request_is_refused_by_an_error_message_a_final_code_or_a_status_about_it(error, refused):
+    assert refuses_request(error, (4100,)) is refused
 
 
 NOW = datetime(2026, 11, 30, 12, 0, 0, tzinfo=timezone(timedelta(hours=2)))

@@ -12,6 +12,7 @@ The HTML comment on the line before a fenced block says what the block is. A blo
     call: TOOL ARGUMENTS   the message that this call sends
     watch: TOOL ARGUMENTS  what the endpoint sends while this call waits, which sends nothing
     upgrade                the request line and headers of the handshake of that call
+    reconnects             the same for the connection that is opened again after `closes`
     replies                what the endpoint sends after the message above: JSON, or a message in each line; several
                            such blocks are sent one after the other
     closes                 the code and the reason with which it then closes the connection
@@ -188,7 +189,7 @@ def read_blocks(page: Path) -> Iterator[Block]:
 
 
 _OF_AN_EXAMPLE = {"asked", "manual", "tools", "problems", "http", "beat", "check"}
-_OF_A_CALL = {"upgrade", "afterwards", "result", "error", "trace"}
+_OF_A_CALL = {"upgrade", "reconnects", "afterwards", "result", "error", "trace"}
 _CONVERSATION = {"greets", "sends", "replies", "closes", "answers"}
 _NO_EXAMPLE = {"", "other", "demo", "prints"}
 

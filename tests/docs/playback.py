@@ -54,6 +54,7 @@ class Endpoint:
     connections: list[ServerConnection] = field(default_factory=list)
     opened: anyio.Event = field(default_factory=anyio.Event)
     received_all: anyio.Event = field(default_factory=anyio.Event)
+    reopened: anyio.Event = field(default_factory=anyio.Event)
     gone: anyio.Event = field(default_factory=anyio.Event)
     port: int = 0
     http_port: int = 0
@@ -82,6 +83,8 @@ class Endpoint:
     async def _serve(self, websocket: ServerConnection) -> None:
         self.upgrades.append(websocket.request)
         self.connections.append(websocket)
+        if len(self.connections) > 1:
+            self.reopened.set()
         with suppress(ConnectionClosed):
             await self._talk(websocket)
         self.gone.set()
@@ -160,6 +163,8 @@ async def play(example: Example, scene: Scene, folder: Path) -> tuple[Endpoint, 
     async with Endpoint([*before.lines, *later], beat, http).run() as endpoint:
         async with open_example(example, folder, endpoint) as bridge:
             outcome = await _outcome(bridge, scene, endpoint)
+            if "reconnects" in scene.blocks:
+                await endpoint.reopened.wait()
         if endpoint.upgrades:
             with anyio.fail_after(5):
                 await endpoint.gone.wait()

@@ -67,9 +67,11 @@ async def test_every_call_sends_and_gives_what_the_documentation_shows(
     later = [scene.blocks["afterwards"].message] if "afterwards" in scene.blocks else []
     assert endpoint.received == [*before, *scene.sent, *later], outcome
     assert endpoint.beats or "beat" not in example.blocks
-    if "upgrade" in scene.blocks:
-        upgrade = endpoint.upgrades[-1]
-        check_request(f"GET {upgrade.path}\n{upgrade.headers}", endpoint.here(scene.blocks["upgrade"].text))
+    first = -2 if "reconnects" in scene.blocks else -1
+    for kind, index in (("upgrade", first), ("reconnects", -1)):
+        if kind in scene.blocks:
+            upgrade = endpoint.upgrades[index]
+            check_request(f"GET {upgrade.path}\n{upgrade.headers}", endpoint.here(scene.blocks[kind].text))
     if "http" in example.blocks:
         check_request(endpoint.requests[0], example.blocks["http"].text)
     shown = scene.blocks.get("result") or scene.blocks.get("error")

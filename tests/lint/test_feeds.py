@@ -11,6 +11,7 @@ from .test_lint import EVENTS, URL, entry, tool, warnings_of
 
 ROOM = {"inputs": {"properties": {"room": {}}}}
 ASKED = "message.n == args.room"
+SHARED = tool(message={"id": "{{ request_id }}", "q": "{{ args.q }}"}, reply={"match": "message.id == request_id"})
 
 
 def feeds(*listed: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -43,6 +44,34 @@ FEED_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "instances of a feed with arguments": (feeds(feed(max_instances=9, match=ASKED, **ROOM)), []),
     "instances of a feed with no properties": (
         feeds(feed(max_instances=9, inputs={"properties": {}})), [("feeds[0].max_instances", "field-without-effect")]
+    ),
+    "an argument in the query of the feed": (feeds(feed(query={"room": "{{ args.room }}"}, **ROOM)), []),
+    "a feed with a connection of its own that takes any message": (
+        feeds(feed(match="true", query={"a": 1}), feed(name="g")), []
+    ),
+    "any message of a feed beside one with a connection of its own": (
+        feeds(feed(match="true"), feed(name="g", query={"a": 1})), []
+    ),
+    "any message of two feeds that share": (
+        feeds(feed(match="true"), feed(name="g"), feed(name="h", query={"a": 1})),
+        [("feeds[0].match", "feed-match-too-broad")],
+    ),
+    "a feed with a connection of its own that takes replies": (
+        entry(SHARED, feeds=[feed(match="message.id is defined", query={"a": 1})]), []
+    ),
+    "a feed with a connection of its own that never unsubscribes": (
+        feeds(feed(open=[{"send": "on"}], query={"a": 1})), []
+    ),
+    "as many connections as feeds need": (
+        feeds(feed(query={"a": 1}), feed(name="g", query={"a": 2}), limits={"max_connections": 2}), []
+    ),
+    "more connections than feeds may have": (
+        feeds(feed(), feed(name="g", query={"a": 1}), limits={"max_connections": 1}),
+        [("feeds[1].query", "feed-occupies-connection")],
+    ),
+    "no connection for calls beside feeds": (
+        entry(SHARED, feeds=[feed(query={"a": 1})], limits={"max_connections": 1}),
+        [("feeds[0].query", "feed-occupies-connection")],
     ),
     "a list of events": (feeds(feed(flat=True, item="message.rows")), []),
     "messages that are lists of events": (feeds(feed(flat=True), framing={"codec": "msgpack"}), []),
@@ -185,7 +214,6 @@ def with_calls(*tools: dict[str, Any], maximum: int = 1, **fields: Any) -> dict[
 
 
 ALONE = tool(message="{{ args.q }}")
-SHARED = tool(message={"id": "{{ request_id }}", "q": "{{ args.q }}"}, reply={"match": "message.id == request_id"})
 OWN = tool(message="{{ args.q }}", limits={"max_connections": 2})
 
 

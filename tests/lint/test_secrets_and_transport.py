@@ -48,6 +48,9 @@ def secrets_of(document: Any) -> list[str]:
         ({"query": {"key": "abcdef", "apiKey": "a", "Mykey": "abcdef"}}, ["query.key", "query.apiKey", "query.Mykey"]),
         ({"query": {"key": "abcde", "v": "abcdef", "key2": "${KEY}", "akey": "{{ args.k }}"}}, []),
         ([{"query": {"key": "abcdef"}}], ["[0].query.key"]),
+        ({"feeds": [{}, {"query": {"key": "abcdef"}}]}, ["feeds[1].query.key"]),
+        ([{"feeds": [{"query": {"key": "abcdef"}}]}], ["[0].feeds[0].query.key"]),
+        ({"feed_defaults": {"query": {"key": "abcdef"}}}, ["feed_defaults.query.key"]),
         ({"manual_call_templates": [{"query": {"key": "abcdef"}}]}, ["manual_call_templates[0].query.key"]),
         (
             {"tools": [{"tool_call_template": {"query": {"key": "abcdef"}}}]},

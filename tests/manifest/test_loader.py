@@ -125,7 +125,7 @@ REFUSED = {
             (
                 "[0].feed_defaults: 'name' is not a field that feeds can have in common. Use close, description, "
                 "flat, inputs, item, keep, key, linger, match, max_age, max_bytes, max_instances, max_wait_seconds, "
-                "open, position, resume, size, start, until. [unknown-key]"
+                "open, position, query, resume, size, start, until. [unknown-key]"
             )
         ],
     ),

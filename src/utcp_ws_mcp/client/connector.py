@@ -14,6 +14,7 @@ from ..core.exchange.connection_state import ConnectionState
 from ..core.exchange.dispatcher import Dispatcher
 from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
+from ..core.query_template import check_new
 from ..core.templates.nodes import RenderError
 from ..errors import ConnectError, HandshakeRejected, InvalidTemplate, end_sentence
 from ..manifest.models.auth import OAuth2Auth
@@ -176,6 +177,8 @@ class Connector:
         try:
             scope: Scope = state.scope().with_frozen_time()
             url, headers, subprotocols = request.deferred.render_parts(scope)
+            if request.parameters:
+                check_new(request.parameters, url.target)
         except RenderError as error:
             raise InvalidTemplate(f"{request.manual}: {error}", code=error.code) from None
         return replace(request, url=url, headers=headers, subprotocols=subprotocols, deferred=None)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ..errors import ConnectError, HandshakeRejected, NetworkError, RetryAfter
+from ..errors import ConnectError, HandshakeRejected, NetworkError, RetryAfter, ToolError
 
 INITIAL_BACKOFF: Final = 0.5
 """Seconds that the first delay is at most."""
@@ -32,6 +32,17 @@ MAX_RETRY_AFTER: Final = 900.0
 def is_final(error: Exception, final_close_codes: Collection[int]) -> bool:
     """Return whether an endpoint closed the connection with a code after which another attempt fails again."""
     return isinstance(error, NetworkError) and error.close_code in final_close_codes
+
+
+def refuses_request(error: Exception, final_close_codes: Collection[int]) -> bool:
+    """Return whether an endpoint answers that a connection asks for something that it does not give.
+
+    It does so with an error message, a final close code, or a status that is about the request: not about credentials,
+    the time or the load, which change without the request.
+    """
+    if isinstance(error, HandshakeRejected):
+        return 400 <= error.status < 500 and error.status not in (401, 403, 408, 421, 425, 429)
+    return isinstance(error, ToolError) or is_final(error, final_close_codes)
 
 
 def refuses_credentials(error: Exception) -> bool:

@@ -9,10 +9,10 @@ from pathlib import PurePath
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from ..manifest.models.auth import credentials_for
+from ..manifest.models.auth import ApiKeyAuth, credentials_for
 from ..manifest.models.call_template import CONNECTION_SETTINGS, CallTemplate
 from ..manifest.validation import join_path
-from ..records import Record
+from ..records import Record, replace
 from .codecs.message import encode_json
 from .connection_rules import ConnectionRules
 from .expressions.analysis import ALL_MEMBERS
@@ -36,9 +36,10 @@ class ConnectionKey(Record, dict=True):
         settings: The values of the template's `CONNECTION_SETTINGS`.
         folder: Where relative paths of certificates start.
         login_arguments: The arguments that the login depends on, as JSON text.
+        feed: The feed that has the connection for itself, with its arguments; empty for one that calls share.
     """
 
-    not_in_repr: ClassVar = ("headers", "subprotocols", "rules", "arguments", "settings", "login_arguments")
+    not_in_repr: ClassVar = ("headers", "subprotocols", "rules", "arguments", "settings", "login_arguments", "feed")
     manual: str
     url: URL | None
     headers: tuple[tuple[str, str], ...]
@@ -49,12 +50,13 @@ class ConnectionKey(Record, dict=True):
     settings: tuple[object, ...]
     folder: PurePath
     login_arguments: str = ""
+    feed: str = ""
 
     @cached_property
     def endpoint(self) -> tuple[object, ...]:
         """Return what connections have in common that an endpoint counts as those of one client.
 
-        `limits.max_connections` holds for all of them, however else they differ.
+        `limits.max_connections` holds for all of them, however else they differ, such as in the parameters of a feed.
         """
         auth = self.settings[CONNECTION_SETTINGS.index("auth")]
         return self.manual, self.url, self.headers, self.rules.login, self.login_arguments, auth
@@ -66,7 +68,8 @@ class ConnectionKey(Record, dict=True):
     def _hash(self) -> int:
         # The pool looks a key up several times for each call. `settings` and `folder` stay out: they rarely differ
         # where the rest agrees, and hashing the models costs more than one comparison.
-        return hash((self.manual, self.url, self.headers, self.subprotocols, self.rules, self.arguments))
+        parts = (self.manual, self.url, self.headers, self.subprotocols, self.rules, self.arguments, self.feed)
+        return hash(parts)
 
 
 class HandshakeRequest(Record, eq=False):
@@ -74,15 +77,19 @@ class HandshakeRequest(Record, eq=False):
 
     Where the URL, a header or a subprotocol needs what only `before_connect` brings, `deferred` is the template that is
     rendered then, and `url` is None until it is.
+
+    `parameters` are the query parameters of a feed, percent-encoded. They are neither a part of `url` nor of the key:
+    both stay the same when the feed goes on behind another event.
     """
 
-    not_in_repr: ClassVar = ("headers", "subprotocols", "template", "deferred")
+    not_in_repr: ClassVar = ("headers", "subprotocols", "template", "deferred", "parameters")
     key: ConnectionKey
     url: URL | None
     headers: tuple[tuple[str, str], ...]
     subprotocols: tuple[str, ...]
     template: CallTemplate
     deferred: HandshakeTemplate | None = None
+    parameters: str = ""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HandshakeRequest) and self.key == other.key
@@ -120,12 +127,21 @@ class HandshakeRequest(Record, eq=False):
         server = self.server
         return server is not None and (server.host, server.port) == (url.host, url.port)
 
+    def for_feed(self, feed: str, parameters: str) -> HandshakeRequest:
+        """Return the handshake of a connection that a feed has for itself.
+
+        Args:
+            feed: The feed with its arguments.
+            parameters: The query parameters that it adds, percent-encoded.
+        """
+        return replace(self, key=replace(self.key, feed=feed), parameters=parameters)
+
     def target(self) -> str:
         """Return the target of the request line: path and query, with a credential that belongs into the query."""
         assert self.url is not None
         extra = credentials_for(self.template.auth).query
         pairs = [f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in extra]
-        query = "&".join(([self.url.query] if self.url.query else []) + pairs)
+        query = "&".join(filter(None, (self.url.query, self.parameters, *pairs)))
         return f"{self.url.path}?{query}" if query else self.url.path
 
     def headers_with_auth(self, token: str | None = None) -> tuple[tuple[str, str], ...]:
@@ -203,6 +219,13 @@ class HandshakeTemplate(Record, dict=True):
         end = r"[/?#]|\Z" if len(self.url.parts) == 1 else "[/?#]"  # what follows could belong to the host
         match = re.match(rf"wss?://[^/?#]+(?={end})", literal)
         return parse_url(match[0]) if match else None
+
+    @property
+    def parameter_names(self) -> set[str]:
+        """Return the names of the query parameters that are known before a call, with that of `auth`."""
+        auth = self.template.auth
+        in_query = isinstance(auth, ApiKeyAuth) and auth.location == "query"
+        return self.url.parameter_names | ({auth.var_name} if isinstance(auth, ApiKeyAuth) and in_query else set())
 
     def placeholders_by_field(self) -> Iterator[tuple[str, Sequence[Placeholder]]]:
         """Yield each field, and what is filled in for each call."""

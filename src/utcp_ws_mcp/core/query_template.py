@@ -13,7 +13,7 @@ they do not need. A name that the URL has already is an error: servers take the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Final
 from urllib.parse import quote, unquote_plus
 
@@ -85,13 +85,8 @@ class QueryTemplate(Record):
         Raises:
             RenderError: where a value cannot be written, or the URL has the parameter already.
         """
-        own = names_in(url)
-        pairs: list[str] = []
-        for parameter in self.parameters:
-            rendered = parameter.render(scope)
-            if rendered and parameter.name in own:
-                raise RenderError(_duplicate(parameter.name), code="duplicate-parameter")
-            pairs += rendered
+        pairs = [pair for parameter in self.parameters for pair in parameter.render(scope)]
+        check_new("&".join(pairs), url)
         if not pairs:
             return url
         mark = "?" if "?" not in url else "" if url.endswith(("?", "&")) else "&"
@@ -99,21 +94,20 @@ class QueryTemplate(Record):
 
 
 def compile_query(
-    query: Mapping[str, Json], compiler: Compiler, url: str, diagnostics: Diagnostics, path: str
+    query: Mapping[str, Json], compiler: Compiler, own: Collection[str], diagnostics: Diagnostics, path: str
 ) -> QueryTemplate:
     """Compile the parameters of a URL.
 
     Args:
         query: The parameters, as they are written.
         compiler: The compiler of the field.
-        url: The URL that they are appended to, with `UNKNOWN` for its placeholders.
+        own: The names of the parameters that the URL has already, as far as they are known.
         diagnostics: Collects what is wrong.
         path: The path of the field, such as `before_connect[0].http.query`.
     """
     # Not the separator of messages: it has no meaning in a URL. Typed, so that a list is several parameters.
     compiler = replace(compiler, typed=True, separator="")
     parameters: list[QueryParameter] = []
-    own = names_in(url)
     for name, value in query.items():
         with diagnostics.collect(join_path(path, name)):
             if name in own:
@@ -124,7 +118,25 @@ def compile_query(
 
 def names_in(url: str) -> set[str]:
     """Return the names of the parameters in the text of a URL."""
-    return {unquote_plus(part.partition("=")[0]) for part in url.partition("?")[2].split("&")}
+    return _names(url.partition("?")[2])
+
+
+def check_new(parameters: str, url: str) -> None:
+    """Check that a URL has none of some parameters.
+
+    Args:
+        parameters: The parameters, percent-encoded.
+        url: The text of the URL.
+
+    Raises:
+        RenderError: if it has one of them.
+    """
+    if parameters and (known := _names(parameters) & names_in(url)):
+        raise RenderError(_duplicate(min(known)), code="duplicate-parameter")
+
+
+def _names(query: str) -> set[str]:
+    return {unquote_plus(part.partition("=")[0]) for part in query.split("&")}
 
 
 def _duplicate(name: str) -> str:

@@ -78,6 +78,15 @@ class UrlTemplate(Record, dict=True):
         """Return the URL with sample text for its placeholders."""
         return "".join(part if isinstance(part, str) else "x" for part in self.parts)
 
+    @property
+    def parameter_names(self) -> set[str]:
+        """Return the names of the query parameters that are known before a call."""
+        from .query_template import UNKNOWN, names_in  # few manifests need them
+
+        text = "".join(part if isinstance(part, str) else UNKNOWN for part in self.parts)
+        added = () if self.query is None else self.query.parameters
+        return {*names_in(text), *(each.name for each in added)}
+
     def render(self, scope: Mapping[str, Any]) -> str:
         """Return the URL with these values.
 
@@ -159,10 +168,9 @@ def with_query(
     """
     if not query:
         return url
-    from .query_template import UNKNOWN, compile_query  # few manifests have it
+    from .query_template import compile_query  # few manifests have it
 
-    text = "".join(part if isinstance(part, str) else UNKNOWN for part in url.parts)
-    return replace(url, query=compile_query(query, compiler, text, diagnostics, path))
+    return replace(url, query=compile_query(query, compiler, url.parameter_names, diagnostics, path))
 
 
 def check_no_placeholders(text: str) -> None:

@@ -35,7 +35,7 @@ RULES: Final[Mapping[str, str]] = {
     "request-id-not-sent": "A reply is compared with an ID that the request does not contain.",
     "listener-needs-match": "A tool that only listens waits for the ID of a request.",
     "login-fail-too-broad": "Any message during a step of the login would be a refusal.",
-    "feed-occupies-connection": "A feed keeps the only connection, and calls need one for themselves.",
+    "feed-occupies-connection": "Feeds keep all connections, and calls or other feeds need one.",
     "feed-takes-replies": "Replies to calls would be events of a feed.",
     "feed-match-too-broad": "Any message would be an event of a feed.",
     "feed-fail-never-true": "A step of a feed expects no message for which its `fail` is true.",

@@ -47,6 +47,11 @@ class _FeedPlace(Record):
     match: Expression | None
     path: str
 
+    @property
+    def has_own_connection(self) -> bool:
+        """Return whether nothing else uses its connection."""
+        return bool(self.feed.query)
+
 
 def check_feeds(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator[Problem]:
     """Yield the problems of the feeds of an entry.
@@ -60,11 +65,12 @@ def check_feeds(entry: ManifestEntry, tools: Sequence[CompiledTool]) -> Iterator
     preset = _preset_defaults(entry)
     if not places and entry.raw.get("feed_defaults", preset) != preset:
         yield _without_effect(join_path(entry.path, "feed_defaults"), "without feeds")
+    sharing = [place for place in places if not place.has_own_connection]
     for place in places:
         yield from _check_description(place)
         yield from _check_arguments(entry, place)
         yield from _check_session(entry, place)
-        yield from _check_match(entry, place, calls, is_alone=len(places) == 1)
+        yield from _check_match(entry, place, calls, is_alone=place.has_own_connection or sharing == [place])
         yield from _check_error(entry, place)
         yield from _check_steps(place)
         yield from _check_close(place, preset.get("open"))
@@ -132,7 +138,7 @@ def _check_match(
 ) -> Iterator[Problem]:
     """Yield a problem where `match` also selects what is no event: replies of calls, or events of other feeds."""
     path = join_path(place.path, "match")
-    for tool in calls:
+    for tool in () if place.has_own_connection else calls:
         reply_id = tool.rules.correlation_path
         if reply_id is not None and _selects(place, _message_with(reply_id, 1)):
             message = f"is also true for replies to {tool.full_name}, which would be events. Compare what events have."
@@ -234,7 +240,7 @@ def _check_close(place: _FeedPlace, preset_open: Any) -> Iterator[Problem]:
     subscribes = any(step.send is not None for step in place.feed.open)
     kept = place.feed.start == "start"
     says_nothing = "close" not in place.feed.model_fields_set  # null says that the API cannot unsubscribe
-    if subscribes and not kept and says_nothing and steps != preset_open:
+    if subscribes and not kept and not place.has_own_connection and says_nothing and steps != preset_open:
         message = (
             f'the feed {place.feed.name} is opened by a message, and has no "close": after it is closed, the endpoint '
             "goes on sending events over a connection that calls share. Add the message that unsubscribes, or null if "
@@ -273,11 +279,20 @@ def _check_lifetime(place: _FeedPlace) -> Iterator[Problem]:
 def _check_connections(
     entry: ManifestEntry, places: Sequence[_FeedPlace], calls: Sequence[CompiledTool]
 ) -> Iterator[Problem]:
-    """Yield a problem where calls wait for a connection that an open feed never leaves."""
+    """Yield a problem where calls or feeds wait for a connection that an open feed never leaves."""
     if not places:
         return
     assert entry.template is not None
-    if entry.template.limits.max_connections > 1:
+    limit = entry.template.limits.max_connections
+    own = [place for place in places if place.has_own_connection]
+    if len(own) + (len(own) < len(places) or bool(calls)) > limit:
+        message = (
+            f"each feed with a query has a connection for itself, and limits.max_connections is {limit}: not all feeds "
+            'and tools could be used at the same time. Raise "limits.max_connections".'
+        )
+        yield Problem(join_path(own[0].path, "query"), message, code="feed-occupies-connection")
+        return
+    if limit > 1:
         return
     for tool in calls:
         alone = tool.rules.concurrency is Concurrency.EXCLUSIVE or not tool.template.keep_alive

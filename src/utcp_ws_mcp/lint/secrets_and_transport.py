@@ -37,7 +37,9 @@ _KNOWN_SECRET = re.compile(
 """The forms of well-known keys: OpenAI, GitHub, GitLab, Slack, AWS, JWT."""
 
 _QUERY_PARAMETER = re.compile(r"[?&]([\w.-]+)=(?!\$\{|\{\{|UTCP_ARG_)[^&#]{6,}")
-_IN_QUERY = re.compile(r"(?:^(?:(?:manual_call_templates)?\[\d+\]\.)?|\.tool_call_template\.|\.http\.)query\.")
+_IN_QUERY = re.compile(
+    r"(?:^(?:(?:manual_call_templates)?\[\d+\]\.)?(?:feeds\[\d+\]\.|feed_defaults\.)?|\.tool_call_template\.|\.http\.)query\."
+)
 """The path of a parameter in the field `query`, and not in a message."""
 
 _SKIPPED_KEYS: Final = DOCUMENTATION_KEYS | {"capture", "set", "reply", "annotations", "catalog"}

@@ -100,7 +100,7 @@ def credential_variables(template: CallTemplate) -> set[str]:
     """Return the names of the variables of a call template that are credentials."""
     document = template.model_dump(mode="json", exclude_defaults=True)
     document["url"], _, query = template.url.partition("?")
-    document["query"] = [query, document.get("query", {})]
+    document["query"] = [query, document.get("query", {}), *(feed.query for feed in template.feeds)]
     return {
         name
         for field, value in document.items()

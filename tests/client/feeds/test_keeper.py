@@ -547,3 +547,59 @@ async def test_messages_of_which_nothing_is_left_are_one_gap_a_second() -> None:
     async with kept(Line(nothing, nothing, nothing, message_of(), lost())) as k:
         await anyio.sleep(0.001)
         assert len([gap for gap in k.sink.gaps if "left out" in gap]) == 2, "the first one, and the rest at the end"
+
+
+# Positions in the URL
+
+IN_URL = {"query": {"after": "{{ position }}"}, "position": "message.seq"}
+GONE = HandshakeRejected("ws://h/", 410)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [Line(opens=GONE), Line(lost(1008), resumed=True), Line(ToolError("m.f", "no such cursor", None), resumed=True)],
+)
+@in_virtual_time
+async def test_after_a_refused_position_the_next_attempt_is_made_soon_and_without_it(refusal: Line) -> None:
+    async with kept(Line(1, 20.0, lost()), refusal, Line(2, 20.0, lost()), **IN_URL) as k:
+        await anyio.sleep(100)
+        assert k.positions == [None, 1, None, 2]
+        assert [event.retry_in for event in k.sink.seen(FeedInterrupted)] == [0.25, 0.5, 0.25]
+        (gap, *_) = k.sink.gaps
+        assert gap.startswith("not connected from 12:00:20 to 12:00:2")
+        assert "; the endpoint does not replay: " in gap
+
+
+@in_virtual_time
+async def test_a_feed_that_is_refused_without_its_position_as_well_keeps_it() -> None:
+    refused = [Line(opens=GONE) for _ in range(3)]
+    async with kept(Line(1, 20.0, lost()), *refused, Line(2, resumed=True), **IN_URL) as k:
+        await anyio.sleep(100)
+        assert k.positions == [None, 1, None, 1, None]
+
+
+@pytest.mark.parametrize(
+    "error", [REFUSED, lost(), HandshakeRejected("ws://h/", 401), HandshakeRejected("ws://h/", 503)]
+)
+@in_virtual_time
+async def test_a_failure_that_is_not_about_the_position_keeps_it(error: BridgeError) -> None:
+    async with kept(Line(1, 20.0, lost()), Line(opens=error), **IN_URL) as k:
+        await anyio.sleep(100)
+        assert k.positions == [None, 1, 1]
+
+
+@pytest.mark.parametrize("event", [2, invalid()])
+@in_virtual_time
+async def test_a_refusal_behind_a_replayed_message_is_not_about_the_position(event: Any) -> None:
+    async with kept(Line(1, 20.0, lost()), Line(event, lost(1008), resumed=True), **IN_URL) as k:
+        await anyio.sleep(100)
+        assert None not in k.positions[1:]
+        assert not any("does not replay" in gap for gap in k.sink.gaps)
+
+
+@in_virtual_time
+async def test_a_refusal_of_steps_that_ask_for_a_replay_keeps_the_position() -> None:
+    steps = {"resume": [{"send": {"after": "{{ position }}"}}], "position": "message.seq"}
+    async with kept(Line(1, 20.0, lost()), Line(opens=ToolError("m.f", "no", None)), **steps) as k:
+        await anyio.sleep(100)
+        assert k.positions == [None, 1, 1]

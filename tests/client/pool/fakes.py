@@ -24,6 +24,7 @@ class FakeHandshake:
     at: str = ""
     rate: float | None = None
     identity: str | None = None
+    feed: str = ""
 
     @property
     def endpoint(self) -> str:

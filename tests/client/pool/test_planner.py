@@ -280,6 +280,7 @@ def test_calls_of_several_modes_are_served_in_the_order_in_which_they_came() -> 
     assert describe(plan(pool, KEY), calls, [pooled]) == "assign call 0 to 0"  # type: ignore[arg-type]
 
 
+OWN = FakeHandshake(feed="m.f {}")
 RELEASES = {
     "a shared call leaves the connection as it is": (LeaseMode.SHARED, FakeHandshake(), {}, "", "nothing"),
     "an unused connection is left to the planner, for other keys may wait longer": (
@@ -293,6 +294,7 @@ RELEASES = {
     "after a fresh one, too": (LeaseMode.FRESH, FakeHandshake(), {}, "", "sync 0"),
     "a connection that ended is left to the planner": (LeaseMode.EXCLUSIVE, FakeHandshake(), ENDED, "", "nothing"),
     "a connection for one call is closed": (LeaseMode.SINGLE_USE, ONE_SHOT, {}, "", "close 0"),
+    "the connection that a feed had for itself is closed": (LeaseMode.FRESH, OWN, {}, "", "close 0"),
     "calls of several modes are left to the planner": (LeaseMode.SHARED, FakeHandshake(), {}, "SE", "nothing"),
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from utcp_ws_mcp.errors import ConnectError, TimeoutStage
 
 KEY: Any = FakeHandshake()
 OTHER: Any = FakeHandshake("other")
+OWN: Any = FakeHandshake("own", at="key", feed="m.f {}")
 REFUSED = ConnectError("wss://key/", "no.", code="connection-refused")
 SHARED = LeaseMode.SHARED
 OPENING = "it is still being opened or logged in"
@@ -52,26 +53,22 @@ def test_the_status_counts_open_connections_those_in_use_and_waiting_calls(pool:
 
 
 @pytest.mark.parametrize(
-    ("connections", "expected"),
+    ("in_flight", "passive", "key", "expected"),
     [
-        ([], False),
-        ([(1, 1)], True),
-        ([(2, 2), (1, 1)], True),
-        ([(2, 1)], False),
-        ([(1, 0)], False),
-        ([(0, 0)], False),
-        ([(1, 1), (0, 0)], False),
-        ([(1, 1), (2, 1)], False),
+        (1, 1, KEY, True),
+        (2, 2, KEY, True),
+        (2, 1, KEY, False),
+        (1, 0, KEY, False),
+        (0, 0, KEY, False),
+        (1, 0, OWN, True),
+        (0, 0, OWN, False),
     ],
-    ids=str,
 )
-def test_a_group_listens_if_each_connection_is_used_only_by_calls_that_send_nothing(
-    pool: PoolState, connections: list[tuple[int, int]], expected: bool
+def test_a_connection_listens_if_only_calls_that_send_nothing_or_a_feed_use_it(
+    pool: PoolState, in_flight: int, passive: int, key: Any, expected: bool
 ) -> None:
-    enqueue(pool, SHARED, KEY)
-    for in_flight, passive in connections:
-        add_connection(pool, KEY, State.SHARED, in_flight=in_flight, passive=passive)
-    assert pool.groups[KEY].is_listening is expected
+    pooled = add_connection(pool, key, State.SHARED, in_flight=in_flight, passive=passive)
+    assert pooled.is_listening is expected
 
 
 # Why a call got no connection
@@ -107,6 +104,23 @@ def test_a_call_that_needs_a_connection_alone_learns_that_feeds_have_all(
     assert stage is TimeoutStage.POOL
     assert ("have all its connections (limits.max_connections is 4)" in reason) is is_explained
     assert bool(reason) is is_explained
+
+
+def test_a_call_learns_that_one_connection_of_several_is_used_by_calls(pool: PoolState) -> None:
+    add_connection(pool, KEY, State.SHARED, in_flight=1, passive=1)
+    add_connection(pool, OWN, State.SHARED, in_flight=1)
+    assert "feeds" in pool.wait_reason(request(LeaseMode.EXCLUSIVE, KEY))[1]
+    add_connection(pool, KEY, State.SHARED, in_flight=1)
+    assert pool.wait_reason(request(LeaseMode.EXCLUSIVE, KEY)) == (TimeoutStage.POOL, "")
+
+
+@pytest.mark.parametrize(("waits", "mode"), [(KEY, SHARED), (KEY, LeaseMode.EXCLUSIVE), (OWN, LeaseMode.FRESH)])
+def test_calls_and_feeds_that_wait_learn_that_feeds_have_all_connections_for_themselves(
+    pool: PoolState, waits: Any, mode: LeaseMode
+) -> None:
+    add_connection(pool, OWN, State.SHARED, in_flight=1)
+    reason = "feeds, or calls that only listen, have all its connections (limits.max_connections is 4). "
+    assert pool.wait_reason(request(mode, waits)) == (TimeoutStage.POOL, f"{reason}Raise limits.max_connections")
 
 
 # A pause that the server asks for

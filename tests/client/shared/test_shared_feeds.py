@@ -10,7 +10,11 @@ import anyio
 import pytest
 
 from tests.client.feeds.test_feeds import SYMBOL, Exchange, manifest, prices
-from tests.peer import peer
+from tests.client.feeds.test_query import Log
+from tests.client.feeds.test_query import manifest as positions_in_url
+from tests.client.feeds.test_query import read as read_posts
+from tests.client.feeds.test_query import read_until as read_posts_until
+from tests.peer import jsonrpc, peer
 from tests.redis_server import needs_redis, redis_server, replica
 from utcp_ws_mcp.bridge import Bridge
 from utcp_ws_mcp.client.manifest_files import load_manifest
@@ -113,6 +117,24 @@ async def test_a_replica_that_ends_hands_its_feed_over_with_a_gap(tmp_path):
     assert len(gaps) == 1
     assert "the replica that kept the feed open has ended" in gaps[0]["reason"]
     assert handed_over < 3  # a lease that is not released lasts five seconds
+
+
+async def test_the_next_owner_goes_on_in_the_url_where_the_last_one_ended(tmp_path):
+    log = Log()
+    async with peer(jsonrpc, greet=log.greet, process_request=log.process_request) as seen:
+        async with redis_server(tmp_path) as store:
+            document = positions_in_url(seen)
+            async with shared_bridge(tmp_path, document, store, "b") as b:
+                async with shared_bridge(tmp_path, document, store, "a") as a:
+                    cursor = (await read_posts(a))["cursor"]
+                    await read_posts(b)
+                    await log.write(seen, 1, 2)
+                    await read_posts_until(b, cursor, "at 2")
+                    log.events += [{"time": time, "text": f"at {time}"} for time in (3, 4)]
+                read = await read_posts_until(b, cursor, "at 4")
+
+    assert read == ([f"at {time}" for time in (1, 2, 3, 4)], [])
+    assert log.queries == ["", "cursor=2"]
 
 
 async def test_the_next_owner_resumes_where_the_last_one_ended(tmp_path):

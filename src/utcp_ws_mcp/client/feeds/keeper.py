@@ -16,6 +16,7 @@ from ...core.backoff import (
     backoff_delay,
     is_final,
     refuses_credentials,
+    refuses_request,
 )
 from ...core.feeds.cursor import Cursor
 from ...core.feeds.feed import CompiledFeed, FeedMessage
@@ -31,6 +32,7 @@ from ...errors import (
 )
 from ...observability.events import Observer
 from ...observability.feed_events import FeedClosed, FeedEventInvalid, FeedInterrupted, FeedOpened
+from ...records import Record
 from ..wakeup import Wakeup
 from .live_feed import FeedState
 from .subscription import FeedSubscription
@@ -69,6 +71,19 @@ class FeedSink(Protocol):
         """Change the state."""
 
 
+class _Loss(Record):
+    """Since when the feed is not connected, and why."""
+
+    since: str
+    reason: str
+
+    def describe(self, refusal: str) -> str:
+        """Return the reason of a gap; `refusal` is why the endpoint does not replay, if it was asked."""
+        times = f"not connected from {self.since} to {_time_of_day()} ({self.reason.rstrip('.')})"
+        refused = f"; the endpoint does not replay: {refusal.rstrip('.')}" if refusal else ""
+        return f"{times}{refused}; what the endpoint sent in between is unknown"
+
+
 Subscribe = Callable[[Any], FeedSubscription]
 """Makes a subscription that resumes behind a position, or None."""
 
@@ -98,8 +113,10 @@ class FeedKeeper:
         self._subscribe = subscribe
         self.positions = make_positions(feed) if positions is None else positions
         self._opened_at = 0.0
-        self._lost_at: str | None = None
-        self._reason = ""
+        self._loss: _Loss | None = None
+        self._replayed_loss: _Loss | None = None
+        self._awaits_replay = False
+        self._refusal = ""
         self._left_out = ""
         self._next_report = 0.0
         self._pausing: Wakeup | None = None
@@ -107,7 +124,7 @@ class FeedKeeper:
 
     def take_over(self, lost_at: float, reason: str) -> None:
         """Note that another keeper had the feed open until a time, in seconds since 1970."""
-        self._lost_at, self._reason = _time_of_day(datetime.fromtimestamp(lost_at, UTC)), reason
+        self._loss = _Loss(_time_of_day(datetime.fromtimestamp(lost_at, UTC)), reason)
 
     def is_ahead(self, cursor: Cursor | None) -> bool:
         """Return False: all events of the feed come through this keeper, so no cursor is ahead of it."""
@@ -130,6 +147,7 @@ class FeedKeeper:
                 proven = anyio.current_time() - started >= PROVEN_AFTER
                 failures = 1 if proven else failures + 1
                 refusals = refusals + 1 if refuses_credentials(error) else 0
+                self._refusal = error.cause if self._refuses_position(error) else ""
                 delay = self._delay(error, failures, refusals)
                 self._note_failure(error, delay)
                 last_failure = f"the last failure was: {error.cause}"
@@ -172,6 +190,8 @@ class FeedKeeper:
 
     def _delay(self, error: BridgeError, failures: int, refusals: int) -> float:
         """Return the pause after a number of failures in a row, the last of which refused the credentials."""
+        if self._refusal:  # the next attempt is another one
+            return backoff_delay(failures - 1, random.random)
         # A server that is about to start may refuse once what it accepts soon.
         if isinstance(error, ManifestError | PolicyError) or refusals > 1:
             return FATAL_RETRY_INTERVAL
@@ -179,19 +199,31 @@ class FeedKeeper:
             return MAX_BACKOFF
         return backoff_delay(failures - 1, random.random)
 
+    def _refuses_position(self, error: BridgeError) -> bool:
+        """Return whether an endpoint may have refused a URL because of the position in it: nothing came behind that.
+
+        The next attempt is made without the position, so that it does not keep the feed closed. If that one is refused
+        as well, the position was not the reason.
+        """
+        return self._awaits_replay and refuses_request(error, self._feed.final_close_codes)
+
     def _is_unreachable(self, error: BridgeError) -> bool:
         return is_unreachable(error, self._feed.final_close_codes)
 
     async def _run_once(self, started: float) -> None:
         """Subscribe, and add events until the connection ends, which raises a BridgeError."""
-        async with self._subscribe(self.positions.resume_after) as subscription:
+        position = None if self._refusal else self.positions.resume_after
+        self._awaits_replay = position is not None and self._feed.resumes_in_url
+        async with self._subscribe(position) as subscription:
             self._note_open(subscription, started)
             while True:
                 try:
                     message = await subscription.next_message()
                 except InvalidReply as error:
+                    self._awaits_replay = False
                     self._note_invalid(error)
                     continue
+                self._awaits_replay = False
                 self._add(message)
 
     def _note_invalid(self, error: InvalidReply) -> None:
@@ -210,28 +242,24 @@ class FeedKeeper:
 
     def _note_open(self, subscription: FeedSubscription, started: float) -> None:
         self._opened_at = anyio.current_time()
-        reconnected, seconds = self._lost_at is not None, self._opened_at - started
+        reconnected, seconds = self._loss is not None, self._opened_at - started
         self._live.observe(FeedOpened(self._live.name, self._live.arguments, seconds, reconnected))
-        if self._lost_at is not None:
+        if self._loss is not None:
             self.reconnects += 1
             if not subscription.resumed:
-                self._live.add_gap(self._describe_gap(subscription.resume_error))
-            self._lost_at = None
+                self._live.add_gap(self._loss.describe(subscription.resume_error or self._refusal))
+        self._replayed_loss, self._loss = self._loss, None
         if subscription.overflowed:
             self._live.add_gap(f"{subscription.overflowed} messages that came before the feed was open exceed its size")
         self.positions.start_life(replaying=subscription.resumed)
         self._live.set_state(FeedState.OPEN)
 
-    def _describe_gap(self, resume_error: str) -> str:
-        times = f"not connected from {self._lost_at} to {_time_of_day()} ({self._reason.rstrip('.')})"
-        refused = f"; the endpoint does not replay: {resume_error.rstrip('.')}" if resume_error else ""
-        return f"{times}{refused}; what the endpoint sent in between is unknown"
-
     def _note_end(self, reason: str) -> None:
         if self._live.state is FeedState.OPEN:
             self._report_left_out()
             self._end_replay()
-            self._lost_at, self._reason = _time_of_day(), reason
+            refused = self._replayed_loss if self._refusal else None  # it was not replayed, as is known only now
+            self._loss = refused or _Loss(_time_of_day(), reason)
 
     def _end_replay(self) -> None:
         if anyio.current_time() - self._opened_at >= REPLAY_SECONDS:

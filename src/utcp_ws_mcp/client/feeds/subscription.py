@@ -7,10 +7,13 @@ from typing import Any, Final, Self
 
 import anyio
 
+from ...core.codecs.message import encode_json
 from ...core.exchange.exchange import EarlyMessages, Exchange
 from ...core.exchange.reply_rules import ReplyRules
 from ...core.expressions.scope import Ambient, Scope
 from ...core.feeds.feed import CompiledFeed, FeedMessage, FeedRequest
+from ...core.handshake_request import HandshakeRequest
+from ...core.query_template import check_new
 from ...core.templates.nodes import RenderError, to_render_error
 from ...errors import CallTimeout, ConnectionLost, InvalidTemplate, Outcome, TimeoutStage, ToolError
 from ..cancel import send_cancel_messages
@@ -27,8 +30,8 @@ FOREVER: Final = 1e9
 class FeedSubscription:
     """A feed on one connection: `async with` opens it, `next_message` returns its events.
 
-    Leaving the block sends `close`, and releases the connection. The connection is shared with calls; the feed does not
-    count in `limits.max_in_flight`.
+    Leaving the block sends `close`, and releases the connection. A feed with a query has a new connection for itself;
+    else it is shared with calls, and the feed does not count in `limits.max_in_flight`.
 
     Args:
         pool: The connections of the manual.
@@ -36,7 +39,7 @@ class FeedSubscription:
         feed: The feed.
         arguments: Its arguments.
         variables: The variables of the manual.
-        position: The last position that an earlier life has read; then `resume` runs after `open`.
+        position: The last position that an earlier life has read: `query` has it, and `resume` runs after `open`.
 
     Attributes:
         resumed: Whether the endpoint was asked for what came after the position.
@@ -103,6 +106,8 @@ class FeedSubscription:
 
     async def _open(self) -> None:
         self._lease = await self._lease_connection()
+        if self._lease.start_reading is not None:
+            self._lease.start_reading()  # a task, which begins when the first exchange is open
         for request in self._feed.opening:
             self._scope = self._scope.with_values(reply=await self._ask(request))
         self._exchange = exchange = self._send(self._feed.subscription, self._feed.subscription.rules)
@@ -111,7 +116,7 @@ class FeedSubscription:
         exchange.wake = self._note_arrival
         if exchange.rules.has_subscribe_reply:
             await self._wait_until_open(exchange, self._feed.subscription.timeout)
-        if self._position is not None and self._feed.resume:
+        if self._position is not None and self._feed.resume and not self.resume_error:
             await self._resume(exchange)
         self.overflowed += early.dropped
         exchange.wake = self._wakeup.set
@@ -136,15 +141,27 @@ class FeedSubscription:
                 await self._ask(request)
             self.resumed = True
         except (ToolError, CallTimeout) as error:
-            self.resume_error = error.cause
+            self.resumed, self.resume_error = False, error.cause
 
-    async def _lease_connection(self) -> Lease:
-        handshake = self._feed.handshake
+    def _render_handshake(self) -> HandshakeRequest:
+        handshake, query, scope = self._feed.handshake, self._feed.query, self._scope.with_frozen_time()
         try:
-            rendered = handshake.constant or handshake.render(self._scope.with_frozen_time())
+            rendered = handshake.constant or handshake.render(scope)
+            if query is None:
+                return rendered
+            parameters = query.render(scope, self._position)
+            if rendered.url is not None:
+                check_new(parameters.text, rendered.url.target)
         except (RenderError, ValueError) as error:
             raise self._render_error(error) from None
-        request = LeaseRequest(rendered, LeaseMode.PASSIVE, self._arguments)
+        self.resumed, self.resume_error = parameters.resumes, parameters.problem
+        return rendered.for_feed(f"{self._feed.full_name} {encode_json(self._arguments)}", parameters.text)
+
+    async def _lease_connection(self) -> Lease:
+        rendered = self._render_handshake()
+        # What the endpoint sends at once are events already, and it sends them to a new connection only.
+        mode = LeaseMode.PASSIVE if self._feed.query is None else LeaseMode.FRESH
+        request = LeaseRequest(rendered, mode, self._arguments)
         timeout = rendered.template.timeout
         lease = await self._pool.lease(request, anyio.current_time() + timeout)
         if lease is None:

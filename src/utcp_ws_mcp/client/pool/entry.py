@@ -196,6 +196,11 @@ class PooledConnection(MutableRecord, eq=False):
         return unused and self.connection is not None and not self.connection.is_available
 
     @property
+    def is_listening(self) -> bool:
+        """Whether the connection is kept by feeds, or by calls that only listen."""
+        return self.in_flight > 0 and (bool(self.key.feed) or self.in_flight == self.passive_in_flight)
+
+    @property
     def is_blocked(self) -> bool:
         """Whether feeds, or calls that only listen, keep a useless connection, and were not asked to leave it."""
         connection = self.connection

@@ -101,7 +101,8 @@ def plan_release(group: ConnectionGroup, pooled: PooledConnection, mode: LeaseMo
             head = group.queue.peek(mode)
             return Assign(head, pooled) if head is not None else None
         return None
-    if not pooled.handshake.template.keep_alive:
+    # The endpoint would go on sending the events of a feed that had the connection for itself.
+    if pooled.key.feed or not pooled.handshake.template.keep_alive:
         return Close(pooled)
     # The next exclusive call would have to wait for the barrier, so it is started before there is one. After a shared
     # call it is not: most such connections never serve an exclusive call.

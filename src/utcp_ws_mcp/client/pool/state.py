@@ -84,11 +84,6 @@ class ConnectionGroup:
         """What the calls and connections of this group agree on."""
         return self.handshake.key
 
-    @property
-    def is_listening(self) -> bool:
-        """Whether each connection is kept by a feed, or by a call that only listens."""
-        return bool(self.connections) and all(0 < each.in_flight == each.passive_in_flight for each in self.connections)
-
     def count(self, state: State) -> int:
         """Count the connections in a state that any call of the key may use."""
         return sum(pooled.state is state and pooled.reserved_for is None for pooled in self.connections)
@@ -162,13 +157,17 @@ class PoolState:
         group = self.groups.get(request.key)
         if group is not None and any(pooled.state is State.CONNECTING for pooled in group.connections):
             return TimeoutStage.CONNECT, "it is still being opened or logged in"
-        if group is not None and request.mode.is_alone and group.is_listening:
-            limit = group.handshake.template.limits.max_connections
-            return TimeoutStage.POOL, (
-                f"feeds, or calls that only listen, have all its connections (limits.max_connections is {limit}), and "
-                "this call needs one for itself. Raise limits.max_connections, or give the tool a reply.match"
-            )
-        return TimeoutStage.POOL, ""
+        at_endpoint = [pooled for pooled in self.connections if pooled.endpoint == request.key.endpoint]
+        if not at_endpoint or not all(pooled.is_listening for pooled in at_endpoint):
+            return TimeoutStage.POOL, ""
+        limit = request.handshake.template.limits.max_connections
+        reason = f"feeds, or calls that only listen, have all its connections (limits.max_connections is {limit})"
+        if request.key.feed or any(pooled.key.feed for pooled in at_endpoint):
+            return TimeoutStage.POOL, f"{reason}. Raise limits.max_connections"
+        if not request.mode.is_alone:
+            return TimeoutStage.POOL, ""
+        alone = "this call needs one for itself. Raise limits.max_connections, or give the tool a reply.match"
+        return TimeoutStage.POOL, f"{reason}, and {alone}"
 
     def paused_by_server(self, pooled: PooledConnection, now: float) -> BridgeError | None:
         """Return the last error where it asks for a pause that no call waits for, unless another connection is open."""

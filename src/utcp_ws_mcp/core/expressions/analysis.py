@@ -70,6 +70,17 @@ def find_optional_members(source: str, owner: str) -> frozenset[str]:
     return frozenset(str(path[1]) for path in paths if path[0] == owner)
 
 
+@lru_cache(maxsize=256)
+def find_defaulted_names(source: str) -> frozenset[str]:
+    """Return the names for which an expression defines what happens without them, such as `name | default(…)`."""
+    try:
+        nodes = list(parse_expression(source).walk())
+    except (TemplateError, ValueError):
+        return frozenset()
+    paths = (node_path(node.parts[0]) for node in nodes if (node.kind, node.name) in DEFINING)
+    return frozenset(str(path[0]) for path in paths if path is not None and len(path) == 1)
+
+
 def uses_name(source: str, *names: str) -> bool:
     """Return whether an expression uses one of these names, such as `request_id`."""
     return any(path[0] in names for path in _references_or_none(source))

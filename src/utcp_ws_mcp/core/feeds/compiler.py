@@ -27,6 +27,7 @@ from ..tools.argument_schema import SchemaValidator
 from ..tools.template import CompiledTemplate, TemplateCompiler
 from ..tools.tool import CompiledTool, compile_schema, default_values
 from .feed import CompiledFeed, FeedRequest, FeedTool
+from .query import NAMES, compile_feed_query
 from .tool_texts import (
     RESERVED_ARGUMENTS,
     events_description,
@@ -149,6 +150,7 @@ class _FeedBuilder:
             manual=self._manual,
             definition=feed,
             handshake=handshake,
+            query=compile_feed_query(feed, handshake, replace(self._compiler, names=NAMES), self._diagnostics),
             opening=tuple(opening),
             subscription=replace(last, rules=replace(rules, opened=opened)),
             resume=tuple(self._requests(feed.resume, "resume", {"position"})),

@@ -16,6 +16,7 @@ from ..expressions.paths import UNDEFINED
 from ..expressions.scope import Scope
 from ..handshake_request import HandshakeTemplate
 from ..templates.nodes import Node
+from .query import FeedQuery
 
 FeedToolKind = Literal["events", "latest"]
 
@@ -41,6 +42,7 @@ class CompiledFeed(Record):
         manual: The name of the manual.
         definition: The feed as the manifest describes it.
         handshake: The connection.
+        query: The parameters of the URL of a connection of its own; None for a feed that shares one with calls.
         opening: The requests before the one that subscribes.
         subscription: The last request of `open`; its stream are the events.
         resume: The requests after it on later connections.
@@ -53,6 +55,7 @@ class CompiledFeed(Record):
     manual: str
     definition: Feed
     handshake: HandshakeTemplate
+    query: FeedQuery | None
     opening: tuple[FeedRequest, ...]
     subscription: FeedRequest
     resume: tuple[FeedRequest, ...]
@@ -65,6 +68,11 @@ class CompiledFeed(Record):
     def full_name(self) -> str:
         """Return `manual.feed`, unique in a bridge."""
         return f"{self.manual}.{self.definition.name}"
+
+    @property
+    def resumes_in_url(self) -> bool:
+        """Return whether the URL of a later connection says where the events go on."""
+        return self.query is not None and bool(self.query.with_position)
 
     @property
     def final_close_codes(self) -> tuple[int, ...]:

@@ -72,7 +72,7 @@ MANIFEST: Final[Mapping[str, str]] = {
     ),
     "step-not-exclusive": "A step of `on_connect` has none or several of `send`, `expect` and `http`.",
     "feed-key-required": '`"keep": "latest"` keeps the newest event of each key, and the feed has no `key`.',
-    "feed-position-required": "`resume` continues behind the last position, and the feed has no `position`.",
+    "feed-position-required": "`resume` or `query` continues behind the last position, and the feed has no `position`.",
     "feed-start-with-arguments": "A feed with required arguments cannot be opened when the bridge starts.",
     "feed-argument-reserved": "An argument of a feed has the name of an argument that the tools of every feed have.",
     "invalid-variable": (

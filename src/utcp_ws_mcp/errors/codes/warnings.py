@@ -43,7 +43,7 @@ WARNINGS: Final[Mapping[str, str]] = {
     ),
     "feed-occupies-connection": (
         "A feed keeps a connection, only one is allowed, and a tool needs one for itself: while the feed is open, its "
-        "calls would time out."
+        "calls would time out. Or feeds with a `query` need more connections for themselves than are allowed."
     ),
     "feed-takes-replies": "The `match` of a feed is true for replies to calls, which would be its events.",
     "feed-match-too-broad": (

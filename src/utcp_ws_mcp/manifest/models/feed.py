@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from .base import ExpressionSource, FieldError, Json, Model
+from .base import ExpressionSource, FieldError, Json, Model, Query
 
 FEED_NAME: Final = r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"
 """APIs name events as they like, and with a preset the name of a feed is that of its event: order:new, chat/said."""
@@ -48,6 +48,11 @@ class Feed(Model):
     inputs: dict[str, Json] = Field(
         default_factory=dict,
         description="The JSON Schema of the arguments; each set of arguments has events of its own.",
+    )
+    query: Query = Field(
+        default_factory=dict,
+        description="Query parameters of the URL of a connection that the feed has for itself; one with position, that "
+        "of the last event, is left out before there is one.",
     )
     open: tuple[FeedStep, ...] = Field(
         (), description="Steps on each connection before its events are read, such as a subscription."
