@@ -113,8 +113,8 @@ def test_a_filter_with_a_bound_gives_what_minijinja_gives(source):
 
 GROWING = {
     "a list of the same": "[" + "message," * 400 + "]",
-    "a list of lists": "[[message, message, message], [message, message, message]" + ", [message, message]" * 100 + "]",
-    "added": " + ".join(["message"] * 200),
+    "a list of lists": "[[message, message, message], [message, message, message]" + ", [message, message]" * 75 + "]",
+    "added": " + ".join(["message"] * 150),
     "an object": "{" + ",".join(f"'a{index}': message" for index in range(200)) + "}",
     "multiplied": "[message] * 1000000000",
     "a text, multiplied": "'abc' * 100000000",
