@@ -19,6 +19,8 @@ BUILD_REQUIRES := import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "$(EDITABLES)", sep="\n")
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Without files of bytecode, each of the many processes that the tests start compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help venv demo test hosts clients agents bundle conformance dist bench reliability security fleet deploy-check mutants import author real catalogue browser lint check docs docs-check reference examples pictures requirements clean
 .DELETE_ON_ERROR:
