@@ -63,6 +63,19 @@ async def test_an_endpoint_that_answers_no_question_is_an_error_with_what_it_sai
     assert message.endswith("Check the URL, --header and --preset, or give a file with the description.")
 
 
+async def test_the_preset_whose_endpoints_send_such_messages_is_named() -> None:
+    async def refuse(_: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"type": "auth_invalid", "message": "no"}))
+        await connection.close()
+
+    async def greet(connection: Any) -> None:
+        await connection.send(json.dumps({"type": "auth_required", "ha_version": "2026.1"}))
+
+    async with peer(refuse, greet=greet) as seen:
+        with pytest.raises(ImportFailed, match="of the preset homeassistant send such messages: try --preset homeass"):
+            await read_source(seen.url, options())
+
+
 @pytest.mark.parametrize(
     ("format_", "presets"), [(Format.OPENRPC, ["jsonrpc2"]), (None, ["jsonrpc2", "graphql-transport-ws"])]
 )

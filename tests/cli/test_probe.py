@@ -95,6 +95,17 @@ def test_only_messages_that_a_call_would_accept_are_a_warning(tmp_path: Path) ->
         assert "would accept" not in checked.stdout
 
 
+def test_a_demand_for_a_login_is_a_note_that_names_the_preset(tmp_path: Path) -> None:
+    with served(sends({"type": "auth_required", "ha_version": "1"})) as url:
+        document = {"name": "m", "url": url, "reply": {"match": "message.id == request_id"}, "tools": [TOOL]}
+        checked = online(tmp_path, document)
+    assert (
+        '! note: Perhaps the endpoint expects a login first, and the call template has none; "preset": "homeassis'
+        in (checked.stdout)
+    )
+    assert checked.returncode == 0
+
+
 def test_a_tool_is_warned_of_once_however_many_messages_there_are(tmp_path: Path) -> None:
     with served(sends(*[NEWS] * 5)) as url:
         checked = online(tmp_path, {"name": "m", "url": url, "tools": [TOOL, {**TOOL, "name": "u"}]})

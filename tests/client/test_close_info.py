@@ -50,7 +50,12 @@ def test_a_server_that_says_nothing_may_have_refused_an_expired_credential(
     fields: dict[str, Any], received: int, reason: str, named: str | None
 ) -> None:
     template = CallTemplate.model_validate({"url": "wss://a.example/", **fields})
-    connection: Any = SimpleNamespace(address="wss://a.example/", received_count=received)
+    connection: Any = SimpleNamespace(
+        address="wss://a.example/",
+        received_count=received,
+        closing_words="",
+        dispatcher=SimpleNamespace(messages=SimpleNamespace(explains_close=None)),
+    )
     text = str(lost_connection(connection, CloseInfo(1005, reason), Outcome.NOT_SENT, template))
     assert ("has expired" in text) is (named is not None)
     assert named is None or f"Check whether the credential in {named} has expired." in text
@@ -178,10 +183,13 @@ def lost_over(close: CloseInfo | None = None, *, oversized: bool = False, lost: 
         received_count=1,
         unsolicited_excerpt="a price",
         closed_by_oversized_message=oversized,
-        dispatcher=SimpleNamespace(lost=lost),
+        closing_words="",
+        dispatcher=SimpleNamespace(
+            lost=lost, unsolicited=SimpleNamespace(last=None), messages=SimpleNamespace(explains_close=None)
+        ),
     )
-    limits = SimpleNamespace(max_message_bytes=5000)
-    tool: Any = SimpleNamespace(full_name="m.t", template=SimpleNamespace(limits=limits))
+    template = CallTemplate.model_validate({"name": "m", "url": "wss://a/", "limits": {"max_message_bytes": 5000}})
+    tool: Any = SimpleNamespace(full_name="m.t", template=template)
     return error_of_lost_exchange(connection, exchange(close_info=close, **fields), tool, Outcome.NOT_SENT)
 
 

@@ -95,6 +95,22 @@ async def test_a_greeting_is_no_evidence(tmp_path: Path) -> None:
             assert await bridge.call_tool("m.t", {"n": n}) == {"to": n}
 
 
+async def test_an_unsolicited_demand_for_a_login_is_explained(tmp_path: Path) -> None:
+    async def answer_then_demand(seen: Peer, connection: Any, message: Any) -> None:
+        await connection.send(json.dumps({"to": message["n"]}))
+        await connection.send(json.dumps({"error": "login required"}))
+
+    arrivals = Arrivals()
+    async with (
+        peer(answer_then_demand) as seen,
+        bridge_to(tmp_path, entry(seen, "t", **TEMPLATE), observe=arrivals) as bridge,
+    ):
+        await bridge.call_tool("m.t", {"n": 1})
+        await arrivals.until("dropped")
+        with pytest.raises(UnidentifiableReply, match=r'Write its messages in "on_connect".*No request was sent'):
+            await bridge.call_tool("m.t", {"n": 2})
+
+
 async def test_a_message_that_came_without_a_request_is_no_reply_when_it_comes_again(tmp_path: Path) -> None:
     async def greet(connection: Any) -> None:
         await connection.send('{"type": "heartbeat"}')

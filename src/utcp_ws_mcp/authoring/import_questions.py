@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from ..bridge import Bridge
 from ..client.manifest_files import load_call_template
-from ..core.codecs.message import excerpt
+from ..core.codecs.message import decode, excerpt
+from ..core.login_demand import preset_with_login_for
 from ..errors import BridgeError, CallTimeout, ImportFailed, Outcome
 from ..importers.model import Document, Format
 from ..importers.openrpc.introspection import QUESTIONS
 from ..importers.urls import shown_url
 from ..manifest.variables import VariableResolver
+from ..observability.events import Event, MessageReceived
 from ..recorder.credentials import SecretVariables, without_secrets
 from .import_sources import Source, SourceOptions
 
@@ -22,6 +24,9 @@ QUESTION_TIMEOUT: Final = 20.0
 
 LATER_QUESTION_TIMEOUT: Final = 3.0
 """The same for the questions after one that was left unanswered: most such endpoints answer none."""
+
+MAX_HEARD: Final = 20
+"""Messages of an endpoint in which the sign of a preset is searched for."""
 
 INTROSPECTION: Final = """
 query IntrospectionQuery {
@@ -60,11 +65,12 @@ async def ask_endpoint(url: str, options: SourceOptions) -> Source:
     failures: dict[str, list[str]] = {}
     unreachable: set[str] = set()
     timeout = QUESTION_TIMEOUT
+    heard: list[str | bytes] = []
     for format_, preset, tool in _questions(url, options):
         if preset in unreachable:  # with another one, the endpoint may accept the subprotocol
             continue
         try:
-            answer = await _ask(url, options, preset, tool, timeout)
+            answer = await _ask(url, options, preset, tool, timeout, heard)
         except BridgeError as failed:
             failures.setdefault(excerpt(str(failed)), []).append(tool["name"])
             timeout = LATER_QUESTION_TIMEOUT if isinstance(failed, CallTimeout) else timeout
@@ -74,10 +80,16 @@ async def ask_endpoint(url: str, options: SourceOptions) -> Source:
         return Source(shown_url(url), answer, format_, {}, url, fields)
     reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in failures.items())
     message = (
-        f"{shown_url(url)} does not describe itself: {reasons}. "
+        f"{shown_url(url)} does not describe itself: {reasons}. {_preset_hint(heard)}"
         "Check the URL, --header and --preset, or give a file with the description."
     )
     raise ImportFailed(message, code="endpoint-not-described")
+
+
+def _preset_hint(heard: Sequence[str | bytes]) -> str:
+    """Return which preset to name if one of the messages shows it."""
+    preset = next(filter(None, (preset_with_login_for(decode(raw).value) for raw in heard)), None)
+    return "" if preset is None else f"Endpoints of the preset {preset} send such messages: try --preset {preset}. "
 
 
 def _questions(url: str, options: SourceOptions) -> list[tuple[Format, str, Document]]:
@@ -105,8 +117,13 @@ def _graphql_tool() -> Document:
     return {"name": "introspection", "tool_call_template": {"message": message}}
 
 
-async def _ask(url: str, options: SourceOptions, preset: str, tool: Mapping[str, Any], timeout: float) -> Any:
-    """Call one tool of the endpoint. Private addresses and plain text are allowed, because the user typed the URL."""
+async def _ask(
+    url: str, options: SourceOptions, preset: str, tool: Mapping[str, Any], timeout: float, heard: list[str | bytes]
+) -> Any:
+    """Call one tool of the endpoint. Private addresses and plain text are allowed, because the user typed the URL.
+
+    The first messages of the endpoint are added to `heard`.
+    """
     document: Document = {
         "name": "endpoint",
         "url": url,
@@ -121,5 +138,10 @@ async def _ask(url: str, options: SourceOptions, preset: str, tool: Mapping[str,
     for disabled in loaded.manifest.disabled:
         message = f"the endpoint cannot be asked: {', '.join(disabled.missing)} is not set. Set it, or give --env-file."
         raise ImportFailed(message, code="endpoint-not-described")
-    async with Bridge([loaded], resolver=options.resolver) as bridge:
+
+    def observe(event: Event) -> None:
+        if isinstance(event, MessageReceived) and len(heard) < MAX_HEARD:
+            heard.append(event.message)
+
+    async with Bridge([loaded], resolver=options.resolver, observe=observe) as bridge:
         return await bridge.call_tool(f"endpoint.{tool['name']}", {})

@@ -18,6 +18,7 @@ from ..client.manifest_files import LoadedManifest
 from ..core.codecs.message import decode, excerpt
 from ..core.exchange.reply_rules import Concurrency, Role
 from ..core.expressions.scope import Ambient, Scope
+from ..core.login_demand import login_hint
 from ..core.templates.nodes import RenderError
 from ..core.tools.catalog import compile_discovery
 from ..core.tools.tool import CompiledTool
@@ -153,6 +154,8 @@ async def _connect(probe: EndpointProbe, duration: float) -> None:
         await _check_pings(probe, opened, ended)
         await opened.aclose()
     _check_unsolicited(probe, scope)
+    if hint := login_hint(tool.template, [decode(raw) for raw in probe.unsolicited], opened.close_info.code):
+        probe.trace(events.WarningIssued(f"note: {hint}"))
 
 
 async def _check_pings(probe: EndpointProbe, connection: Connection, ended: anyio.Event) -> None:

@@ -17,11 +17,11 @@ from ..core.expressions.scope import Ambient, Scope
 from ..core.handshake_request import HandshakeRequest
 from ..core.templates.nodes import RenderError
 from ..core.tools.tool import CompiledTool
-from ..errors import Outcome, SessionLost, UnidentifiableReply
+from ..errors import Outcome, SessionLost
 from .call_errors import CallErrors
 from .call_http import CallRequests
 from .cancel import send_cancel_messages
-from .close_info import lost_connection
+from .close_info import lost_connection, unidentifiable_reply
 from .eager import ensure_task
 from .pool.entry import LeaseMode, LeaseRequest
 from .pool.lease import Lease
@@ -199,8 +199,7 @@ class Call:
                 nor its reply.
         """
         if self._rules.is_unproven_reply and (talking := self._pool.find_talking(request.key)) is not None:
-            excerpt = talking.unsolicited_excerpt
-            raise UnidentifiableReply(self.tool.full_name, talking.address, excerpt, Outcome.NOT_SENT)
+            raise unidentifiable_reply(talking, self.tool, Outcome.NOT_SENT)
         unsolicited = connection.dispatcher.unsolicited
         if unsolicited.is_suspect or unsolicited.last is not None:
             connection.availability.retire()

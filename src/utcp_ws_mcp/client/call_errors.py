@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core.exchange.exchange import Exchange
+from ..core.login_demand import login_hint
 from ..core.tools.tool import CompiledTool
 from ..errors import BridgeError, CallTimeout, IncompleteStream, Outcome, TimeoutStage
 from .call_http import CallRequests
@@ -48,6 +49,7 @@ class CallErrors:
             other_field_hint(exchange, message, fate),
             passed_over_hint(exchange),
             undecoded_hint(connection, message),
+            login_hint(self._tool.template, [message]),
         )
         return self._timeout(
             stage,

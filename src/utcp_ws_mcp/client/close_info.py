@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..core.codecs.message import Message, excerpt
 from ..core.exchange.exchange import CloseInfo, Exchange
 from ..core.exchange.held import MAX_HELD_MESSAGES
+from ..core.login_demand import login_hint
 from ..errors import (
     BridgeError,
     ConnectionLost,
@@ -129,15 +130,25 @@ def _expired_credential_hint(template: CallTemplate, info: CloseInfo, received: 
     protocols = [offered] if isinstance(offered, str) else list(offered or ())
     places = {"url": template.url.partition("?")[2], "query": template.query, "protocol": protocols}
     named = [f'"{field}"' for field, value in places.items() if any(find_variables({field: value}))]
-    return f" Check whether the credential in {' and '.join(named)} has expired." if named else ""
+    return f"Check whether the credential in {' and '.join(named)} has expired." if named else ""
 
 
 def lost_connection(
     connection: Connection, info: CloseInfo, outcome: Outcome, template: CallTemplate
 ) -> ConnectionLost:
     """Return the error of a call whose connection ended."""
-    reason = end_sentence(info.reason) + _expired_credential_hint(template, info, connection.received_count)
+    hint = _expired_credential_hint(template, info, connection.received_count)
+    if not hint and info.reason != CLOSED_LOCALLY:
+        said = (connection.dispatcher.messages.explains_close, connection.closing_words)
+        hint = login_hint(template, said, info.code)
+    reason = end_sentence(info.reason) + (f" {hint}" if hint else "")
     return ConnectionLost(connection.address, reason, outcome, close_code=info.code)
+
+
+def unidentifiable_reply(connection: Connection, tool: CompiledTool, outcome: Outcome) -> UnidentifiableReply:
+    """Return the error of a call whose reply may be a message that the endpoint has sent without a request."""
+    hint = login_hint(tool.template, [connection.dispatcher.unsolicited.last])
+    return UnidentifiableReply(tool.full_name, connection.address, connection.unsolicited_excerpt, outcome, hint=hint)
 
 
 def error_of_lost_exchange(
@@ -152,8 +163,7 @@ def error_of_lost_exchange(
         outcome: What is known of the request.
     """
     if exchange.is_unproven:
-        excerpt = connection.unsolicited_excerpt
-        return UnidentifiableReply(tool.full_name, connection.address, excerpt, Outcome.MAYBE_EXECUTED)
+        return unidentifiable_reply(connection, tool, Outcome.MAYBE_EXECUTED)
     if exchange.is_flooded:
         return TooManyHeldMessages(connection.address, MAX_HELD_MESSAGES, outcome)
     if exchange.failure:

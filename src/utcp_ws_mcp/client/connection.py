@@ -165,6 +165,12 @@ class Connection:
         return self.excerpt(self.dispatcher.messages.explains_close)
 
     @property
+    def closing_words(self) -> str:
+        """Return the reason with which the server closes; empty if it gave none."""
+        received = self._websocket.protocol.close_rcvd
+        return "" if received is None else received.reason
+
+    @property
     def is_talking(self) -> bool:
         """Return whether the endpoint has sent an unsolicited message a short time ago."""
         return self.is_available and anyio.current_time() - self._unsolicited_at < TALKING_PERIOD

@@ -155,8 +155,8 @@ class InvalidArguments(CallError):
 class ToolError(CallError):
     """The endpoint reported that the tool failed. `payload` is the message that says so (any JSON value).
 
-    `message` is the endpoint's own text; `str(error)` marks it as such. `shared`: the error names no request, and may
-    mean other calls as well.
+    `message` is the endpoint's own text; `str(error)` marks it as such, and ends with `hint`, what to write in the
+    manifest. `shared`: the error names no request, and may mean other calls as well.
     """
 
     code = "tool-error"
@@ -170,8 +170,9 @@ class ToolError(CallError):
         partial: Sequence[object] = (),
         *,
         shared: bool = False,
+        hint: str = "",
     ) -> None:
-        self.tool, self.payload, self.partial = tool, payload, tuple(partial)
+        self.tool, self.payload, self.partial, self.hint = tool, payload, tuple(partial), hint
         if shared:
             self.outcome = Outcome.MAYBE_EXECUTED
             message = (
@@ -181,8 +182,10 @@ class ToolError(CallError):
         super().__init__(message)
 
     def __str__(self) -> str:
-        text = super().__str__()
-        return text if self.outcome is Outcome.MAYBE_EXECUTED else f"{ENDPOINT_SAID}{text}"
+        if self.outcome is Outcome.MAYBE_EXECUTED:
+            return super().__str__()
+        said = f"{end_sentence(self.message)} {self.hint}" if self.hint else self.message
+        return f"{ENDPOINT_SAID}{said} [{self.code}]"
 
 
 class InvalidReply(CallError):
@@ -209,17 +212,20 @@ class HttpStepFailed(CallError):
 
 
 class UnidentifiableReply(CallError):
-    """A tool without `match` at an endpoint that sends unsolicited messages. `message` is one of them."""
+    """A tool without `match` at an endpoint that sends unsolicited messages; `excerpt` is of one of them.
+
+    `hint` is what else to write in the manifest.
+    """
 
     code = "unsolicited-messages"
 
-    def __init__(self, tool: str, address: str, excerpt: str, outcome: Outcome) -> None:
+    def __init__(self, tool: str, address: str, excerpt: str, outcome: Outcome, *, hint: str = "") -> None:
         self.tool, self.address, self.outcome = tool, address, outcome
         example = f" In the last one, {end_sentence(quote_endpoint(excerpt))}" if excerpt else ""
         super().__init__(
             f"{tool}: {address} sends unsolicited messages, so the first message after the request need not be its "
             f'reply.{example} Write "reply": {{"match": …}} for the reply, "ignore" for the other messages, or '
-            f'"stream" if several messages answer the request. {self.outcome.value}'
+            f'"stream" if several messages answer the request. {f"{hint} " if hint else ""}{self.outcome.value}'
         )
 
 

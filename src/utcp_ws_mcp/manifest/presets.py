@@ -37,6 +37,13 @@ def read_preset(name: str) -> dict[str, Json]:
 
 
 @cache
+def preset_signs() -> dict[str, str]:
+    """Return the predicates on a message that endpoints send before a login, by the preset that has this login."""
+    signs = {name: _read_file(name).get("$recognized_by") for name in sorted(preset_names())}
+    return {name: sign for name, sign in signs.items() if sign is not None}
+
+
+@cache
 def read_bare_stream() -> dict[str, Json]:
     """Return the `reply` and the `stream` of UTCP's framing, for a stream that has no rules of its own (section 6)."""
     return {key: dict(value) for key, value in _read_file("utcp")["$bare_stream"].items() if key != "$comment"}

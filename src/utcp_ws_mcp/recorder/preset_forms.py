@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 from ..core.codecs.socketio import SocketIOCodec
 from ..core.codecs.stomp import StompCodec
 from ..core.expressions.paths import Path, value_at
+from ..core.login_demand import preset_with_login_for
 from ..manifest.variables import VARIABLE
 from ..records import Record, replace
 from .messages import Mark, RecordedMessage
@@ -218,7 +219,7 @@ PRESET_FORMS: Final = (
     ),
     PresetForm(
         "homeassistant",
-        lambda recorded: recorded.receives(lambda value: _has(value, type="auth_required")),
+        lambda recorded: recorded.receives(lambda value: preset_with_login_for(value) == "homeassistant"),
         ("id",),
         [("id",)],
         is_own=lambda value: _has(value, type="auth") or _has(value, type="ping"),

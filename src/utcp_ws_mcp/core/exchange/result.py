@@ -141,7 +141,10 @@ def as_text(value: Any) -> str:
 def _tool_error(tool: CompiledTool, exchange: Exchange, message: Message) -> ToolError:
     text = error_text(tool.rules.error_text(exchange.scope_for(message)), message.value)
     text = exchange.scope.ambient.redact(text)
-    return ToolError(tool.full_name, text, message.value, shared=exchange.error_is_shared)
+    from ..login_demand import login_hint  # only for errors
+
+    hint = login_hint(tool.template, [text])
+    return ToolError(tool.full_name, text, message.value, shared=exchange.error_is_shared, hint=hint)
 
 
 def error_text(selected: Any, payload: Any) -> str:
