@@ -36,6 +36,7 @@ from utcp_ws_mcp.errors import (
 from utcp_ws_mcp.observability.feed_events import FeedClosed, FeedEventInvalid, FeedInterrupted, FeedOpened
 
 UNKNOWN = "what the endpoint sent in between is unknown"
+FORBIDDEN = ForbiddenURL("ws://h/: blocked.", code="address-not-allowed")
 REFUSED = ConnectError("ws://h/", "connection refused.", code="connection-refused")
 
 
@@ -80,7 +81,8 @@ def message_of(*data: str, key: str | None = None, position: Any = None, errors:
 class Line:
     """A subscription: its events, times to wait, and errors, in order; then it waits."""
 
-    def __init__(self, *script: Any, opens: Any = None, **fields: Any) -> None:
+    def __init__(self, *script: Any, opens: Any = None, ends_pause_at: float = 0.0, **fields: Any) -> None:
+        self.ends_pause_at = ends_pause_at
         self.resumed, self.resume_error, self.overflowed = False, "", 0
         self.__dict__.update(fields)
         self._script = list(script)
@@ -94,6 +96,9 @@ class Line:
 
     async def __aexit__(self, *exc: object) -> None:
         pass
+
+    def login_pause(self) -> float:
+        return max(0.0, self.ends_pause_at - anyio.current_time())
 
     async def next_message(self) -> FeedMessage:
         while self._script:
@@ -163,7 +168,7 @@ def attempts(sink: Sink) -> list[float]:
         (lost(4401), [30.0, 30.0]),
         (ToolError("m.f", "no such room", None), [0.25, 0.5]),
         (InvalidTemplate("m.f: wrong", code="value-missing"), [300.0, 300.0]),
-        (ForbiddenURL("ws://h/: blocked.", code="address-not-allowed"), [300.0, 300.0]),
+        (FORBIDDEN, [300.0, 300.0]),
     ],
     ids=["refused", "lost", "lost with a fatal code", "an error reply", "the manifest", "the policy"],
 )
@@ -182,22 +187,31 @@ async def test_after_failures_the_feed_is_opened_again_after_pauses_that_depend_
 REJECTED = ConnectError("ws://h/", "no such token.", code="login-rejected", step="on_connect[2]")
 
 
-@pytest.mark.parametrize("error", [REJECTED, HandshakeRejected("ws://h/", 403)], ids=["login", "upgrade"])
 @in_virtual_time
-async def test_an_endpoint_that_refuses_the_credentials_is_asked_after_thirty_seconds_and_then_every_five_minutes(
-    error: BridgeError,
-) -> None:  # Home Assistant bans an address after a few refused logins
-    lines = [Line(5.0, lost()), *(Line(opens=error) for _ in range(3)), Line(opens=REFUSED), Line(opens=error)]
+async def test_a_feed_waits_as_long_as_the_refused_logins_of_its_endpoint_say() -> None:
+    lines = [Line(opens=REJECTED, ends_pause_at=30.0), Line(opens=REJECTED, ends_pause_at=40.0)]
     async with kept(*lines) as k:
         await anyio.sleep(2000)
-        pauses = [event.retry_in for event in k.sink.seen(FeedInterrupted)]
-        assert pauses == [0.25, 30.0, 300.0, 300.0, 4.0, 30.0]
+        assert [event.retry_in for event in k.sink.seen(FeedInterrupted)] == [30.0, 10.0]
+
+
+@pytest.mark.parametrize("error", [InvalidTemplate("m.f: wrong", code="value-missing"), FORBIDDEN])
+@in_virtual_time
+async def test_a_pause_of_logins_does_not_shorten_that_after_a_failure_of_the_manifest(error: BridgeError) -> None:
+    async with kept(Line(opens=error, ends_pause_at=30.0)) as k:
+        await anyio.sleep(2000)
+        assert [event.retry_in for event in k.sink.seen(FeedInterrupted)] == [300.0]
 
 
 @in_virtual_time
-async def test_a_call_that_reaches_the_endpoint_ends_the_pause_after_a_refusal() -> None:
-    async with kept(Line(opens=REJECTED)) as k:
+async def test_a_call_that_reaches_the_endpoint_ends_the_pause_unless_its_login_is_still_refused() -> None:
+    refused = Line(opens=REJECTED, ends_pause_at=30.0)
+    async with kept(refused) as k:
         await anyio.sleep(5)
+        k.keeper.note_reachable()
+        await anyio.sleep(1)
+        assert len(k.positions) == 1
+        refused.ends_pause_at = 0.0
         k.keeper.note_reachable()
         await anyio.wait_all_tasks_blocked()
         assert k.sink.state is FeedState.OPEN

@@ -15,7 +15,6 @@ from ...core.backoff import (
     MAX_BACKOFF,
     backoff_delay,
     is_final,
-    refuses_credentials,
     refuses_request,
 )
 from ...core.feeds.cursor import Cursor
@@ -117,6 +116,7 @@ class FeedKeeper:
         self._replayed_loss: _Loss | None = None
         self._awaits_replay = False
         self._refusal = ""
+        self._login_pause: Callable[[], float] = lambda: 0.0
         self._left_out = ""
         self._next_report = 0.0
         self._pausing: Wakeup | None = None
@@ -136,7 +136,7 @@ class FeedKeeper:
 
     async def run(self) -> None:
         """Keep the feed open until the task is cancelled."""
-        failures = refusals = 0
+        failures = 0
         last_failure = ""
         while True:
             started = anyio.current_time()
@@ -146,9 +146,8 @@ class FeedKeeper:
             except BridgeError as error:
                 proven = anyio.current_time() - started >= PROVEN_AFTER
                 failures = 1 if proven else failures + 1
-                refusals = refusals + 1 if refuses_credentials(error) else 0
                 self._refusal = error.cause if self._refuses_position(error) else ""
-                delay = self._delay(error, failures, refusals)
+                delay = self._delay(error, failures)
                 self._note_failure(error, delay)
                 last_failure = f"the last failure was: {error.cause}"
                 may_end_early = self._is_unreachable(error)
@@ -157,7 +156,7 @@ class FeedKeeper:
     def note_reachable(self) -> None:
         """Note that a connection to the endpoint was opened, by a call or another feed: the next attempt is now."""
         now = anyio.current_time()
-        if self._pausing is not None and now >= self._next_early_retry:
+        if self._pausing is not None and not self._login_pause() and now >= self._next_early_retry:
             self._next_early_retry = now + EARLY_RETRY_INTERVAL
             self._pausing.set()
 
@@ -188,14 +187,15 @@ class FeedKeeper:
         self._live.observe(FeedClosed(self._live.name, self._live.arguments, reason))
         self._live.set_state(FeedState.CLOSED, reason)
 
-    def _delay(self, error: BridgeError, failures: int, refusals: int) -> float:
-        """Return the pause after a number of failures in a row, the last of which refused the credentials."""
+    def _delay(self, error: BridgeError, failures: int) -> float:
+        """Return the pause after a number of failures in a row."""
         if self._refusal:  # the next attempt is another one
             return backoff_delay(failures - 1, random.random)
-        # A server that is about to start may refuse once what it accepts soon.
-        if isinstance(error, ManifestError | PolicyError) or refusals > 1:
+        if isinstance(error, ManifestError | PolicyError):
             return FATAL_RETRY_INTERVAL
-        if refusals or is_final(error, self._feed.final_close_codes):
+        if (pause := self._login_pause()) > 0:
+            return pause
+        if is_final(error, self._feed.final_close_codes):
             return MAX_BACKOFF
         return backoff_delay(failures - 1, random.random)
 
@@ -214,7 +214,9 @@ class FeedKeeper:
         """Subscribe, and add events until the connection ends, which raises a BridgeError."""
         position = None if self._refusal else self.positions.resume_after
         self._awaits_replay = position is not None and self._feed.resumes_in_url
-        async with self._subscribe(position) as subscription:
+        subscription = self._subscribe(position)
+        self._login_pause = subscription.login_pause
+        async with subscription:
             self._note_open(subscription, started)
             while True:
                 try:

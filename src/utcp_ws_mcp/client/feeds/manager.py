@@ -212,7 +212,8 @@ class FeedManager:
 
         def subscribe(position: Any) -> FeedSubscription:
             pool = self._pools.pool(feed.manual)
-            return FeedSubscription(pool, self._ambient, feed, arguments, dict(tool.variables), position)
+            logins = self._pools.logins(feed.manual)
+            return FeedSubscription(pool, logins, self._ambient, feed, arguments, dict(tool.variables), position)
 
         if self._fleet is None or feed.handshake.template.limits.scope == "replica":
             return FeedInstance(tool, feed, arguments, live, FeedKeeper(feed, live, subscribe))

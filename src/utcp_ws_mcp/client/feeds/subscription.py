@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -20,6 +21,7 @@ from ..cancel import send_cancel_messages
 from ..pool.entry import LeaseMode, LeaseRequest
 from ..pool.lease import Lease
 from ..pool.pool import ConnectionPool
+from ..pool.refused_logins import RefusedLogins
 from ..timeout_hint import undecoded_hint
 from ..wakeup import Wakeup
 
@@ -35,6 +37,7 @@ class FeedSubscription:
 
     Args:
         pool: The connections of the manual.
+        logins: Its refused logins.
         ambient: Time and randomness.
         feed: The feed.
         arguments: Its arguments.
@@ -50,6 +53,7 @@ class FeedSubscription:
     def __init__(
         self,
         pool: ConnectionPool,
+        logins: RefusedLogins,
         ambient: Ambient,
         feed: CompiledFeed,
         arguments: dict[str, Any],
@@ -57,6 +61,8 @@ class FeedSubscription:
         position: Any = None,
     ) -> None:
         self._pool = pool
+        self._logins = logins
+        self._endpoint: Hashable = None
         self._feed = feed
         self._arguments = arguments
         self._position = position
@@ -83,6 +89,10 @@ class FeedSubscription:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._finish()
+
+    def login_pause(self) -> float:
+        """Return for how many seconds the endpoint may not be asked because it has refused a login."""
+        return self._logins.pause(self._endpoint, anyio.current_time())
 
     async def next_message(self) -> FeedMessage:
         """Return the events of the next message.
@@ -162,8 +172,12 @@ class FeedSubscription:
         # What the endpoint sends at once are events already, and it sends them to a new connection only.
         mode = LeaseMode.PASSIVE if self._feed.query is None else LeaseMode.FRESH
         request = LeaseRequest(rendered, mode, self._arguments)
-        timeout = rendered.template.timeout
-        lease = await self._pool.lease(request, anyio.current_time() + timeout)
+        timeout, now = rendered.template.timeout, anyio.current_time()
+        lease = self._pool.try_lease(request)
+        if lease is None:
+            self._endpoint = rendered.key.endpoint
+            self._logins.take_turn(self._endpoint, now)
+            lease = await self._pool.lease(request, now + timeout)
         if lease is None:
             stage, detail = self._pool.wait_reason(request)
             raise CallTimeout(self._feed.full_name, timeout, stage, Outcome.NOT_SENT, detail=detail)

@@ -12,6 +12,7 @@ from ...core.backoff import backoff_delay
 from ...core.handshake_request import ConnectionKey
 from ...errors import BridgeError
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 FAILURE_THRESHOLD: Final = 3
@@ -114,7 +115,7 @@ class FailureTracker:
             self._breakers.pop(key, None)
 
 
-def store_bounded(entries: dict[ConnectionKey, T], key: ConnectionKey, value: T) -> None:
+def store_bounded(entries: dict[K, T], key: K, value: T) -> None:
     """Store a value for a key; the oldest of more than MAX_TRACKED is forgotten."""
     if key not in entries and len(entries) >= MAX_TRACKED:
         entries.pop(next(iter(entries)))

@@ -9,6 +9,7 @@ from weakref import WeakSet
 import anyio
 from anyio.abc import TaskGroup
 
+from ...errors import BridgeError
 from .status import PoolStats
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .executor import OpenConnection
     from .lease import RateLimiter
     from .pool import ConnectionPool
+    from .refused_logins import RefusedLogins
 
 
 class PoolManager:
@@ -39,6 +41,7 @@ class PoolManager:
         self._fleet = fleet
         self._open_connection = open_connection
         self._current: dict[str, ConnectionPool] = {}
+        self._logins: dict[str, RefusedLogins] = {}
         # Weak, because only its calls and connections know when an old pool is no longer needed: a call between two
         # attempts holds the pool, and neither a lease nor a place in the queue.
         self._draining: WeakSet[ConnectionPool] = WeakSet()
@@ -59,6 +62,12 @@ class PoolManager:
             pool = self._current[manual] = self._new_pool(None)
         return pool
 
+    def logins(self, manual: str) -> RefusedLogins:
+        """Return which logins of a manual were refused since it was loaded."""
+        from .refused_logins import RefusedLogins
+
+        return self._logins.setdefault(manual, RefusedLogins())
+
     def stats(self, manual: str) -> PoolStats:
         """Return the status of a manual."""
         pool = self._current.get(manual)
@@ -66,6 +75,7 @@ class PoolManager:
 
     def drain(self, manual: str) -> None:
         """Give later calls of a manual a new pool; the calls that run finish on the old one."""
+        self._logins.pop(manual, None)  # the credentials may be others
         if old := self._current.get(manual):
             self._draining.add(old)
             self._current[manual] = self._new_pool(old.rate_limiter)
@@ -91,7 +101,13 @@ class PoolManager:
     async def _open(
         self, request: HandshakeRequest, arguments: dict[str, Any], on_draining: Callable[[], None]
     ) -> Connection:
-        connection = await self._open_connection(request, arguments, on_draining)
+        logins, endpoint, began = self.logins(request.manual), request.key.endpoint, anyio.current_time()
+        try:
+            connection = await self._open_connection(request, arguments, on_draining)
+        except BridgeError as error:
+            logins.note_failure(endpoint, error, began, anyio.current_time())
+            raise
+        logins.note_success(endpoint)  # before feeds learn that they may log in
         for callback in self.on_opened:
             callback(request.manual)
         return connection
