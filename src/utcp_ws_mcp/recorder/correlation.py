@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
 from ..core.expressions.paths import Path, value_at
 from ..records import MutableRecord, Record, field
 from .messages import Mark, RecordedMessage, alike, is_heartbeat, kind_predicate, leaves, message_kind
+from .shared_answers import SharedForm, find_shared_form
 
 ID_KEYS: Final = (
     *("id", "request_id", "requestId", "req_id", "reqid", "msg_id", "msgId", "message_id", "messageId", "mid"),
@@ -49,12 +50,23 @@ class RecordedExchange(MutableRecord):
 
 
 class CorrelationIds(Record):
-    """The paths of the correlation IDs in sent and in received messages, and how they are created."""
+    """The paths of the correlation IDs in sent and in received messages, and how they are created.
+
+    `shared` is the form of messages that answer several requests, whose path is `received`.
+    """
 
     sent: Path
     received: Path
     kind: str
     also_received: tuple[Path, ...] = ()
+    shared: SharedForm | None = None
+
+    def answered(self, value: Any, requests: Mapping[Any, RecordedExchange]) -> list[RecordedExchange]:
+        """Return the requests that a message answers by their IDs: the first that it names, or all of them."""
+        if self.shared is not None:
+            return [requests[key] for key in self.shared.answered(value) if is_id(key) and key in requests]
+        keys = (value_at(value, path) for path in (self.received, *self.also_received))
+        return [requests[key] for key in keys if is_id(key) and key in requests][:1]
 
 
 class Conversation(Record):
@@ -89,15 +101,12 @@ def analyze(
 
 def find_correlation_ids(messages: Sequence[RecordedMessage]) -> CorrelationIds | None:
     """Return the correlation IDs that most requests contain and their replies repeat, or None."""
-    best: tuple[tuple[bool, int, int], CorrelationIds] | None = None
-    for path in dict.fromkeys(path for message in messages if message.sent for path, _ in leaves(message.value)):
-        requests = _request_ids(messages, path) if path and _can_be_id(path) else None
-        # One match at an index of an array can be a coincidence: most short arrays begin with small numbers.
-        if requests is None or (isinstance(path[-1], int) and len(requests) < 2):
-            continue
+    best: tuple[tuple[bool, int, int], CorrelationIds, bool] | None = None
+    shared: CorrelationIds | None = None
+    for path, requests in _possible_ids(messages):
         is_named = _is_named_id(path)
-        if not is_named and not _looks_like_ids([*requests]):
-            continue
+        if shared is None and (form := find_shared_form(messages, path, requests)) is not None:
+            shared = CorrelationIds(path, form.ids, _id_kind([*requests]), shared=form)
         for received in _paths_holding(messages, requests.keys()):
             answered = sum(
                 any(not later.sent and value_at(later.value, received) == value for later in messages[index:])
@@ -107,8 +116,22 @@ def find_correlation_ids(messages: Sequence[RecordedMessage]) -> CorrelationIds 
             rank = (is_named, answered, same_path)
             is_enough = answered * 2 >= len(requests) if is_named else answered == len(requests)
             if is_enough and (best is None or rank > best[0]):
-                best = (rank, CorrelationIds(path, received, _id_kind([*requests])))
+                is_complete = answered == len(requests)
+                best = (rank, CorrelationIds(path, received, _id_kind([*requests])), is_complete)
+    if shared is not None and (best is None or not best[2]):
+        return shared
     return best[1] if best else None
+
+
+def _possible_ids(messages: Sequence[RecordedMessage]) -> Iterator[tuple[Path, dict[Any, int]]]:
+    """Yield each path that may be that of correlation IDs, with what `_request_ids` returns."""
+    for path in dict.fromkeys(path for message in messages if message.sent for path, _ in leaves(message.value)):
+        requests = _request_ids(messages, path) if path and _can_be_id(path) else None
+        # One match at an index of an array can be a coincidence: most short arrays begin with small numbers.
+        if requests is None or (isinstance(path[-1], int) and len(requests) < 2):
+            continue
+        if _is_named_id(path) or _looks_like_ids([*requests]):
+            yield path, requests
 
 
 def _request_ids(messages: Sequence[RecordedMessage], path: Path) -> dict[Any, int] | None:
@@ -151,10 +174,10 @@ def _group_by_id(
             if is_id(key := value_at(message.value, ids.sent)):
                 by_id[key] = exchanges[-1]
             continue
-        keys = [value_at(message.value, path) for path in (ids.received, *ids.also_received)]
-        found = next((by_id[key] for key in keys if is_id(key) and key in by_id), None)
-        if found is not None and id(message) not in marked_events:
-            found.replies.append(message)
+        answered = ids.answered(message.value, by_id)
+        if answered and id(message) not in marked_events:
+            for exchange in answered:
+                exchange.replies.append(message)
         elif message.mark in (Mark.REPLY, Mark.ERROR):
             exchanges[-1].replies.append(message)
             exchanges[-1].by_order = True

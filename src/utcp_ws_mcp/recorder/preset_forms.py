@@ -13,9 +13,33 @@ from ..core.login_demand import preset_with_login_for
 from ..manifest.variables import VARIABLE
 from ..records import Record, replace
 from .messages import Mark, RecordedMessage
+from .templates import REQUEST_ID
 
 Call = tuple[str, dict[str, Any]]
 """The tool and the arguments of a call."""
+
+
+class Invocation(Record):
+    """A message whose data are the name of what it invokes and arguments without names.
+
+    `fields` are its other fields, but for the `id`, if it `has_id`.
+    """
+
+    name: str
+    arguments: Sequence[Any]
+    fields: Mapping[str, str]
+    has_id: bool
+
+    @property
+    def kind(self) -> str:
+        """Return what messages of one tool have in common."""
+        return f"{self.name} {dict(self.fields)} {self.has_id} {len(self.arguments)}"
+
+    def message(self, arguments: Sequence[Any], escape: Callable[[str], str]) -> dict[str, Any]:
+        """Return the message of a tool for the templates of the arguments; `escape` makes a template of a text."""
+        fields = {key: escape(item) for key, item in self.fields.items()}
+        own_id = {"id": REQUEST_ID} if self.has_id else {}
+        return {**fields, **own_id, "data": [escape(self.name), *arguments]}
 
 
 class Recorded(Record):
@@ -47,6 +71,10 @@ def _no_call(_: Any) -> Call | None:
     return None
 
 
+def _no_invocation(_: Any) -> Invocation | None:
+    return None
+
+
 def _no_event(_: Any) -> str | None:
     return None
 
@@ -61,6 +89,7 @@ class PresetForm(Record):
         reply_paths: The paths of the ID in what answers it.
         is_own: Whether the preset sends a message like this by itself: a login, an answer to a ping.
         call: The tool and the arguments for which the preset sends a message like this, or None.
+        invocation: What a message of this protocol invokes for which the preset has no call, or None.
         is_stream: Whether these answers to one request are those of a stream.
         event: The name of the event that a message is, which a feed of the preset has, or None.
         codec: The codec of the preset.
@@ -74,6 +103,7 @@ class PresetForm(Record):
     reply_paths: Sequence[Path]
     is_own: Callable[[Any], bool] = _never
     call: Callable[[Any], Call | None] = _no_call
+    invocation: Callable[[Any], Invocation | None] = _no_invocation
     is_stream: Callable[[Sequence[Any]], bool] = _never
     event: Callable[[Any], str | None] = _no_event
     codec: Callable[[], Any] | None = None
@@ -159,6 +189,15 @@ def _socketio_call(value: Any) -> Call | None:
     data = value.get("data")
     is_call = value.get("id") is not None and isinstance(data, list) and len(data) == 2 and isinstance(data[1], dict)
     return (data[0], data[1]) if is_call and value.get("namespace") == "/" else None
+
+
+def _socketio_invocation(value: Any) -> Invocation | None:
+    data = value.get("data") if _has(value, type="event") else None
+    if not isinstance(data, list) or not data or not isinstance(data[0], str):
+        return None
+    namespace = value.get("namespace", "/")
+    fields = {"type": "event", **({"namespace": namespace} if namespace != "/" else {})}
+    return Invocation(data[0], data[1:], fields, value.get("id") is not None)
 
 
 def _stomp_call(value: Any) -> Call | None:
@@ -253,6 +292,7 @@ PRESET_FORMS: Final = (
         [("id",)],
         is_own=lambda value: value.get("type") in _OF_SOCKETIO if isinstance(value, dict) else True,
         call=_socketio_call,
+        invocation=_socketio_invocation,
         event=_socketio_event,
         codec=SocketIOCodec,
         login=lambda value: {"SOCKETIO_AUTH": "…"} if isinstance(value, dict) and value.get("data") else {},

@@ -62,6 +62,7 @@ def infer_reply_rules(conversation: Conversation) -> dict[str, Any]:
     rules: dict[str, Any] = {}
     if conversation.ids is not None:
         rules["match"] = reply_match(conversation, conversation.ids)
+        rules |= {"answers_all": True} if conversation.ids.shared is not None else {}
     errors = find_errors(replies)
     rules |= _error_fields(errors, replies)
     results = [reply.value for reply in replies if reply not in errors]
@@ -85,7 +86,8 @@ def reply_match(conversation: Conversation, ids: CorrelationIds) -> str:
     waits for.
     """
     term = _term_against([each.value for each in _own_requests(conversation, ids)], _answers(conversation, ids))
-    return f"{path_expression(ids.received)} == request_id{f' and {term}' if term else ''}"
+    own = f"{path_expression(ids.received)} == request_id" if ids.shared is None else ids.shared.predicate
+    return f"{own} and {term}" if term else own
 
 
 def _own_requests(conversation: Conversation, ids: CorrelationIds) -> list[RecordedMessage]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any, Final
 
 from ..core.expressions.paths import Path
 from ..records import replace
 from .correlation import Conversation, CorrelationIds, RecordedExchange
 from .messages import message_kind
-from .preset_forms import PresetForm
+from .preset_forms import Invocation, PresetForm
 from .replies import MAX_ITEMS, MAX_SECONDS, tool_rules
-from .templates import WORD, bytes_template, infer_type, json_template, message_action, text_template
+from .templates import WORD, bytes_template, escape_template, infer_type, json_template, message_action, text_template
 
 _MAX_NAME_LENGTH: Final = 40
 """The maximum length of the name of a tool in characters; hosts put the name of the manual before it."""
@@ -34,8 +35,11 @@ def draft_tools(conversation: Conversation, variables: Collection[str], form: Pr
     for exchange in conversation.exchanges:
         value = exchange.request.value
         call = form.call(value) if form is not None and exchange.replies else None
-        name = call[0] if call else re.sub(r"[^A-Za-z0-9_.-]", "_", _tool_name(value, ids, verbs))[:_MAX_NAME_LENGTH]
+        invoked = form.invocation(value) if form is not None and call is None else None
+        named = invoked.name if invoked is not None else "" if call else _tool_name(value, ids, verbs)
+        name = call[0] if call else re.sub(r"[^A-Za-z0-9_.-]", "_", named)[:_MAX_NAME_LENGTH]
         kind = "call" if call else "text" if isinstance(value, str) else type(value).__name__
+        kind = kind if invoked is None else invoked.kind
         groups.setdefault((name or "send", kind), []).append(exchange)
     tools: dict[str, Tool] = {}
     for (tool_name, kind), group in groups.items():
@@ -86,14 +90,25 @@ def _draft_tool(
     schema: Tool = {"type": "object", "properties": {}}
     arguments: dict[Path, str] = {}
     ids = conversation.ids
-    if isinstance(values[0], bytes):
-        message: Any = bytes_template(values, schema)
+    invoked = [each for value in values if form is not None and (each := form.invocation(value))]
+    if invoked:
+        message: Any = _invocation_template(invoked, schema, variables)
+    elif isinstance(values[0], bytes):
+        message = bytes_template(values, schema)
     elif isinstance(values[0], str):
         message = text_template(values, schema, variables)
     else:
         message = json_template(values, schema, ids.sent if ids else None, variables, arguments)
     rules = _preset_rules(group, form) if form is not None else tool_rules(group, conversation, arguments)
     return _tool(name, schema, {"message": message, **rules})
+
+
+def _invocation_template(invoked: Sequence[Invocation], schema: Tool, variables: Collection[str]) -> Tool:
+    """Return the message of a tool whose arguments have no names; the members of objects among them have."""
+    names = [f"arg_{number}" for number in range(1, len(invoked[0].arguments) + 1)]
+    named = [dict(zip(names, each.arguments, strict=True)) for each in invoked]
+    template = json_template(named, schema, None, variables, {}) if names else {}
+    return invoked[0].message([template[name] for name in names], partial(escape_template, variables=variables))
 
 
 def _preset_tool(name: str, group: Sequence[RecordedExchange], form: PresetForm) -> Tool:
