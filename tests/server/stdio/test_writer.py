@@ -294,9 +294,11 @@ async def test_the_end_does_not_wait_for_a_host_that_goes(monkeypatch: pytest.Mo
 
 async def test_a_stuck_host_does_not_keep_the_process_alive() -> None:
     host = StuckHost()
+    before = set(threading.enumerate())  # the thread of an earlier test may be about to end
     writer = Writer(host.writing)
     writer.write(b"lost")
-    (thread,) = [each for each in threading.enumerate() if each.name == "stdout"]
+    (thread,) = set(threading.enumerate()) - before
+    assert thread.name == "stdout"
     assert thread.daemon
     os.close(host.reading)
     thread.join(PATIENCE)

@@ -21,7 +21,7 @@ FEED_MUTANTS: Final = (
         "a refused replay is no gap",
         FeedSubscription,
         "_resume",
-        "self.resume_error = error.cause",
+        "self.resumed, self.resume_error = False, error.cause",
         "self.resumed = True",
     ),
     Mutant("too many early messages are no gap", FeedKeeper, "_note_open", "if subscription.overflowed", "if False"),
