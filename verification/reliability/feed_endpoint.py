@@ -1,8 +1,9 @@
 """A server whose events happen whether or not anyone is connected, and which kills its connections in every way.
 
 Event n is `{"n": n}`; numbers begin with 1. `subscribe` is confirmed, and from then on a connection gets what happens.
-`replay` sends what happened after a number, without a confirmation and in the midst of new events. Its events happen
-as fast as the server sends them; some happen while no connection is open.
+`replay` sends what happened after a number, without a confirmation and in the midst of new events. So does a number in
+the URL, `?from=`, but with its own event. Its events happen as fast as the server sends them; some happen while no
+connection is open.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import cycle
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -63,6 +65,8 @@ class EventServer:
                 if request["op"] == "subscribe":
                     await connection.send(json.dumps({"op": "subscribed"}))
                     happening = asyncio.create_task(self._happen(connection))
+                    if begin := _beginning(connection):
+                        await self._replay(connection, begin - 1)
                 else:
                     await self._replay(connection, request["after"])
         except ConnectionClosed:
@@ -98,9 +102,23 @@ def _event(number: int) -> str:
     return json.dumps({"n": number})
 
 
-def feed(port: int, *, resume: bool, **more: Any) -> dict[str, Any]:
+def _beginning(connection: ServerConnection) -> int:
+    """Return the number of the event with which the events of a connection begin; 0: with those that happen."""
+    assert connection.request is not None
+    query = parse_qs(urlsplit(connection.request.path).query)
+    return int(query["from"][0]) if "from" in query else 0
+
+
+REPLAYS: Final[dict[str, dict[str, Any]]] = {
+    "resume": {"position": "message.n", "resume": [{"send": {"op": "replay", "after": "{{ position }}"}}]},
+    "query": {"position": "message.n", "query": {"from": "{{ position }}"}},
+    "": {},
+}
+"""How a feed asks for what it has missed: by the field of this name, or not at all."""
+
+
+def feed(port: int, *, replay: str, **more: Any) -> dict[str, Any]:
     """Return a call template whose feed follows the events of a server."""
-    replay = {"position": "message.n", "resume": [{"send": {"op": "replay", "after": "{{ position }}"}}]}
     return {
         "name": "m",
         "url": f"ws://127.0.0.1:{port}/",
@@ -112,7 +130,7 @@ def feed(port: int, *, resume: bool, **more: Any) -> dict[str, Any]:
                 "item": "message.n",
                 "max_bytes": 1 << 26,
                 "size": 100_000,
-                **(replay if resume else {}),
+                **REPLAYS[replay],
                 **more,
             }
         ],

@@ -1,4 +1,5 @@
-"""T17: what a feed loses over connections that are killed in every way, with and without `resume`.
+"""T17: what a feed loses over connections that are killed in every way, with `resume`, with the position
+in the URL, and without.
 
 Two readers follow the feed: one by `Bridge.feed`, one by the tool with a cursor. What they read is compared with what
 happened at the server. The pause before a reconnection is left out, so that a kill follows the other.
@@ -20,7 +21,7 @@ from verification.harness.command import Size, run
 from verification.harness.figure import Figure
 
 from .clients import open_bridge
-from .feed_endpoint import EventServer, feed
+from .feed_endpoint import REPLAYS, EventServer, feed
 
 QUIET: Final = 1.0
 """Seconds without an event after which a reader has everything, once nothing happens any more."""
@@ -98,11 +99,11 @@ async def poll(bridge: Bridge, server: EventServer, read: Read) -> None:
             return
 
 
-async def drive(size: Size, kills: int, *, resume: bool) -> tuple[EventServer, Read, Read]:
+async def drive(size: Size, kills: int, *, replay: str) -> tuple[EventServer, Read, Read]:
     """Kill the connection of a feed so many times, and return what its two readers have read."""
     server, polled, followed = EventServer(kills, size.random()), Read(), Read()
     with patch.object(keeper, "backoff_delay", lambda *_: 0.0):
-        async with server.serving(), open_bridge([feed(server.port, resume=resume)]) as bridge:
+        async with server.serving(), open_bridge([feed(server.port, replay=replay)]) as bridge:
             following = asyncio.create_task(follow(bridge, followed))
             async with asyncio.timeout(LONGEST):
                 await poll(bridge, server, polled)
@@ -112,22 +113,21 @@ async def drive(size: Size, kills: int, *, resume: bool) -> tuple[EventServer, R
 
 
 async def measure(size: Size) -> Sequence[Figure]:
-    """Kill connections with `resume`, and as many without."""
+    """Kill as many connections with each kind of replay."""
     kills = size.of(1_000, 20_000, light=300)
-    return [_figure(await drive(size, kills, resume=resume), resume=resume) for resume in (True, False)]
+    return [_figure(await drive(size, kills, replay=replay), replay) for replay in REPLAYS]
 
 
-def _figure(driven: tuple[EventServer, Read, Read], *, resume: bool) -> Figure:
+def _figure(driven: tuple[EventServer, Read, Read], replay: str) -> Figure:
     server, *reads = driven
     losses = [read.compare(server.happened) for read in reads]
     lost, unexplained, doubled = (sum(each) for each in zip(*(astuple(loss)[:3] for loss in losses), strict=True))
     gaps = max(len(read.gaps) for read in reads)
     wrong = sum(read.wrong_missed for read in reads) + sum(loss.sparse for loss in losses)
-    what = (
-        f"{server.happened:,} events, {server.kills:,} connections killed, {'with' if resume else 'without'} `resume`"
-    )
+    how = f"with `{replay}`" if replay else "without a replay"
+    what = f"{server.happened:,} events, {server.kills:,} connections killed, {how}"
     result = f"{lost:,} lost, {unexplained} of them outside of {gaps:,} gaps, {doubled} doubled, {wrong} wrong `missed`"
-    if resume:
+    if replay:
         met = not (lost or gaps or doubled or wrong)
         return Figure("T17", what, result, "0 lost, 0 gaps, 0 doubled, 0 wrong", met)
     met = lost > 0 and gaps <= server.kills and not (unexplained or doubled or wrong)

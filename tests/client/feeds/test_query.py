@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from http import HTTPStatus
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -15,8 +16,10 @@ import pytest
 from tests.client.test_http_steps import always, http_server
 from tests.peer import Peer, bridge_to, jsonrpc, peer
 from utcp_ws_mcp import Bridge
+from utcp_ws_mcp.client.manifest_files import load_manifest
 from utcp_ws_mcp.errors import CallTimeout
 from utcp_ws_mcp.observability.events import Event
+from utcp_ws_mcp.observability.trace import Trace
 
 FEED = {
     "name": "posts",
@@ -265,6 +268,23 @@ async def test_a_url_that_only_the_login_knows_gets_the_position_too(tmp_path: P
                 await seen.open[0].close(1012)
                 await seen.until(lambda: len(seen.upgrades) == 2)
     assert log.queries == ["ticket=t", "ticket=t&cursor=1"]
+
+
+async def test_a_trace_shows_the_parameters_and_nothing_shows_a_credential_in_them(tmp_path: Path) -> None:
+    log, events = Log(), list[Event]()
+    async with peer(jsonrpc, greet=log.greet, process_request=log.process_request) as seen:
+        file = tmp_path / "manifest.json"
+        query = {"cursor": "{{ position | default(0) }}", "v": "${CODE}"}
+        file.write_text(json.dumps(manifest(seen) | {"feeds": [{**FEED, "query": query}]}), encoding="utf-8")
+        loaded = [load_manifest(file, {"CODE": "k-12345678"}, ())]
+        async with Bridge(loaded, observe=events.append, trace_rules=True) as bridge:
+            await read(bridge)
+            out = StringIO()
+            trace = Trace(bridge.redactor, out)
+            for event in events:
+                trace(event)
+    assert log.queries == ["cursor=0&v=k-12345678"]
+    assert "· the feed adds to the URL: cursor=0&v=***" in out.getvalue()
 
 
 async def test_what_the_endpoint_sends_at_once_is_read_also_behind_steps(tmp_path: Path) -> None:
