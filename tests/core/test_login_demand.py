@@ -76,6 +76,7 @@ def test_the_codes_for_unauthorized_are_a_demand(code: int | None, is_demand: bo
         {"headers": {"X-Key": "{{ vars.KEY }}"}},
         {"header_fields": ["key"]},
         {"protocol": ["bearer.{{ vars.TOKEN }}"]},
+        {"feeds": [{"name": "f", "match": "true", "query": {"key": "${KEY}"}}]},
         {"message": {"token": "{{ vars.TOKEN }}"}},
     ],
     ids=lambda fields: next(iter(fields)),

@@ -83,4 +83,5 @@ def _may_log_in(template: CallTemplate) -> bool:
     if any(name.lower() not in _CARRYING_NO_CREDENTIAL for name in (*template.headers, *template.header_fields)):
         return True
     request = {"let": template.let, "message": template.message, "then": list(template.then)}
-    return any(find_variables({"protocol": [*template.protocol], **request}))
+    handshake = {"protocol": [*template.protocol], "query": [feed.query for feed in template.feeds]}
+    return any(find_variables({**handshake, **request}))

@@ -43,7 +43,8 @@ class FakeHandshake:
         limits = SimpleNamespace(
             max_connections=self.max_connections, max_in_flight=self.max_in_flight, requests_per_second=self.rate
         )
-        return SimpleNamespace(limits=limits, keep_alive=self.keep_alive)
+        login = {"before_connect": (), "on_connect": ("a login",), "before_message": (), "auth": None}
+        return SimpleNamespace(limits=limits, keep_alive=self.keep_alive, **login)
 
     @property
     def connection_rules(self) -> Any:
@@ -69,6 +70,12 @@ class FakeConnection:
     previous: list[Any] = field(default_factory=list)
     fails_early: bool = False
     was_used: list[bool] = field(default_factory=list)
+    explains_close: None = None
+    closing_words: str = ""
+
+    @property
+    def messages(self) -> FakeConnection:
+        return self
 
     @property
     def is_available(self) -> bool:
