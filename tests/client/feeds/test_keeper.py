@@ -602,6 +602,26 @@ async def test_a_failure_that_is_not_about_the_position_keeps_it(error: BridgeEr
         assert k.positions == [None, 1, 1]
 
 
+@in_virtual_time
+async def test_a_connection_that_lasted_ten_seconds_has_accepted_the_position() -> None:
+    async with kept(Line(1, 20.0, lost()), Line(10.0, lost(1008), resumed=True), **IN_URL) as k:
+        await anyio.sleep(100)
+        assert k.positions == [None, 1, 1]
+
+
+@in_virtual_time
+async def test_a_feed_that_is_closed_after_a_refused_position_goes_on_behind_the_last_event_later() -> None:
+    async with kept(Line(1, 20.0, lost()), Line(opens=GONE), Line(2), **IN_URL) as k:
+        await anyio.sleep(100)
+        k.keeper.stopped("it is no longer read")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(k.keeper.run)
+            await anyio.sleep(1)
+            tasks.cancel_scope.cancel()
+        assert k.positions == [None, 1, None, 2]
+        assert "not connected from 12:01:40 to 12:01:40 (it is no longer read)" in k.sink.gaps[-1]
+
+
 @pytest.mark.parametrize("event", [2, invalid()])
 @in_virtual_time
 async def test_a_refusal_behind_a_replayed_message_is_not_about_the_position(event: Any) -> None:

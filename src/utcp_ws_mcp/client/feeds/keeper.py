@@ -146,7 +146,7 @@ class FeedKeeper:
             except BridgeError as error:
                 proven = anyio.current_time() - started >= PROVEN_AFTER
                 failures = 1 if proven else failures + 1
-                self._refusal = error.cause if self._refuses_position(error) else ""
+                self._refusal = error.cause if not proven and self._refuses_position(error) else ""
                 delay = self._delay(error, failures)
                 self._note_failure(error, delay)
                 last_failure = f"the last failure was: {error.cause}"
@@ -250,7 +250,7 @@ class FeedKeeper:
             self.reconnects += 1
             if not subscription.resumed:
                 self._live.add_gap(self._loss.describe(subscription.resume_error or self._refusal))
-        self._replayed_loss, self._loss = self._loss, None
+        self._replayed_loss, self._loss, self._refusal = self._loss, None, ""
         if subscription.overflowed:
             self._live.add_gap(f"{subscription.overflowed} messages that came before the feed was open exceed its size")
         self.positions.start_life(replaying=subscription.resumed)
