@@ -31,6 +31,7 @@ ALLOWED = {
     "the query": {"url": f"wss://a.example/?key={KEY}"},
     "parameters of any name": {"query": {"url": KEY, "host": f"a {KEY}", "topic": [KEY], "set": "{{ vars.KEY }}"}},
     "a parameter of a tool": {"tools": [{"name": "t", "tool_call_template": {"query": {"host": KEY}}}]},
+    "a parameter of a feed": {"feeds": [{"name": "f", "match": "true", "query": {"url": KEY}}]},
     "a parameter of a request": {"before_connect": [{"http": {"url": "https://a.example/", "query": {"url": KEY}}}]},
     "a credential": {"auth": {"auth_type": "api_key", "api_key": KEY}},
     "a user name": {"auth": {"auth_type": "basic", "username": KEY, "password": "p"}},

@@ -119,8 +119,9 @@ def test_a_variable_in_the_query_is_a_credential_wherever_the_query_is_written()
         url="wss://${HOST}/?a=${ONE}",
         query={"b": "${TWO}", "c": ["{{ vars.THREE }}", 1], "user": "${API_USER}"},
         before_connect=[{"http": {"url": "https://a.example/", "query": {"d": "$FOUR"}}}],
+        feeds=[{"name": "f", "match": "true", "query": {"e": "${FIVE}"}}],
     )
-    assert credential_variables(template) == {"ONE", "TWO", "THREE", "FOUR"}
+    assert credential_variables(template) == {"ONE", "TWO", "THREE", "FOUR", "FIVE"}
     assert credential_variables(CallTemplate(url="wss://a.example/?a=${ONE}")) == {"ONE"}
 
 
