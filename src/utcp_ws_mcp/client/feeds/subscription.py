@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -13,7 +12,7 @@ from ...core.exchange.exchange import EarlyMessages, Exchange
 from ...core.exchange.reply_rules import ReplyRules
 from ...core.expressions.scope import Ambient, Scope
 from ...core.feeds.feed import CompiledFeed, FeedMessage, FeedRequest
-from ...core.handshake_request import HandshakeRequest
+from ...core.handshake_request import ConnectionKey, HandshakeRequest
 from ...core.query_template import check_new
 from ...core.templates.nodes import RenderError, to_render_error
 from ...errors import CallTimeout, ConnectionLost, InvalidTemplate, Outcome, TimeoutStage, ToolError
@@ -62,7 +61,7 @@ class FeedSubscription:
     ) -> None:
         self._pool = pool
         self._logins = logins
-        self._endpoint: Hashable = None
+        self._key: ConnectionKey | None = None
         self._feed = feed
         self._arguments = arguments
         self._position = position
@@ -92,7 +91,7 @@ class FeedSubscription:
 
     def login_pause(self) -> float:
         """Return for how many seconds the endpoint may not be asked because it has refused a login."""
-        return self._logins.pause(self._endpoint, anyio.current_time())
+        return 0.0 if self._key is None else self._logins.pause(self._key, anyio.current_time())
 
     async def next_message(self) -> FeedMessage:
         """Return the events of the next message.
@@ -175,8 +174,8 @@ class FeedSubscription:
         timeout, now = rendered.template.timeout, anyio.current_time()
         lease = self._pool.try_lease(request)
         if lease is None:
-            self._endpoint = rendered.key.endpoint
-            self._logins.take_turn(self._endpoint, now)
+            self._key = rendered.key
+            self._logins.take_turn(self._key, now)
             lease = await self._pool.lease(request, now + timeout)
         if lease is None:
             stage, detail = self._pool.wait_reason(request)

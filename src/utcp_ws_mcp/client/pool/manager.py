@@ -101,13 +101,13 @@ class PoolManager:
     async def _open(
         self, request: HandshakeRequest, arguments: dict[str, Any], on_draining: Callable[[], None]
     ) -> Connection:
-        logins, endpoint, began = self.logins(request.manual), request.key.endpoint, anyio.current_time()
+        logins, began = self.logins(request.manual), anyio.current_time()
         try:
             connection = await self._open_connection(request, arguments, on_draining)
         except BridgeError as error:
-            logins.note_failure(endpoint, error, began, anyio.current_time())
+            logins.note_failure(request.key, error, began, anyio.current_time())
             raise
-        logins.note_success(endpoint)  # before feeds learn that they may log in
+        logins.note_success(request.key)  # before feeds learn that they may log in
         for callback in self.on_opened:
             callback(request.manual)
         return connection

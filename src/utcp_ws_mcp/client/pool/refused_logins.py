@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Final
 
 from ...core.backoff import FATAL_RETRY_INTERVAL, MAX_BACKOFF, refuses_credentials
-from ...errors import BridgeError
+from ...core.handshake_request import ConnectionKey
+from ...errors import BridgeError, HandshakeRejected
 from ...records import Record, replace
 from .circuit_breaker import store_bounded
+
+FORBIDDEN: Final = 403
+"""The HTTP status of a refusal that may be about what is asked for (RFC 9110 §15.5.4)."""
 
 
 class _Refusal(Record):
@@ -26,6 +31,8 @@ class RefusedLogins:
     (`ConnectionKey.endpoint`) wait together, however many there are, and when the pause ends one of them tries first.
     A call is no repetition: it logs in at once, and its caller sees the error. What its login brings counts as well.
 
+    HTTP 403 may be about what a connection asks for, such as the room in the query of a feed: it concerns this one.
+
     All times are seconds of one monotonic clock.
     """
 
@@ -33,38 +40,46 @@ class RefusedLogins:
         self._refusals: dict[Hashable, _Refusal] = {}
 
     def __repr__(self) -> str:
-        return f"<RefusedLogins {len(self._refusals)} endpoints>"
+        return f"<RefusedLogins of {len(self._refusals)}>"
 
-    def pause(self, endpoint: Hashable, now: float) -> float:
-        """Return for how many seconds no feed logs in; 0.0 if one may."""
-        refusal = self._refusals.get(endpoint)
-        return 0.0 if refusal is None else max(0.0, refusal.until - now)
+    def pause(self, key: ConnectionKey, now: float) -> float:
+        """Return for how many seconds no feed opens a connection of a key; 0.0 if one may."""
+        return max([0.0, *(refusal.until - now for _, refusal in self._find(key))])
 
-    def take_turn(self, endpoint: Hashable, now: float) -> None:
-        """Let a feed log in. After a refusal, the others wait for what its login brings.
+    def take_turn(self, key: ConnectionKey, now: float) -> None:
+        """Let a feed open a connection of a key. After a refusal, the others wait for what its login brings.
 
         Raises:
             BridgeError: the last refusal, during the pause.
         """
-        refusal = self._refusals.get(endpoint)
-        if refusal is None:
-            return
-        if now < refusal.until:
-            raise refusal.error.with_traceback(None)
-        self._refusals[endpoint] = replace(refusal, until=now + MAX_BACKOFF)
+        found = self._find(key)
+        for _, refusal in found:
+            if now < refusal.until:
+                raise refusal.error.with_traceback(None)
+        for place, refusal in found:
+            self._refusals[place] = replace(refusal, until=now + MAX_BACKOFF)
 
-    def note_failure(self, endpoint: Hashable, error: BridgeError, began: float, now: float) -> None:
+    def note_failure(self, key: ConnectionKey, error: BridgeError, began: float, now: float) -> None:
         """Note how an attempt to connect has failed that began at a time. Anything but a refusal ends the row."""
         if not refuses_credentials(error):
-            self._refusals.pop(endpoint, None)
+            self._forget(key)
             return
-        last = self._refusals.get(endpoint)
+        place = key if isinstance(error, HandshakeRejected) and error.status == FORBIDDEN else key.endpoint
+        last = self._refusals.get(place)
         # One that began before the last refusal was known is no repetition.
         count = 1 if last is None else last.count + (began >= last.at)
         # A server that is about to start may refuse once what it accepts soon.
         pause = MAX_BACKOFF if count == 1 else FATAL_RETRY_INTERVAL
-        store_bounded(self._refusals, endpoint, _Refusal(error, now, count, now + pause))
+        store_bounded(self._refusals, place, _Refusal(error, now, count, now + pause))
 
-    def note_success(self, endpoint: Hashable) -> None:
+    def note_success(self, key: ConnectionKey) -> None:
         """Note that a connection was opened."""
-        self._refusals.pop(endpoint, None)
+        self._forget(key)
+
+    def _find(self, key: ConnectionKey) -> list[tuple[Hashable, _Refusal]]:
+        places: tuple[Hashable, ...] = (key.endpoint, key) if self._refusals else ()
+        return [(place, self._refusals[place]) for place in places if place in self._refusals]
+
+    def _forget(self, key: ConnectionKey) -> None:
+        for place, _ in self._find(key):
+            del self._refusals[place]
