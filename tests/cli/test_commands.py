@@ -213,6 +213,20 @@ def test_a_trace_shows_both_directions_and_hides_secrets(manifest: Path) -> None
     assert "topsecret-value" not in called.stderr
 
 
+def test_a_trace_shows_the_query_parameters_without_secrets(tmp_path: Path) -> None:
+    def answer(connection: ServerConnection) -> None:
+        connection.send(connection.recv())
+
+    with served(answer) as url:
+        query = {"tag": ["a", "b c"], "room": "{{ args.room }}", "token": "${KEY}", "x": "${KEY}"}
+        file = tmp_path / "m.json"
+        file.write_text(json.dumps({"name": "m", "url": url, "query": query, "tools": [{"name": "t"}]}))
+        called = run("call", str(file), "m.t", "room=7", "--trace", KEY="top&secret-value")
+    assert called.returncode == 0, called.stderr
+    assert '· query is {"tag":["a","b c"],"room":"7","token":"***","x":"***"}' in called.stderr
+    assert "secret-value" not in called.stderr
+
+
 def test_tools_are_listed_with_their_arguments(manifest: Path) -> None:
     listed = run("tools", str(manifest))
     assert listed.returncode == 0

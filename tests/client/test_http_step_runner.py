@@ -312,6 +312,17 @@ async def test_a_url_that_the_endpoint_returned_leads_to_a_server_of_the_manifes
 
 
 @pytest.mark.parametrize("trace", [True, False])
+async def test_query_parameters_are_shown_without_secrets_if_they_are_traced(
+    monkeypatch: pytest.MonkeyPatch, trace: bool
+) -> None:
+    running = Running(monkeypatch, trace=trace)
+    await running.run({"url": f"{URL}?a=1", "query": {"tag": ["x", "y z"], "api_key": "0123456789abcdef"}})
+    explained = [event.reasons for event in running.observed if isinstance(event, MatchExplained)]
+    shown = """on_connect[0].http.query is {"a":"1","tag":["x","y z"],"api_key":"***"}"""
+    assert [lines for lines in explained if "query" in str(lines)] == ([(shown,)] if trace else [])
+
+
+@pytest.mark.parametrize("trace", [True, False])
 async def test_rules_are_explained_if_they_are_traced(monkeypatch: pytest.MonkeyPatch, trace: bool) -> None:
     running = Running(monkeypatch, trace=trace)
     await running.run({"url": URL})

@@ -110,6 +110,8 @@ class Connector:
         )
         await run_before_connect(request.manual, state, self._http_steps(request))
         request = self._render_deferred(request, state)
+        if self._trace_rules:
+            self._explain_query(request)
         # Before the handshake: a codec whose package is missing needs no connection to be reported.
         rules = request.connection_rules
         max_bytes = request.template.limits.max_message_bytes
@@ -133,6 +135,15 @@ class Connector:
         await self._log_in(connection)
         self._observe(events.ConnectionOpened(request.manual, request.address, self._clock() - started))
         return connection
+
+    def _explain_query(self, request: HandshakeRequest) -> None:
+        """Report the query parameters of the URL; a credential of `auth` is not among them."""
+        from ..core.exchange.trace import explain_query  # only for --trace
+
+        url = request.url.query if request.url is not None else ""
+        query = "&".join(filter(None, (url, request.parameters)))
+        if lines := explain_query("query", query, self._ambient.redact):
+            self._observe(events.MatchExplained(request.manual, lines))
 
     def _http_steps(self, request: HandshakeRequest) -> HttpStepRunner:
         resolver, get_ssl_context = self._resolver_for(request.manual), partial(self._ssl_context, request)

@@ -95,6 +95,11 @@ class HttpStepRunner:
         """
         network = self._handshake.template.network
         request = _build_request(step, scope.with_frozen_time(), network)
+        if self._trace_rules:
+            from ..core.exchange.trace import explain_query  # only for --trace
+
+            if lines := explain_query(f"{path}.http.query", request.url.query, scope.ambient.redact):
+                self._observe(events.MatchExplained(self._handshake.manual, lines))
         try:
             response = await send_request(
                 request, network, self._resolver, step.timeout, self._tls_for(request), self._endpoint_host, on_sent

@@ -18,6 +18,7 @@ from utcp_ws_mcp.core.exchange.trace import (
     explain_for_exchanges,
     explain_http_step,
     explain_left_out,
+    explain_query,
     explain_step,
     explain_when,
 )
@@ -635,3 +636,16 @@ VALUES: dict[str, tuple[str, Any, str]] = {
 def test_the_values_that_a_predicate_looked_at_are_shown(match: str, value: Any, shown: str) -> None:
     (line,) = explained({"reply": {"match": match}}, value)
     assert line.partition(match)[2] == shown
+
+
+@pytest.mark.parametrize(
+    ("query", "lines"),
+    [
+        ("", ()),
+        ("a=1&b=x%20y", ('query is {"a":"1","b":"x y"}',)),
+        ("a=1&a=2&a=3&b=", ('query is {"a":["1","2","3"],"b":""}',)),
+        ("access_token=0123456789&q=hunter2", ('query is {"access_token":"***","q":"[removed]"}',)),
+    ],
+)
+def test_the_parameters_of_a_url_are_shown_without_secrets(query: str, lines: tuple[str, ...]) -> None:
+    assert explain_query("query", query, lambda text: text.replace("hunter2", "[removed]")) == lines

@@ -5,8 +5,9 @@ Nothing here changes the state: every predicate is evaluated a second time, befo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from ...manifest.secret_names import redact_by_key
 from ..captures import Captures
@@ -91,6 +92,24 @@ def explain_http_step(step: CompiledHttpStep, path: str, scope: Scope) -> tuple[
     if not explanation.evaluate(f"{path}.fail", step.fail):
         explanation.captured(f"{path}.capture", step.captures)
     return tuple(explanation.lines)
+
+
+def explain_query(path: str, query: str, redact: Callable[[str], str]) -> tuple[str, ...]:
+    """Return the query parameters with which a URL is requested, if it has any.
+
+    Args:
+        path: What names the field.
+        query: The query of the URL, without its question mark.
+        redact: Removes secrets from a text.
+    """
+    parameters: dict[str, Any] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        parameters[name] = value if name not in parameters else [*_as_list(parameters[name]), value]
+    return (f"{path} is {redact_by_key(redact(encode_json(parameters)))}",) if parameters else ()
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def explain_captures(captures: Captures, path: str, scope: Scope, saved: Mapping[str, Any]) -> tuple[str, ...]:
