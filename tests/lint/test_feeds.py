@@ -192,6 +192,21 @@ FEED_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
         ("feeds[0].match", "feed-match-too-broad")
     ]),
     "feed_defaults beside a feed": (feeds({"name": "f", "match": "true"}, feed_defaults={"description": "F."}), []),
+    "a step that sends and confirms all": (
+        feeds(feed(open=[{"send": "x", "answers_all": True}], close="y")),
+        [("feeds[0].open[0].answers_all", "field-without-effect")],
+    ),
+    "a step that compares the ID and confirms all": (
+        feeds(feed(open=[{"expect": "message.id == request_id", "answers_all": True}], close="y")),
+        [("feeds[0].open[0].answers_all", "field-without-effect")],
+    ),
+    "a step that is the same for all and confirms all": (
+        feeds(feed(open=[{"expect": "message.ok", "answers_all": True}], close="y")),
+        [("feeds[0].open[0].answers_all", "concurrent-not-distinguished")],
+    ),
+    "a step that confirms all that have the name": (
+        feeds(feed(open=[{"expect": "tool in message.names", "answers_all": True}], close="y")), []
+    ),
     "feed_defaults of nothing": (entry(feed_defaults={}), []),
     "feed_defaults without feeds": (
         entry(feed_defaults={"size": 9}), [("feed_defaults", "field-without-effect")]

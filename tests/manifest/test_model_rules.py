@@ -101,7 +101,7 @@ DEFAULTS: dict[type[Model], dict[str, Any]] = {
     },
     Step: {"timeout": 10, "request_id": False},
     HttpStep: {"timeout": 10},
-    FeedStep: {"timeout": 10},
+    FeedStep: {"timeout": 10, "answers_all": False},
     Heartbeat: {"timeout": 10},
     AutoReply: {"keep": False},
     HttpRequestTemplate: {"method": "GET"},

@@ -86,12 +86,20 @@ def _find_id(message: Message, request_id: int | str) -> Path | None:
     return None
 
 
-def passed_over_hint(exchange: Exchange) -> str:
-    """Return what to write if a message for which `match` was true answered an earlier call."""
+def passed_over_hint(exchange: Exchange, *, of_feed: bool = False) -> str:
+    """Return what to write if a message for which `match` was true answered an earlier call.
+
+    `of_feed`: the exchange opens a feed, with `expect` of a step in place of `match`.
+    """
     match = exchange.rules.match
     # A match that is the same for all calls assigns replies in the order of the calls: this one was not answered.
     if not exchange.passed_over or match is None or not _OF_THE_CALL & set(match.names):
         return ""
+    if of_feed:
+        return (
+            'A message for which "expect" holds confirmed another feed. If one message confirms several, set '
+            '"answers_all": true in this step.'
+        )
     return (
         'A message for which "match" holds answered an earlier call. If one message answers several calls, set '
         '"answers_all": true in "reply".'

@@ -12,9 +12,11 @@ from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.analysis import (
     ALL_MEMBERS,
     find_arguments,
+    find_correlation_path,
     find_expressions,
     find_members,
     find_optional_members,
+    uses_name,
 )
 from ..core.expressions.expression import Expression, compile_expression
 from ..core.expressions.paths import UNDEFINED, Path
@@ -23,7 +25,7 @@ from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.entries import ManifestEntry
 from ..manifest.inheritance import apply_preset
-from ..manifest.models.feed import Feed
+from ..manifest.models.feed import Feed, FeedStep
 from ..manifest.validation import join_path
 from ..manifest.variables import MESSAGE_KEYS
 from ..records import Record
@@ -199,15 +201,30 @@ def _selects(place: _FeedPlace, message: Any) -> bool:
 
 
 def _check_steps(place: _FeedPlace) -> Iterator[Problem]:
-    """Yield a problem for each step whose `fail` is true for no message that `expect` selects."""
+    """Yield a problem for each step whose `fail` is true for no message that `expect` selects, or whose `answers_all`
+    has no effect, or too much.
+    """
     for field in ("open", "resume"):
         for index, step in enumerate(getattr(place.feed, field)):
+            if step.answers_all:
+                yield from _check_answers_all(step, join_path(place.path, f"{field}[{index}].answers_all"))
             if step.expect and step.fail and (shown := _contradiction(step.expect, step.fail)) is not None:
                 message = (
                     f'is asked only about the message that "expect" selects, in which {shown}. '
                     "Let \"expect\" select the refusal, too, such as by a list: … in ['subscribed', 'error']."
                 )
                 yield Problem(join_path(place.path, f"{field}[{index}].fail"), message, code="feed-fail-never-true")
+
+
+def _check_answers_all(step: FeedStep, path: str) -> Iterator[Problem]:
+    if step.expect is None:
+        yield _without_effect(path, 'in a step that sends: write it in the one with "expect"')
+    elif find_correlation_path(step.expect)[0]:
+        yield _without_effect(path, 'where "expect" compares a part of the message with request_id: it confirms one')
+    elif not uses_name(step.expect, "args", "tool", "request_id", "reply"):
+        fix = "Compare a part of the message with an argument, the tool or request_id."
+        message = f'lets one message confirm all feeds that wait, because "expect" is the same for all of them. {fix}'
+        yield Problem(path, message, code="concurrent-not-distinguished")
 
 
 def _contradiction(expect: str, fail: str) -> str | None:

@@ -7,7 +7,7 @@ each is answered once, after it was sent, and at least one message answers more 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import product
+from itertools import islice, product
 from typing import Any, Final
 
 from ..core.expressions.paths import Path, value_at
@@ -16,6 +16,9 @@ from .messages import RecordedMessage, leaves, path_expression
 
 MAX_ANSWERED: Final = 10_000
 """Requests that one message answers at most: the number in it may be any."""
+
+MAX_FORMS: Final = 100
+"""Forms that are tried: an endpoint may send lists under any number of names."""
 
 MAX_NUMBERS: Final = 12
 """Numbers in a message among which the number of requests is searched for."""
@@ -58,9 +61,8 @@ def find_shared_form(messages: Sequence[RecordedMessage], sent: Path, requests: 
         sent: The path of the ID in requests.
         requests: The IDs at this path.
     """
-    return next(
-        (form for form in _possible_forms(messages, sent) if _accounts_for(form, messages, sent, requests)), None
-    )
+    forms = islice(_possible_forms(messages, sent), MAX_FORMS)
+    return next((form for form in forms if _accounts_for(form, messages, sent, requests)), None)
 
 
 def _possible_forms(messages: Sequence[RecordedMessage], sent: Path) -> Iterator[SharedForm]:

@@ -21,7 +21,7 @@ from ..pool.entry import LeaseMode, LeaseRequest
 from ..pool.lease import Lease
 from ..pool.pool import ConnectionPool
 from ..pool.refused_logins import RefusedLogins
-from ..timeout_hint import undecoded_hint
+from ..timeout_hint import passed_over_hint, undecoded_hint
 from ..wakeup import Wakeup
 
 FOREVER: Final = 1e9
@@ -208,7 +208,7 @@ class FeedSubscription:
                 return
             self._raise_if_finished(exchange)
             if not await self._wakeup.wait(deadline):
-                raise self._timed_out(timeout)
+                raise self._timed_out(exchange, timeout)
 
     def _send(self, request: FeedRequest, rules: ReplyRules) -> Exchange:
         assert self._lease is not None
@@ -244,16 +244,20 @@ class FeedSubscription:
         reason = exchange.failure or lost.reason
         raise ConnectionLost(connection.address, reason, Outcome.MAYBE_EXECUTED, close_code=lost.code)
 
-    def _timed_out(self, timeout: float) -> CallTimeout:
+    def _timed_out(self, exchange: Exchange, timeout: float) -> CallTimeout:
         assert self._lease is not None
         connection = self._lease.connection
+        hints = (
+            passed_over_hint(exchange, of_feed=True),
+            undecoded_hint(connection, connection.dispatcher.messages.explains_close),
+        )
         return CallTimeout(
             self._feed.full_name,
             timeout,
             TimeoutStage.REPLY,
             Outcome.MAYBE_EXECUTED,
             last_message=connection.last_message,
-            hint=undecoded_hint(connection, connection.dispatcher.messages.explains_close),
+            hint=" ".join(filter(None, hints)),
         )
 
     def _tool_error(self, exchange: Exchange) -> ToolError:

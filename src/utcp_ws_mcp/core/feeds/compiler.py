@@ -191,6 +191,7 @@ class _FeedBuilder:
             error=self._expression(f"{path}.fail", step.fail, names) or self._inherited.error,
             error_message=self._expression(f"{path}.fail_message", step.fail_message, names)
             or self._inherited.error_message,
+            answers_all=step.answers_all,
         )
         return with_correlation(rules, concurrent=True)
 

@@ -26,6 +26,11 @@ class FeedStep(Model):
     fail_message: ExpressionSource | None = Field(
         None, description="Expression: the error text of such a message; by default reply.error_message."
     )
+    answers_all: bool = Field(
+        False,
+        description="Whether a message confirms every feed that waits and whose expect is true for it; by default the "
+        "first of them.",
+    )
     timeout: float = Field(10, gt=0, description="The timeout of the step in seconds.")
 
     @model_validator(mode="after")
