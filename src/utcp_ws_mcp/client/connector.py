@@ -130,8 +130,6 @@ class Connector:
             on_refused_pings=partial(self._report_refused_pings, request),
             trace_rules=self._trace_rules,
         )
-        if self._trace_rules and request.parameters:
-            connection.emit_explanation((f"the feed adds to the URL: {request.parameters}",))
         await self._log_in(connection)
         self._observe(events.ConnectionOpened(request.manual, request.address, self._clock() - started))
         return connection

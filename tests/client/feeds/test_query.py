@@ -284,7 +284,7 @@ async def test_a_trace_shows_the_parameters_and_nothing_shows_a_credential_in_th
             for event in events:
                 trace(event)
     assert log.queries == ["cursor=0&v=k-12345678"]
-    assert "· the feed adds to the URL: cursor=0&v=***" in out.getvalue()
+    assert '· query is {"cursor":"0","v":"***"}' in out.getvalue()
 
 
 async def test_what_the_endpoint_sends_at_once_is_read_also_behind_steps(tmp_path: Path) -> None:
