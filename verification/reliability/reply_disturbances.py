@@ -15,8 +15,9 @@ from websockets.exceptions import ConnectionClosed
 ReplyKind = Literal["plain", "late", "overtaken", "twice", "foreign", "stale"]
 REPLY_KINDS: Final[tuple[ReplyKind, ...]] = get_args(ReplyKind)
 
-DELAYS: Final = {"late": 0.06, "overtaken": 0.004}
-"""Seconds of delay: "late" exceeds a short timeout, "overtaken" arrives after replies to later requests."""
+DELAYS: Final = {"late": 0.3, "overtaken": 0.004}
+"""Seconds of delay: "late" exceeds a short timeout, also on a busy machine; "overtaken" arrives after replies to later
+requests."""
 
 
 def answer_to(number: int) -> str:
