@@ -21,8 +21,9 @@ from .site import Site, site
 REPLICAS: Final = 3
 PAUSE: Final = 10.0
 LEASE: Final = 5.0
-LONGEST_RENEWAL: Final = 2.0
-"""Seconds that the last renewal of a lease is old when the pause begins, at most, and that another claim takes."""
+LONGEST_RENEWAL: Final = 3.0
+"""Seconds that the last renewal of a lease is old when the pause begins, at most: a third of the lease, and what a busy
+machine adds."""
 LONGEST_WITHOUT: Final = 8.0
 """Seconds without a connection: the lease of 5 s, the attempt of another replica that follows it, the connection."""
 LONGEST_AFTER_PAUSE: Final = 0.5
