@@ -297,11 +297,16 @@ def messages_of(raw: str | bytes, **framing: Any) -> list[Message]:
     return [*make_framer(Framing(**framing)).decode(raw)]
 
 
-def test_the_members_of_a_batch_are_values_of_their_message() -> None:
-    assert messages_of("[1, {}]", batch=True) == [
-        Message("[1, {}]", 1, decoded=True),
-        Message("[1, {}]", {}, decoded=True),
+def test_the_members_of_a_batch_are_messages_with_values_and_sizes_of_their_own() -> None:
+    found = messages_of('[1, {}, "é", 1e999]', batch=True)
+    assert found == [
+        Message("1", 1, decoded=True),
+        Message("{}", {}, decoded=True),
+        Message('"é"', "é", decoded=True),
+        Message('"Infinity"', float("inf"), decoded=True),
     ]
+    assert [message.size for message in found] == [1, 2, 4, 10]
+    assert messages_of('a["{}",{ }]', batch="a")[1] == Message("{}", {}, decoded=True)
     assert messages_of('{"a":1}', batch=True) == [Message('{"a":1}', {"a": 1})]
     assert messages_of("[1]") == [Message("[1]", [1])]
 

@@ -24,6 +24,7 @@ from .message import (
     UndecodableStream,
     UnframedMessage,
     decode,
+    member_message,
     text_or_bytes,
 )
 from .protobuf import ProtobufCodec, ProtobufSchema
@@ -179,7 +180,7 @@ class Framer:
             if isinstance(batch, str):
                 yield from self._take_prefixed_batch(message, batch)
             elif batch and isinstance(message.value, list):
-                yield from (Message(message.raw, item, decoded=True) for item in message.value)
+                yield from map(member_message, message.value)
             else:
                 yield message
 
@@ -194,7 +195,7 @@ class Framer:
             if isinstance(item, str):
                 yield from self._codec.decode(item)
             else:
-                yield Message(message.raw, item, decoded=True)
+                yield member_message(item)
 
     def _decode_unbatched(self, raw: Payload) -> Iterator[Message]:
         if self._inflater is not None and isinstance(raw, bytes):

@@ -130,6 +130,15 @@ def decode(raw: str | bytes) -> Message:
     return Message(raw, raw)
 
 
+def member_message(value: Any) -> Message:
+    """Return a member of an array as a message of its own, whose size is that of the member."""
+    try:
+        raw = json_text.encode(value)
+    except (TypeError, ValueError, RecursionError):  # it has bytes, infinities, or too many levels
+        raw = encode_json(to_json_safe(value))
+    return Message(raw, value, decoded=True)
+
+
 def decode_values(raw: str) -> list[Message]:
     """Decode a text message that may hold several JSON objects and arrays in a row, each as a message of its own.
 
