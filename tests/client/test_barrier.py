@@ -19,6 +19,7 @@ class Line:
         self.is_open = True
         self.ping_interval = interval
         self.pings = 0
+        self.has_rest = False
         self._answers_after = answers_after
 
     async def ping(self) -> bool:
@@ -62,6 +63,20 @@ async def test_without_pings_a_moment_of_silence_makes_a_connection_available() 
     line = Line(None, interval=None)
     assert await synced(line) == (True, 0.05)
     assert line.pings == 0
+
+
+@in_virtual_time
+async def test_there_is_no_silence_while_what_has_arrived_is_not_processed() -> None:
+    line = Line(None, interval=None)
+    line.has_rest = True
+    async with anyio.create_task_group() as tasks:
+
+        async def process() -> None:
+            await anyio.sleep(0.12)
+            line.has_rest = False
+
+        tasks.start_soon(process)
+        assert await synced(line) == (True, 0.15)
 
 
 @in_virtual_time

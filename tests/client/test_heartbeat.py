@@ -36,7 +36,10 @@ class Beating:
             scope=lambda **values: SimpleNamespace(with_frozen_time=lambda: values),
             on_send_failed=lambda purpose, reason: self.failed.append((purpose, reason)),
         )
-        self.task = HeartbeatTask(self.state, lambda: not self.aborted, self.values, self.send, self.abort)
+        self.is_behind = False
+        self.task = HeartbeatTask(
+            self.state, lambda: not self.aborted, self.values, self.send, self.abort, lambda: self.is_behind
+        )
 
     def values(self) -> dict[str, Any]:
         self.count += 1
@@ -96,6 +99,20 @@ async def test_a_heartbeat_without_an_answer_ends_the_connection_after_its_timeo
         assert (beats.aborted, beats.task.timed_out) == ([13.0], True)
         await anyio.sleep(100)
         assert (len(beats.sent), beats.aborted) == (1, [13.0])
+
+
+@in_virtual_time
+async def test_a_heartbeat_whose_answer_may_wait_to_be_processed_has_more_time() -> None:
+    async with beating() as beats:
+        beats.is_behind = True
+        await anyio.sleep(15)
+        assert beats.aborted == []
+        beats.task.acknowledge()
+        await anyio.sleep(9)
+        assert [at for at, *_ in beats.sent] == [10.0]
+        beats.is_behind = False
+        await anyio.sleep(100)
+        assert beats.aborted == [28.0]
 
 
 @in_virtual_time

@@ -16,8 +16,9 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from utcp_ws_mcp.client.incoming import FRAMES_BETWEEN_CHECKS, TURN_SECONDS, Incoming
+from utcp_ws_mcp.client.incoming import FRAMES_BETWEEN_CHECKS, Incoming
 from utcp_ws_mcp.client.messages import Messages
+from utcp_ws_mcp.client.turn import TURN_SECONDS, Turn
 
 MAX_SIZE = 70_000
 TEXT, BINARY, CONTINUATION = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
@@ -61,7 +62,8 @@ class Client:
         self.sent = bytearray()
         self.parsed = 0
         self._messages = Messages(self.messages.append, self._fail)
-        self.incoming = Incoming(self.protocol, self._messages.add_whole, self._parse, clock)
+        self.turn = Turn(clock, self._never, lambda: None)
+        self.incoming = Incoming(self.protocol, self._messages.add_whole, self._parse, self.turn)
         self._passes_parser = passes_parser
         self.protocol.send_request(self.protocol.connect())
         self._flush()
@@ -78,10 +80,16 @@ class Client:
 
     def feed(self, data: bytes) -> None:
         if self._passes_parser:
-            while self.incoming.feed(data):
+            while self.feed_turn(data):
                 data = b""
         else:
             self._parse(data)
+
+    def feed_turn(self, data: bytes = b"") -> bool:
+        """Process data for a turn; return whether something waits for the next one."""
+        self.turn.begin()
+        self.incoming.feed(data)
+        return self.turn.is_over
 
     def outcome(self) -> tuple[Any, ...]:
         """Return all that the application and the peer can see; masks are random, so only how much was sent."""
@@ -95,6 +103,9 @@ class Client:
         for event in self.protocol.events_received():
             if isinstance(event, Frame) and event.opcode in (TEXT, BINARY, CONTINUATION):
                 self._messages.add(event)
+
+    def _never(self, *_: Any) -> None:
+        raise AssertionError("the tests schedule all turns")
 
     def _flush(self) -> None:
         self.sent += b"".join(self.protocol.data_to_send())
@@ -153,19 +164,19 @@ def test_what_takes_longer_than_a_turn_is_processed_in_parts() -> None:
     client = opened(late())
     frames = [Frame(TEXT, b"%d" % number).serialize(mask=False) for number in range(2 * FRAMES_BETWEEN_CHECKS)]
     ping = Frame(Opcode.PING, b"").serialize(mask=False)
-    assert client.incoming.feed(b"".join(frames) + ping + frames[0][:1])
+    assert client.feed_turn(b"".join(frames) + ping + frames[0][:1])
     assert len(client.messages) == FRAMES_BETWEEN_CHECKS
-    assert client.incoming.feed(frames[0][1:])
+    assert client.feed_turn(frames[0][1:])
     assert len(client.messages) == 2 * FRAMES_BETWEEN_CHECKS
     assert not client.sent
-    assert not client.incoming.feed()
+    assert not client.feed_turn()
     assert client.messages == [*map(str, range(2 * FRAMES_BETWEEN_CHECKS)), "0"]
     assert client.sent
 
 
 def test_what_ends_with_the_last_frame_of_a_part_has_no_rest() -> None:
     client = opened(late())
-    assert not client.incoming.feed(Frame(TEXT, b"a").serialize(mask=False) * FRAMES_BETWEEN_CHECKS)
+    assert not client.feed_turn(Frame(TEXT, b"a").serialize(mask=False) * FRAMES_BETWEEN_CHECKS)
     assert len(client.messages) == FRAMES_BETWEEN_CHECKS
 
 
@@ -173,7 +184,7 @@ def test_many_frames_are_processed_at_once_where_that_is_quick() -> None:
     handshake, start = 6.0, 7.0
     times = iter([handshake, start, *[start + 0.99 * TURN_SECONDS] * 9, start + TURN_SECONDS])
     client = opened(lambda: next(times))
-    assert client.incoming.feed(Frame(TEXT, b"a").serialize(mask=False) * 1000)
+    assert client.feed_turn(Frame(TEXT, b"a").serialize(mask=False) * 1000)
     assert len(client.messages) == 10 * FRAMES_BETWEEN_CHECKS
 
 

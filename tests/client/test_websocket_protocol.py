@@ -11,9 +11,9 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from utcp_ws_mcp.client import incoming
+from utcp_ws_mcp.client import turn
 from utcp_ws_mcp.client import websocket as module
-from utcp_ws_mcp.client.inbox import MAX_WAITING_MESSAGES
+from utcp_ws_mcp.client.inbox import MAX_WAITING_MESSAGES, Taken
 from utcp_ws_mcp.client.incoming import FRAMES_BETWEEN_CHECKS
 from utcp_ws_mcp.client.messages import MAX_FRAGMENTS
 from utcp_ws_mcp.client.websocket import MAX_UNREAD_BYTES, WebSocket
@@ -60,6 +60,30 @@ class MemoryTransport(asyncio.Transport):
         self.close()
 
 
+class Receiver:
+    """Takes the messages of a WebSocket apart at their spaces, one part in each turn."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self.received: list[Any] = []
+        self.last = ""
+        self._socket = socket
+        self._parts: list[Any] = []
+
+    def take(self, message: Any) -> Taken:
+        assert not self._parts, "the message overtakes the rest of the last one"
+        self._parts = message.split(" ") if isinstance(message, str) else [message]
+        return self.take_rest()
+
+    def take_rest(self) -> Taken:
+        while self._parts:
+            self.received.append(self._parts.pop(0))
+            if self.received[-1] == self.last:
+                return Taken.LAST
+            if self._parts and self._socket.turn.check():
+                return Taken.PART
+        return Taken.WHOLE
+
+
 class Wire:
     """A WebSocket, and the other side of its connection."""
 
@@ -69,7 +93,12 @@ class Wire:
         self.transport.protocol = self.socket
         self.socket.connection_made(self.transport)
         self.server = ServerProtocol()
-        self.received: list[Any] = []
+        self.receiver = Receiver(self.socket)
+
+    @property
+    def received(self) -> list[Any]:
+        """Return what the application has got."""
+        return self.receiver.received
 
     async def open(self, *greetings: str) -> None:
         """Open, with greetings right behind the response."""
@@ -97,12 +126,8 @@ class Wire:
 
     def receive(self, last: str = "") -> asyncio.Task[bool]:
         """Receive messages up to `last`."""
-
-        def take(message: Any) -> bool:
-            self.received.append(message)
-            return message != last
-
-        return asyncio.create_task(self.socket.receive(take))
+        self.receiver.last = last
+        return asyncio.create_task(self.socket.receive(self.receiver))
 
 
 def text(data: str | bytes, **more: Any) -> Frame:
@@ -166,8 +191,8 @@ async def turns(number: int) -> None:
 
 @pytest.fixture
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let others get their turn as often as the clock is looked at."""
-    monkeypatch.setattr(incoming, "TURN_SECONDS", 0.0)
+    """Let others get their turn as often as the clock is read."""
+    monkeypatch.setattr(turn, "TURN_SECONDS", 0.0)
 
 
 def flood(count: int = 3 * FRAMES_BETWEEN_CHECKS) -> list[Frame]:
@@ -212,7 +237,7 @@ async def test_reading_does_not_go_on_after_a_flood_that_is_not_received() -> No
     assert not wire.transport.reading
 
     receiving = wire.receive()
-    await asyncio.sleep(0)
+    await turns(2 * 3 * FRAMES_BETWEEN_CHECKS)
     assert wire.received == [str(number) for number in range(3 * FRAMES_BETWEEN_CHECKS)]
     assert wire.transport.reading
     receiving.cancel()
@@ -227,6 +252,177 @@ async def test_a_close_frame_behind_a_flood_ends_the_connection_after_its_messag
     wire.deliver(*flood(), Frame(Opcode.CLOSE, b"\x03\xe8"), text("too late"))
     assert not await receiving
     assert wire.received == [str(number) for number in range(3 * FRAMES_BETWEEN_CHECKS)]
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_others_get_their_turn_within_a_long_message_and_nothing_overtakes_its_rest() -> None:
+    wire = Wire()
+    await wire.open()
+    receiving = wire.receive()
+    pong = asyncio.create_task(wire.socket.ping())
+    await asyncio.sleep(0)
+    ping = wire.sent()[-1]
+    wire.server.data_to_send()
+    wire.deliver(text("a b c"), Frame(Opcode.PONG, bytes(ping.data)), text("d"))
+    for parts in ("a", "ab"):
+        assert wire.received == list(parts)
+        assert not wire.transport.reading
+        assert not pong.done()
+        await turns(2)
+    assert wire.received == ["a", "b", "c", "d"]
+    assert wire.transport.reading
+    assert await pong
+    receiving.cancel()
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_what_arrives_although_reading_is_paused_waits_behind_the_rest_of_a_message() -> None:
+    wire = Wire()
+    await wire.open()
+    receiving = wire.receive()
+    await asyncio.sleep(0)
+    wire.deliver(text("a b c"))
+    wire.deliver(text("d"))
+    await turns(4)
+    assert wire.received == ["a", "b", "c", "d"]
+    receiving.cancel()
+
+
+@pytest.mark.usefixtures("short_turns")
+@pytest.mark.parametrize("size", [1, 2, 7, 9])
+async def test_a_frame_that_has_arrived_in_part_waits_behind_the_rest_of_a_message(size: int) -> None:
+    wire = Wire()
+    await wire.open()
+    receiving = wire.receive()
+    await asyncio.sleep(0)
+    next_one = text("the next").serialize(mask=False)
+    wire.deliver(text("a b c"), next_one[:size])
+    wire.deliver(next_one[size:])
+    await turns(6)
+    assert wire.received == ["a", "b", "c", "the", "next"]
+    assert wire.transport.reading
+    receiving.cancel()
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_the_rest_of_a_message_is_delivered_in_parts_before_the_connection_ends() -> None:
+    wire = Wire()
+    await wire.open()
+    receiving = wire.receive()
+    await asyncio.sleep(0)
+    wire.deliver(text("a b c"), text("d"), Frame(Opcode.CLOSE, b"\x03\xe8"), text("too late"))
+    wire.socket.connection_lost(None)
+    assert wire.received == ["a"]
+    assert not await receiving
+    assert wire.received == ["a", "b", "c", "d"]
+    assert wire.socket.protocol.close_rcvd is not None
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_what_breaks_the_protocol_behind_a_long_message_fails_the_connection_after_its_rest() -> None:
+    wire = Wire()
+    await wire.open()
+    receiving = wire.receive()
+    await asyncio.sleep(0)
+    wire.deliver(text("a b"), text(b"\xff"), text("after"))
+    assert not wire.sent()
+    await turns(2)
+    assert int.from_bytes(wire.sent()[-1].data[:2]) == 1007
+    wire.transport.abort()
+    assert not await receiving
+    assert wire.received == ["a", "b"]
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_the_rest_of_a_message_whose_receiver_leaves_waits_for_the_next_one() -> None:
+    wire = Wire()
+    await wire.open()
+    login = wire.receive(last="b")
+    await asyncio.sleep(0)
+    wire.deliver(text("a b c"), text("d"))
+    assert await login
+    assert wire.received == ["a", "b"]
+
+    receiving = wire.receive()
+    await turns(1)
+    assert wire.received == ["a", "b", "c", "d"]
+    receiving.cancel()
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_a_receiver_that_leaves_in_the_middle_of_a_message_gets_no_more_of_it() -> None:
+    wire = Wire()
+    await wire.open()
+    login = wire.receive()
+    await asyncio.sleep(0)
+    wire.deliver(text("a b c"), text("d"))
+    login.cancel()
+    await turns(6)
+    assert wire.received == ["a"]
+
+    assert await wire.receive(last="d")
+    assert wire.received == ["a", "b", "c", "d"]
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_messages_that_wait_are_delivered_in_turns() -> None:
+    wire = Wire()
+    await wire.open("a", "b", "c")
+    receiving = wire.receive()
+    await asyncio.sleep(0)
+    for parts in ("a", "ab", "abc"):
+        assert wire.received == list(parts)
+        await turns(2)
+    assert wire.transport.reading
+    receiving.cancel()
+
+
+@pytest.mark.usefixtures("short_turns")
+async def test_closing_does_not_wait_for_a_message_that_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.0)
+    wire = Wire()
+    await wire.open()
+    receiving = wire.receive()
+    await asyncio.sleep(0)
+    wire.deliver(text("a " * 10_000))
+    await wire.socket.close(1000)
+    assert not await receiving
+    assert len(wire.received) < 10_000
+
+
+async def test_nothing_is_processed_while_the_turns_are_held() -> None:
+    wire = Wire()
+    await wire.open()
+    receiving = wire.receive()
+    await asyncio.sleep(0)
+    wire.socket.turn.hold()
+    wire.socket.turn.hold()
+    wire.deliver(text("a"))
+    wire.socket.turn.release()
+    await turns(4)
+    assert wire.received == []
+    assert not wire.transport.reading
+
+    wire.socket.turn.release()
+    await turns(2)
+    assert wire.received == ["a"]
+    assert wire.transport.reading
+    receiving.cancel()
+
+
+async def test_what_waits_while_the_turns_are_held_is_delivered_before_the_connection_ends() -> None:
+    wire = Wire()
+    await wire.open()
+    receiving = wire.receive()
+    await asyncio.sleep(0)
+    wire.socket.turn.hold()
+    wire.deliver(text("a"))
+    wire.transport.abort()
+    await turns(4)
+    assert not receiving.done()
+    wire.socket.turn.release()
+    assert not await receiving
+    assert wire.received == ["a"]
 
 
 FAILURES = {
@@ -369,6 +565,20 @@ async def test_a_peer_that_answers_no_keepalive_ping_is_disconnected(monkeypatch
     assert not await wire.receive()
     assert wire.socket.abort_reason == "the server stopped answering pings"
     assert [frame.opcode for frame in wire.sent()] == [Opcode.PING, Opcode.CLOSE]
+
+
+async def test_a_peer_whose_pong_may_be_behind_what_waits_is_not_disconnected() -> None:
+    wire = Wire(ping_interval=0.01, ping_timeout=0.01)
+    await wire.open()
+    wire.socket.turn.hold()
+    wire.deliver(text("a"))
+    sent: list[Any] = []
+    while len(sent) < 3:
+        await asyncio.sleep(0.005)
+        sent += wire.sent()
+    assert {frame.opcode for frame in sent} == {Opcode.PING}
+    assert not wire.socket.abort_reason
+    wire.transport.abort()
 
 
 # --- closing ---

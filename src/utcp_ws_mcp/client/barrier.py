@@ -49,8 +49,10 @@ class Barrier:
         a pong, only a connection without earlier exchanges counts as synced; without pings, a moment of silence does.
         """
         if self._websocket.ping_interval is None:
-            await anyio.sleep(QUIET_PERIOD)
-            return self._is_available
+            while True:
+                await anyio.sleep(QUIET_PERIOD)
+                if not self._websocket.has_rest:  # what arrived before, and was not silence
+                    return self._is_available
         answered = None
         with anyio.move_on_after(SYNC_TIMEOUT):
             answered = await self._websocket.ping()

@@ -26,12 +26,16 @@ from .barrier import Barrier
 from .close_info import CLOSED_LOCALLY, describe_close, excerpt_without_secrets
 from .heartbeat import HeartbeatTask
 from .http_steps import HttpStepRunner
+from .inbox import LAST, PART, WHOLE, Taken
 from .websocket import WebSocket
 
 logger = logging.getLogger(__name__)
 TRY_AGAIN_LATER: Final = 1013
 HEALTHY_AFTER: Final = 5.0
 """Seconds after which a connection counts as healthy, even if no message arrived over it."""
+
+MESSAGES_BETWEEN_CHECKS: Final = 8
+"""Messages of one WebSocket message that are processed between two readings of the clock."""
 
 TALKING_PERIOD: Final = 60.0
 """Seconds after an unsolicited message in which the endpoint counts as one that sends them."""
@@ -58,6 +62,7 @@ class Connection:
     Attributes:
         availability: What the connection may still be used for while it is open.
         barrier: Separates two exclusive exchanges.
+        turn: How long what it receives is processed at a time.
         encode: Returns the WebSocket messages for a value; raises ValueError if it cannot be encoded.
     """
 
@@ -83,13 +88,13 @@ class Connection:
         self.dispatcher, self.availability = dispatcher, dispatcher.availability
         self.trace_rules = trace_rules
         self.heartbeat = HeartbeatTask(
-            state, lambda: self.is_open, self._template_values, self.send_or_abort, self.abort
+            state, lambda: self.is_open, self._template_values, self.send_or_abort, self.abort, self._is_behind
         )
         self.barrier = Barrier(websocket, dispatcher, on_refused_pings)
         self.received_count = 0
         self.closed_with: CloseInfo | None = None
         self._unsolicited_at = -math.inf
-        self._websocket = websocket
+        self._websocket, self.turn = websocket, websocket.turn
         self._framer, self.encode = framer, framer.encode
         self._observe = observe
         self._reports_messages = not events.ignores(observe, events.MessageSent, events.MessageReceived)
@@ -201,15 +206,14 @@ class Connection:
         """Pass messages to a login step until it has finished; return False where the connection ends before that."""
         self._login_step = step
         try:
-            return not self._take_decoded() or await self._websocket.receive(self._on_message)
+            return await self._websocket.receive(self)
         finally:
             self._login_step = None
 
     async def receive_loop(self) -> None:
         """Pass messages to the dispatcher until the connection ends; then settle every exchange."""
         try:
-            self._take_decoded()
-            await self._websocket.receive(self._on_message)
+            await self._websocket.receive(self)
         except anyio.get_cancelled_exc_class():
             if self._websocket.is_open:  # this side stops reading, and the peer did not end it
                 self._websocket.abort(CLOSED_LOCALLY)
@@ -222,17 +226,15 @@ class Connection:
             self._observe(events.ConnectionClosed(self.manual, self.address, reason, by_peer))
             self.barrier.note_end(info.reason)
 
-    def _on_message(self, raw: str | bytes) -> bool:
-        """Process a WebSocket message; return whether the next one is wanted, too."""
+    def take(self, message: str | bytes) -> Taken:
+        """Process what a WebSocket message holds."""
         self.received_count += self._login_step is None
-        self._decoded = self._framer.decode(raw)
-        return self._take_decoded()
+        self._decoded = self._framer.decode(message)
+        return self.take_rest()
 
-    def _take_decoded(self) -> bool:
-        """Process what one WebSocket message holds; return False if a login step finishes before its end.
-
-        The rest stays in `_decoded` for the next login step or the dispatcher.
-        """
+    def take_rest(self) -> Taken:
+        """Process what is left of the last WebSocket message, until the turn is over or a login step finishes."""
+        count = 0
         try:
             for message in self._decoded:
                 role, explanation = self._router.route(message, self._login_step)
@@ -245,13 +247,16 @@ class Connection:
                 if self.dispatcher.outbox:
                     self._flush_outbox()
                 if self._login_step is not None and self._login_step.finished:
-                    return False
+                    return LAST
+                count += 1
+                if not count % MESSAGES_BETWEEN_CHECKS and self.turn.check():
+                    return PART
         except (MessageTooLarge, UndecodableStream) as error:
             self._end_undecodable(error)
         except Exception:  # an edge: a bug in processing one message must not end the other connections, too
             logger.exception("internal error while processing a message of %s", self.address)
             self.abort()
-        return True
+        return WHOLE
 
     def _end_undecodable(self, error: MessageTooLarge | UndecodableStream) -> None:
         """End the connection because a message is too large, or because nothing behind it can be decoded."""
@@ -318,6 +323,9 @@ class Connection:
         for purpose, value in self.dispatcher.outbox:
             self.send_or_abort(value, purpose)
         self.dispatcher.outbox.clear()
+
+    def _is_behind(self) -> bool:
+        return self._websocket.has_rest
 
     def _template_values(self) -> dict[str, Any]:
         return {"request_id": self.dispatcher.ids.next_id(), **self.dispatcher.ids.functions}

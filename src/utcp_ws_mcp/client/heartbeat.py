@@ -23,6 +23,7 @@ class HeartbeatTask:
         template_values: Returns the names that a template may use beside those of the state, with a new request id.
         send: Sends a value without waiting for the peer.
         abort: Ends the connection without a closing handshake.
+        is_behind: Returns whether something of what has arrived is not processed yet: the answer may be in it.
 
     Attributes:
         timed_out: Whether the peer did not answer a heartbeat in time.
@@ -35,6 +36,7 @@ class HeartbeatTask:
         template_values: Callable[[], dict[str, Any]],
         send: Callable[[Any, str], None],
         abort: Callable[[], None],
+        is_behind: Callable[[], bool],
     ) -> None:
         self.timed_out = False
         self._state = state
@@ -42,6 +44,7 @@ class HeartbeatTask:
         self._template_values = template_values
         self._send = send
         self._abort = abort
+        self._is_behind = is_behind
         self._acknowledged = anyio.Event()
 
     def acknowledge(self) -> None:
@@ -81,8 +84,11 @@ class HeartbeatTask:
             await self._wait_for_reply(heartbeat.timeout)
 
     async def _wait_for_reply(self, timeout: float) -> None:
-        with anyio.move_on_after(timeout):
-            await self._acknowledged.wait()
+        waits = True
+        while waits:
+            with anyio.move_on_after(timeout):
+                await self._acknowledged.wait()
+            waits = self._is_behind() and not self._acknowledged.is_set()
         if not self._acknowledged.is_set():
             self.timed_out = True
             self._abort()

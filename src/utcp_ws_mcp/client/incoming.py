@@ -14,16 +14,13 @@ from websockets.frames import Opcode
 from websockets.protocol import State
 
 from .frames import FIN, MASKED, MAX_SHORT
+from .turn import Turn
 
 WHOLE_MESSAGES: Final = {FIN | opcode: opcode for opcode in (Opcode.TEXT, Opcode.BINARY)}
 """The opcodes of messages in one frame without extensions, by the first byte of the frame."""
 
 CONTROL: Final = 0x08
 """The bit of an opcode that control frames have."""
-
-TURN_SECONDS: Final = 0.005
-"""Seconds after which everything else in the process gets its turn. One read from a socket may bring ten thousand small
-messages, which take up to a second."""
 
 FRAMES_BETWEEN_CHECKS: Final = 32
 """Frames that are processed between two readings of the clock."""
@@ -45,7 +42,7 @@ class Incoming:
         protocol: The Sans-I/O connection, before its opening handshake.
         deliver: Takes the opcode and the payload of a message.
         parse: Passes bytes to the parser, and processes what it finds in them.
-        clock: Returns the time in seconds.
+        turn: The turn of the connection. When it is over, what has arrived waits for the next call of `feed`.
     """
 
     def __init__(
@@ -53,24 +50,27 @@ class Incoming:
         protocol: ClientProtocol,
         deliver: Callable[[Opcode, bytes], None],
         parse: Callable[[bytes], None],
-        clock: Callable[[], float],
+        turn: Turn,
     ) -> None:
         self._protocol = protocol
         self._deliver = deliver
         self._parse = parse
-        self._clock = clock
+        self._turn = turn
         self._is_connecting = True
         self._kept = b""  # the end of what has arrived of the handshake, or frames that are not processed yet
         self._missing = 0  # the bytes of a frame that the parser does not have yet
         self._is_fragmented = False  # the parser has only a part of a message
 
-    def feed(self, data: bytes = b"") -> bool:
-        """Process what has arrived, for TURN_SECONDS; return whether the rest of it waits for the next call."""
-        end_of_turn = self._clock() + TURN_SECONDS
+    def feed(self, data: bytes = b"") -> None:
+        """Process what has arrived, until the turn is over."""
+        turn = self._turn
         if self._is_connecting:
             data = self._feed_handshake(data)
         elif self._kept:
             data, self._kept = self._kept + data, b""
+        if turn.is_over:
+            self._kept = data
+            return
         start, size = min(self._missing, len(data)), len(data)
         if start:
             self._missing -= start
@@ -78,14 +78,12 @@ class Incoming:
         frames = 0
         while start < size:
             head, length = _sizes(data, start)
-            if size - start < head:
-                self._kept = data[start:]
-                return False
             if frames == FRAMES_BETWEEN_CHECKS:
-                if self._clock() >= end_of_turn:
-                    self._kept = data[start:]
-                    return True
                 frames = 0
+                turn.check()
+            if turn.is_over or size - start < head:  # one message may have been longer than the turn
+                self._kept = data[start:]
+                return
             end = start + head + length
             opcode = WHOLE_MESSAGES.get(data[start])
             if opcode is not None and end <= size and data[start + 1] < MASKED and self._may_pass_parser(length):
@@ -94,7 +92,6 @@ class Incoming:
                 self._feed_frame(data, start, end)
             start = end
             frames += 1
-        return False
 
     def _may_pass_parser(self, length: int) -> bool:
         """Return whether the parser would accept a message, and need not know of it."""

@@ -26,10 +26,11 @@ from .. import USER_AGENT
 from ..core.network_policy import URL
 from ..manifest.models.network import Limits
 from .frames import MessageFrames
-from .inbox import Inbox, MessageHandler
+from .inbox import Inbox, Receiver
 from .incoming import Incoming
 from .messages import Data, Messages
 from .pending_pings import PendingPings
+from .turn import Turn
 from .wakeup import loop_state
 from .write_batch import WriteBatch
 
@@ -64,6 +65,8 @@ class WebSocket(asyncio.Protocol):
             and their order, as in `ConnectionClosed`.
         abort_reason: Why this side ended the connection without a closing handshake; empty if it did not.
         paused: Whether so much waits for the peer to read that `drain` would wait.
+        turn: How long what has arrived is processed at a time.
+        has_rest: Whether something of what was read from the socket waits for the next turn.
     """
 
     def __init__(self, protocol: ClientProtocol, ping_interval: float | None, ping_timeout: float) -> None:
@@ -80,11 +83,13 @@ class WebSocket(asyncio.Protocol):
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._unread_bytes = 0
         self._frames = MessageFrames()
-        self._inbox = Inbox(self._loop.create_future, self._read_more)
+        self.turn = Turn(self._loop.time, self._loop.call_soon, self._go_on)
+        self.has_rest = False
+        self._inbox = Inbox(self._loop.create_future, self._read_more, self.turn)
         self._messages = Messages(self._inbox.add, self._fail)
-        self._incoming = Incoming(protocol, self._messages.add_whole, self._parse, self._loop.time)
-        self._has_rest = False  # of what was read, something is not processed yet
+        self._incoming = Incoming(protocol, self._messages.add_whole, self._parse, self.turn)
         self._wants_more = True
+        self._is_lost = False
         self._writable = asyncio.Event()
         self._writable.set()
         self._pings = PendingPings(self._loop.create_future)
@@ -118,14 +123,20 @@ class WebSocket(asyncio.Protocol):
 
     # Messages
 
-    async def receive(self, handler: MessageHandler) -> bool:
-        """Pass each message to `handler` as soon as it arrives, beginning with those that wait.
+    async def receive(self, receiver: Receiver) -> bool:
+        """Pass each message to `receiver` as soon as it arrives, beginning with those that wait.
 
         Returns:
-            True when the handler wants no more messages; False when the connection has ended. What arrives after that
+            True when the receiver wants no more messages; False when the connection has ended. What arrives after that
             waits for the next `receive`.
         """
-        return await self._inbox.receive(handler)
+        receiving = self._inbox.open(receiver)
+        self.has_rest = True
+        self._go_on()
+        try:
+            return await receiving
+        finally:
+            self._inbox.close()
 
     def send_nowait(self, message: Data, *, automatic: bool = False, more: bool = False) -> None:
         """Send a message without waiting for the peer to read it.
@@ -187,7 +198,7 @@ class WebSocket(asyncio.Protocol):
     def abort(self, reason: str = "") -> None:
         """End the connection without a closing handshake; nothing happens if it has ended."""
         self.abort_reason = self.abort_reason or reason
-        if not self._closed.done():  # a transport that is closed has no loop any more
+        if not self._is_lost:  # a transport that is closed has no loop any more
             self.transport.abort()
 
     def fail_too_big(self) -> None:
@@ -203,18 +214,31 @@ class WebSocket(asyncio.Protocol):
         self.transport.set_write_buffer_limits(WRITE_LIMIT)
 
     def data_received(self, data: bytes) -> None:
-        """Deliver the messages in what arrived, and process all else in it; a flood is processed in parts."""
+        """Deliver the messages in what arrived, and process all else in it; what takes long is processed in parts."""
+        turn = self.turn
+        turn.begin()
         # What waits for a reply continues here, when the state of the connection is that after all messages.
         self._resumptions.hold()
         try:
-            has_rest = self._incoming.feed(data)
+            if self.has_rest:
+                self._inbox.go_on()
+            self._incoming.feed(data)
         finally:
             self._resumptions.release()
-        if has_rest or self._has_rest:
-            self._has_rest = has_rest
-            self._read_more(self._wants_more)
-        if has_rest:  # after a whole turn of the event loop: a call elsewhere needs several
-            self._loop.call_soon(self._loop.call_soon, self.data_received, b"")
+        if turn.is_over or self.has_rest:
+            self._note_rest()
+
+    def _go_on(self) -> None:
+        self.data_received(b"")
+
+    def _note_rest(self) -> None:
+        """Let the rest of what was read wait for the next turn, or read more if there is none."""
+        self.has_rest = self.turn.is_over
+        self._read_more(self._wants_more)
+        if self.has_rest:
+            self.turn.schedule()
+        elif self._is_lost:
+            self._end()
 
     def _parse(self, data: bytes) -> None:
         """Parse a part of what arrived, send the automatic replies to it, and deliver the messages in it."""
@@ -239,9 +263,14 @@ class WebSocket(asyncio.Protocol):
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wake up all that waits for something of the peer."""
-        while self._has_rest:
-            self._has_rest = self._incoming.feed()
+        """Wake up all that waits for something of the peer, once all that has arrived is processed."""
+        self._is_lost = True
+        if not self.has_rest:
+            self._end()
+
+    def _end(self) -> None:
+        if self._closed.done():
+            return
         self.protocol.receive_eof()
         if self._keepalive is not None:
             self._keepalive.cancel()
@@ -249,9 +278,9 @@ class WebSocket(asyncio.Protocol):
             self._close_timer.cancel()
         self.resume_writing()
         self._pings.fail()
-        self._inbox.end()
         _set_result(self._handshake_ended, None)
         _set_result(self._closed, None)
+        self._inbox.end()
 
     def pause_writing(self) -> None:
         """Let `drain` wait: the write buffer is full."""
@@ -280,7 +309,9 @@ class WebSocket(asyncio.Protocol):
     def _read_more(self, wanted: bool) -> None:
         """Read from the socket, or let what follows wait in it, as it does while the rest of a flood is processed."""
         self._wants_more = wanted
-        if wanted and not self._has_rest:
+        if self._is_lost:
+            return
+        if wanted and not self.has_rest:
             self.transport.resume_reading()
         else:
             self.transport.pause_reading()
@@ -302,7 +333,7 @@ class WebSocket(asyncio.Protocol):
                 self.transport.close()
         self._outgoing.flush()
         if self._close_timer is None and self.protocol.close_expected():
-            self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
+            self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self._give_up)
         return size
 
     def _count_unread(self, size: int) -> None:
@@ -315,6 +346,12 @@ class WebSocket(asyncio.Protocol):
         self._unread_bytes = min(self._unread_bytes + size, self.transport.get_write_buffer_size())
         if self._unread_bytes > MAX_UNREAD_BYTES:
             self.abort("the server does not read the replies to its pings and messages")
+
+    def _give_up(self) -> None:
+        """End the connection, also where what has arrived is not processed yet."""
+        self._messages.discard()
+        self._inbox.clear()
+        self.abort()
 
     def _fail(self, code: CloseCode, reason: str) -> None:
         """Fail the connection (RFC 6455 §7.1.7) because of what arrived; nothing that follows it is delivered."""
@@ -333,6 +370,8 @@ class WebSocket(asyncio.Protocol):
                 async with asyncio.timeout(self._ping_timeout):
                     await self.ping()
             except TimeoutError:
+                if self.has_rest:  # the pong may be behind what waits
+                    continue
                 if self.is_open:
                     self.abort_reason = "the server stopped answering pings"
                     self.protocol.fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
