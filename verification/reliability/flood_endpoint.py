@@ -4,8 +4,9 @@
 
 It prints its port. The kind "messages" answers JSON-RPC requests and sends RATE events a second. Pings limit the number
 of unread events, because events in TCP buffers would delay a reply regardless of the client. The kind "events" does the
-same in smaller steps, and its events have numbers. The kind "greedy" sends events as fast as TCP takes them. The kind
-"pings" sends pings as fast as possible and reads nothing.
+same in smaller steps, and its events have numbers. As fast as TCP takes them, the kind "greedy" sends events, "batches"
+messages of 50,000 events, and "lists" events with 10,000 rows. The kind "pings" sends pings as fast as possible and
+reads nothing.
 A request with the parameter `flood` starts the flood; its rate is printed at the end.
 """
 
@@ -30,8 +31,13 @@ WINDOW: Final = 2
 EVENT: Final = b'{"jsonrpc":"2.0","method":"tick","params":{"price":101.25}}'
 NUMBERED: Final = b'{"jsonrpc":"2.0","method":"event","params":{"n":%d,"price":101.25}}'
 EMPTY_PING: Final = frame(b"", PING)
-EVENTS: Final = frame(EVENT) * 1000
 PINGS: Final = frame(b"x" * 125, PING) * 1000
+GREEDY: Final = {
+    "greedy": frame(EVENT) * 1000,
+    "batches": frame(b"[" + b",".join([EVENT] * 50_000) + b"]"),
+    "lists": frame(EVENT.replace(b"101.25", b"[" + b",".join([b'{"price":101.25}'] * 10_000) + b"]")),
+}
+"""What is sent as fast as TCP takes it, by kind."""
 
 
 class Flood:
@@ -59,8 +65,8 @@ class Flood:
                     await self._send_repeatedly(PINGS, writer)
                 writer.write(frame(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": 1}).encode()))
                 if floods:
-                    greedy = self._kind == "greedy"
-                    sending = self._send_repeatedly(EVENTS, writer) if greedy else self._send_messages(writer, credit)
+                    frames = GREEDY.get(self._kind)
+                    sending = self._send_repeatedly(frames, writer) if frames else self._send_messages(writer, credit)
                     flooding.append(asyncio.create_task(sending))
 
     async def _send_messages(self, writer: StreamWriter, credit: asyncio.Semaphore) -> None:
@@ -78,13 +84,13 @@ class Flood:
         return b"".join(frame(NUMBERED % next(self._numbers)) for _ in range(size))
 
     async def _send_repeatedly(self, frames: bytes, writer: StreamWriter) -> None:
-        """Send 1,000 frames again and again, as fast as TCP takes them."""
+        """Send the same frames again and again, as fast as TCP takes them."""
         started, sent = time.monotonic(), 0
         try:
             while time.monotonic() - started < self._seconds:
                 writer.write(frames)
                 await writer.drain()
-                sent += 1000
+                sent += 1
         finally:
             print(round(sent / (time.monotonic() - started)), flush=True)
 

@@ -15,7 +15,7 @@ import pytest
 from tests.client.feeds.quiet import compiled_feed
 from tests.client.virtual_time import in_virtual_time
 from utcp_ws_mcp.client.feeds import keeper as keeper_module
-from utcp_ws_mcp.client.feeds.keeper import FeedKeeper, is_unreachable
+from utcp_ws_mcp.client.feeds.keeper import EVENTS_IN_A_ROW, FeedKeeper, is_unreachable
 from utcp_ws_mcp.client.feeds.live_feed import FeedState
 from utcp_ws_mcp.core.feeds.cursor import Cursor
 from utcp_ws_mcp.core.feeds.feed import FeedEvent, FeedMessage
@@ -84,6 +84,7 @@ class Line:
     def __init__(self, *script: Any, opens: Any = None, ends_pause_at: float = 0.0, **fields: Any) -> None:
         self.ends_pause_at = ends_pause_at
         self.resumed, self.resume_error, self.overflowed = False, "", 0
+        self.ways_given = 0
         self.__dict__.update(fields)
         self._script = list(script)
         self._opens = opens
@@ -99,6 +100,10 @@ class Line:
 
     def login_pause(self) -> float:
         return max(0.0, self.ends_pause_at - anyio.current_time())
+
+    async def give_way(self) -> None:
+        self.ways_given += 1
+        await anyio.lowlevel.checkpoint()
 
     async def next_message(self) -> FeedMessage:
         while self._script:
@@ -519,6 +524,45 @@ async def test_no_cursor_is_ahead_of_a_keeper_that_sees_all_events() -> None:
 
 
 # Messages of several events
+
+
+LONG = message_of(*map(str, range(2 * EVENTS_IN_A_ROW + 1)), position=7)
+ALL = [
+    (data, None, 7 if data == str(2 * EVENTS_IN_A_ROW) else None) for data in map(str, range(2 * EVENTS_IN_A_ROW + 1))
+]
+
+
+@in_virtual_time
+async def test_the_events_of_a_long_message_are_added_in_parts() -> None:
+    seen: list[int] = []
+    line = Line(LONG, message_of("next", position=8))
+    async with kept(line, **POSITIONED) as k:
+        give_way = line.give_way
+
+        async def note() -> None:
+            seen.append(len(k.sink.published))
+            await give_way()
+
+        line.give_way = note  # type: ignore[method-assign]
+        await anyio.sleep(1)
+    assert seen == [EVENTS_IN_A_ROW, 2 * EVENTS_IN_A_ROW, 2 * EVENTS_IN_A_ROW + 1]
+    assert k.sink.published == [*ALL, ("next", None, 8)]
+
+
+@in_virtual_time
+async def test_all_of_a_long_message_is_added_if_the_feed_is_closed_in_the_middle() -> None:
+    line = Line(LONG, message_of("next", position=8))
+    async with anyio.create_task_group() as tasks:
+        running = Kept(POSITIONED, [line])
+        give_way = line.give_way
+
+        async def close() -> None:
+            tasks.cancel_scope.cancel()
+            await give_way()
+
+        line.give_way = close  # type: ignore[method-assign]
+        await running.keeper.run()
+    assert running.sink.published[: len(ALL)] == ALL
 
 
 @in_virtual_time

@@ -268,3 +268,24 @@ async def test_the_events_of_a_message_with_a_position_are_written_together(
     writer.publish("0", None, 3)
     await writer.flush()
     assert [len(entries) for _, entries, _ in stream.writes] == writes
+
+
+@in_virtual_time
+async def test_the_beginning_of_a_message_with_a_position_waits_for_its_end() -> None:
+    stream = Stream()
+    writer = FeedWriter("m.f", "{}", stream, CLAIM, 1 << 20, 1000, lambda: 7.0, [].append, has_positions=True)  # type: ignore[arg-type]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(writer.run)
+        writer.publish("0", None, 6)
+        writer.publish("1", None, None)
+        writer.set_state(FeedState.OPEN)
+        await anyio.sleep(1)
+        assert stream.numbers == [[6]]
+        writer.publish("2", None, None)
+        await anyio.sleep(1)
+        assert stream.numbers == [[6]]
+        writer.publish("3", None, 7)
+        await anyio.sleep(1)
+        tasks.cancel_scope.cancel()
+    assert stream.numbers == [[6], [7, 8, 9]]
+    assert [bool(tail.state) for _, _, tail in stream.writes] == [False, True]

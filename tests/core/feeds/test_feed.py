@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from utcp_ws_mcp.core.codecs.message import Message
-from utcp_ws_mcp.core.feeds.feed import MAX_ELEMENTS, FeedEvent, FeedMessage
+from utcp_ws_mcp.core.feeds.feed import ELEMENTS_AT_ONCE, MAX_ELEMENTS, FeedEvent, FeedMessage
 from utcp_ws_mcp.errors import InvalidReply
 
 from .test_compiler import ask, feed_of
@@ -18,7 +18,10 @@ SAID: dict[str, Any] = {"name": "said", "match": "true"}
 def read(fields: Any, value: Any, **args: Any) -> FeedMessage:
     feed = feed_of({**SAID, **fields})
     exchange = ask(feed.subscription, **args)[1]
-    return feed.read_message(exchange, Message("as it came", value))
+    found = feed.read_message(exchange, Message("as it came", value))
+    while found.rest is not None:
+        found = feed.read_rest(found)
+    return found
 
 
 def of(data: str, key: str | None, position: Any) -> FeedMessage:
@@ -126,6 +129,22 @@ def test_an_element_without_a_key_is_left_out_and_the_others_are_events() -> Non
     assert found.position == 7
     assert ["item.k is missing" in error.message for error in found.errors] == [True, False]
     assert "key: item.k is null" in found.errors[1].message
+
+
+@pytest.mark.parametrize("count", [ELEMENTS_AT_ONCE - 1, ELEMENTS_AT_ONCE, ELEMENTS_AT_ONCE + 1, 3 * ELEMENTS_AT_ONCE])
+def test_the_events_of_a_long_list_are_read_in_parts(count: int) -> None:
+    feed = feed_of({**SAID, "flat": True, "item": "message.d", "key": "item.k", "position": "message.n"})
+    rows = [{"k": number} if number % 150 else {} for number in range(count)]
+    found = feed.read_message(ask(feed.subscription)[1], Message("", {"d": rows, "n": 7}))
+    parts = [found]
+    while found.rest is not None:
+        found = feed.read_rest(found)
+        parts.append(found)
+    keys = [str(number) for number in range(count) if number % 150]
+    assert [event.key for event in found.events] == keys
+    assert (found.position, len(found.errors)) == (7, count - len(keys))
+    seen = [len(part.events) + len(part.errors) for part in parts]
+    assert seen == [*range(ELEMENTS_AT_ONCE, count, ELEMENTS_AT_ONCE), count]
 
 
 def test_a_list_of_more_than_10000_elements_is_an_error() -> None:

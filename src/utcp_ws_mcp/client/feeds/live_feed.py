@@ -91,7 +91,8 @@ class LiveFeed:
         """Add an event; `data` and `key` are JSON texts. It arrived `at` a time, by default now."""
         event = self.buffer.append(data, self.now() if at is None else at, key)
         self.observe(FeedEventAdded(self.name, event.offset))
-        self.report_evictions()
+        if self.buffer.evicted != self._reported_evictions:
+            self.report_evictions()
         self._wake()
         self._on_event(event.size)
         return event

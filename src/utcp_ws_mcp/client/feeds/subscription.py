@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from ...core.codecs.message import encode_json
 from ...core.exchange.exchange import EarlyMessages, Exchange
@@ -109,7 +110,22 @@ class FeedSubscription:
         message = exchange.received.popleft()
         if message is exchange.error:
             raise self._tool_error(exchange)
-        return self._feed.read_message(exchange, message)
+        found = self._feed.read_message(exchange, message)
+        while found.rest is not None:
+            await self.give_way()
+            found = self._feed.read_rest(found)
+        return found
+
+    async def give_way(self) -> None:
+        """Let everything else have its turn. What arrives waits meanwhile, as it may be more than is added."""
+        assert self._lease is not None
+        turn = self._lease.connection.turn
+        turn.hold()
+        try:
+            await checkpoint()
+            await checkpoint()  # a whole turn of the event loop, as a call elsewhere needs several
+        finally:
+            turn.release()
 
     # Opening
 

@@ -136,8 +136,7 @@ class FeedWriter:
             LeaseLost: if this replica does not own the feed any more.
             StoreAway: if the store does not answer; what was not written goes on waiting.
         """
-        while self._queue or self._state:
-            batch = self._next_batch()
+        while (batch := self._next_batch()) or (self._state and not self._queue):
             state = "" if len(batch) < len(self._queue) else self._state
             offset, gap = (batch[-1].offset, batch[-1].gap) if batch else (self._offset, self._gap)
             tail = Tail(offset, gap, state, self.state is FeedState.OPEN, self._oldest)
@@ -148,9 +147,13 @@ class FeedWriter:
                 self._state = ""
 
     def _next_batch(self) -> list[_Waiting]:
+        """Return what is written next; the beginning of a message waits for its end."""
         batch: list[_Waiting] = []
+        whole = 0
         for entry in self._queue:
             batch.append(entry)
-            if len(batch) >= BATCH and not entry.more:
-                break
-        return batch
+            if not entry.more:
+                whole = len(batch)
+                if whole >= BATCH:
+                    break
+        return batch[:whole]
