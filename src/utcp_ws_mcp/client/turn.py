@@ -11,7 +11,7 @@ that an application sends together; they take up to a second."""
 
 
 class Turn:
-    """The turns of one connection. Whoever has processed several things checks whether the turn is over, and stops.
+    """The turns of one connection. What processes several things checks in between whether the turn is over, and stops.
 
     Args:
         clock: Returns the time in seconds.

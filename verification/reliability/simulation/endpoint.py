@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -90,6 +90,7 @@ class Peer:
         self._cancelled: set[int] = set()
         self._serials: list[int] = []
         self._batch: list[tuple[Any, int, dict[str, Any]]] = []
+        self._joined: list[Any] = []
         self._session_ended_at: float | None = None
 
     def received(self, data: bytes) -> None:
@@ -139,6 +140,7 @@ class Peer:
         self.received(b"")
 
     def _take(self, opcode: int, payload: bytes) -> None:
+        self._send_joined()
         if opcode == frames.CLOSE:
             if self._open:
                 self._link.down.push(frames.frame(frames.CLOSE, payload))
@@ -214,6 +216,7 @@ class Peer:
     def _close(self) -> None:
         if not self._open or self._gone:
             return
+        self._send_joined()
         code = self._endpoint.random.choice(CLOSE_CODES)
         now, ledger = self._endpoint.loop.now, self._endpoint.ledger
         ended = [] if self._link.silent else [ledger.executions[serial] for serial in self._serials]
@@ -225,11 +228,29 @@ class Peer:
         self._open = False
 
     def _send(self, value: Any) -> None:
-        if self._open and not self._gone:
-            for message in self._framer.encode(value):
-                for part in self._cut(message):
-                    opcode = frames.TEXT if isinstance(part, str) else frames.BINARY
-                    self._link.down.push(frames.frame(opcode, part.encode() if isinstance(part, str) else part))
+        if not self._open or self._gone:
+            return
+        if self._endpoint.shape.joins_messages:
+            self._joined.append(value)
+            if len(self._joined) == 1:
+                self._endpoint.loop.call_soon(self._send_joined)
+            return
+        for each in self._frames_of(value):
+            self._link.down.push(each)
+
+    def _send_joined(self) -> None:
+        """Send what is due at the same time as one array, or as two in one piece of TCP."""
+        joined, self._joined = self._joined, []
+        if joined and self._open and not self._gone:
+            place = self._cuts.randrange(len(joined))
+            first = self._frames_of(joined[:place]) if place else ()
+            self._link.down.push(b"".join([*first, *self._frames_of(joined[place:])]))
+
+    def _frames_of(self, value: Any) -> Iterator[bytes]:
+        for message in self._framer.encode(value):
+            for part in self._cut(message):
+                opcode = frames.TEXT if isinstance(part, str) else frames.BINARY
+                yield frames.frame(opcode, part.encode() if isinstance(part, str) else part)
 
     def reply(self, fields: dict[str, Any], serial: int, answer: dict[str, Any]) -> None:
         """Send the reply to an execution, now or with others in one message."""

@@ -29,6 +29,7 @@ class FeedEndpoint:
         self.happened: list[float] = []
         self.random = random.Random(chosen.seed)
         self.resume = chosen.shape.resume
+        self.flat = chosen.shape.flat
         self._odds = chosen.odds
         self.peers: list[FeedPeer] = []
 
@@ -61,6 +62,7 @@ class FeedPeer:
         self._open = False
         self._subscribed = False
         self.sent: list[int] = []
+        self._due: list[int] = []
 
     def received(self, data: bytes) -> None:
         """Process bytes of the client."""
@@ -80,7 +82,18 @@ class FeedPeer:
         """Send an event to a client that has subscribed."""
         if self._subscribed:
             self.sent.append(number)
-            self._send({"n": number})
+            if not self._endpoint.flat:
+                self._send({"n": number})
+                return
+            self._due.append(number)
+            if len(self._due) == 1:
+                self._endpoint.loop.call_soon(self._send_due)
+
+    def _send_due(self) -> None:
+        """Send the events of the same time as one list."""
+        due, self._due = self._due, []
+        if due:
+            self._send({"n": due})
 
     def _upgrade(self, request: frames.Request) -> None:
         self._upgraded, endpoint = True, self._endpoint
@@ -94,6 +107,7 @@ class FeedPeer:
             endpoint.loop.call_later(endpoint.random.uniform(0, 3), self._close)
 
     def _take(self, opcode: int, payload: bytes) -> None:
+        self._send_due()
         if opcode == frames.CLOSE:
             self._link.down.push(frames.frame(frames.CLOSE, payload))
             self._link.down.later(self._link.client_sees_end)
@@ -140,6 +154,7 @@ class FeedPeer:
             self._replay(number + 1)
 
     def _close(self) -> None:
+        self._send_due()
         if self._open:
             code = self._endpoint.random.choice(CLOSE_CODES)
             self._link.down.push(frames.frame(frames.CLOSE, code.to_bytes(2, "big")))

@@ -54,5 +54,19 @@ FEED_MUTANTS: Final = (
         "await wakeup.wait(anyio.current_time() + delay)",
         "await anyio.sleep(1e6)",
     ),
+    Mutant(
+        "the rest of a long list is lost",
+        FeedSubscription,
+        "next_message",
+        "while found.rest is not None",
+        "while False",
+    ),
+    Mutant(
+        "a part of a long list is added twice",
+        FeedKeeper,
+        "_publish_in_parts",
+        "rest = rest[EVENTS_IN_A_ROW:]",
+        "rest = rest[EVENTS_IN_A_ROW - 1 :]",
+    ),
     Mutant("a lease of a feed leaks", FeedSubscription, "_finish", "lease.release()", "pass"),
 )

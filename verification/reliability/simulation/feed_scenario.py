@@ -19,6 +19,9 @@ FEED: Final = "f"
 KEYS: Final = 3
 """Event n has the key n % KEYS."""
 
+FLAT_RATE: Final = 0.6
+"""The share of flat feeds, of those whose endpoint does not replay."""
+
 CONFIRM_TIMEOUT: Final = 2.0
 LAST_EVENTS: Final = 2 * KEYS
 """Events after the last fault: every key has a newest value."""
@@ -33,10 +36,15 @@ FAULTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class FeedShape:
-    """A manifest with a feed. `resume`: whether the endpoint is asked to replay, and whether it confirms the end."""
+    """A manifest with a feed.
+
+    `resume`: whether the endpoint is asked to replay, and whether it confirms the end. `flat`: events of the same time
+    come in one list.
+    """
 
     resume: Resume
     latest: bool
+    flat: bool
     definition: dict[str, Any]
     loaded: LoadedManifest = field(repr=False)
 
@@ -100,6 +108,8 @@ def feed_shape(number: int) -> FeedShape:
     if resume != "none":
         replay = [{"send": {"op": "replay", "after": "{{ position }}"}}]
         definition |= {"position": "message.n", "resume": replay + (replayed if resume == "confirmed" else [])}
+    flat = resume == "none" and random.Random(-1 - number).random() < FLAT_RATE
+    definition |= {"flat": True, "key": "item % 3"} if flat else {}
     template = {
         "name": NAME,
         "url": "ws://127.0.0.1:8000/",
@@ -107,7 +117,7 @@ def feed_shape(number: int) -> FeedShape:
         "limits": {"connect_timeout": 2, "ping_interval": 3, "ping_timeout": 2},
         "feeds": [definition],
     }
-    return FeedShape(resume, latest, definition, load(template))
+    return FeedShape(resume, latest, flat, definition, load(template))
 
 
 def feed_scenario(seed: int) -> FeedScenario:

@@ -64,6 +64,9 @@ LATER_FRAMINGS: Final[tuple[dict[str, Any], ...]] = (
 )
 """Layers that were added later. They are drawn apart, so that the other facts of a shape stay as they are."""
 
+JOINED: Final = {"batch": True}
+"""For endpoints that send together, as an array, what is due at the same time."""
+
 PROTOBUF_FRAMINGS: Final = (PROTOBUF, {**PROTOBUF, "length": {"size": "varint"}, "spans_messages": True})
 """Only for listed tools: a manual is no message of the schema."""
 
@@ -73,9 +76,10 @@ PROTOBUF_RATE: Final = 0.15
 REPEATED_RATE: Final = 0.2
 BATCHED_RATE: Final = 0.3
 HTTP_RATE: Final = 0.3
+JOINED_RATE: Final = 0.3
 """The shares of the manifests whose messages are framed, and framed in a later layer where they were not, are Protobuf,
-are one for each element of a list, and whose calls and logins send HTTP requests; and the share of those with IDs whose
-endpoint answers several calls with one message."""
+are one for each element of a list, and whose calls and logins send HTTP requests; the share of those with IDs whose
+endpoint answers several calls with one message; and of those without a framing whose endpoint sends arrays."""
 
 Kind = Literal["ids", "optional ids", "exclusive", "one-shot", "one-shot ids"]
 KINDS: Final[tuple[Kind, ...]] = (
@@ -134,6 +138,11 @@ class Shape:
     def batches_replies(self) -> bool:
         """Whether one message may be the reply to several calls."""
         return bool(self.template["reply"].get("answers_all"))
+
+    @property
+    def joins_messages(self) -> bool:
+        """Whether the endpoint sends what is due at the same time as an array."""
+        return self.framing.batch is True
 
     @property
     def discovered(self) -> bool:
@@ -213,6 +222,8 @@ def shape(number: int) -> Shape:
     batching = random.Random(-13 * SHAPES - number)  # so that seeds which found a defect keep their manifests
     if kind == "ids" and not discovered and "protobuf" not in template.get("framing", {}):
         template |= _batched(template) if batching.random() < BATCHED_RATE else {}
+    if "framing" not in template and random.Random(-29 * SHAPES - number).random() < JOINED_RATE:
+        template["framing"] = JOINED
     if layers.random() < REPEATED_RATE:
         template["message"] = {"$each": ["{{ args.n }}"], "$template": {**template["message"], "n": "{{ item }}"}}
     if "ignore" in template and random.Random(-1 - number).random() < 0.3:

@@ -16,9 +16,11 @@ from utcp_ws_mcp.client.call import Call
 from utcp_ws_mcp.client.call_errors import CallErrors
 from utcp_ws_mcp.client.call_http import CallRequests
 from utcp_ws_mcp.client.caller import CallRunner
+from utcp_ws_mcp.client.connection import Connection
 from utcp_ws_mcp.client.discovery import DiscoveryTask
 from utcp_ws_mcp.client.heartbeat import HeartbeatTask
 from utcp_ws_mcp.client.http_steps import HttpStepRunner
+from utcp_ws_mcp.client.incoming import Incoming
 from utcp_ws_mcp.client.oauth import TokenCache
 from utcp_ws_mcp.client.pool import planner
 from utcp_ws_mcp.client.pool.circuit_breaker import CircuitBreaker
@@ -184,6 +186,8 @@ MUTANTS: Final = (
         "if not field.is_repeated:",
         "if field.message_type is not None:\n        return None\n    if not field.is_repeated:",
     ),
+    Mutant("a message overtakes the rest of the one before it", Incoming, "feed", "turn.is_over", "False"),
+    Mutant("the rest of a message is lost", Connection, "take_rest", "return PART", "return WHOLE"),
     Mutant("a closed bridge is still used", ConnectionPool, "close", "self._state.closed = True", "pass"),
 )
 

@@ -19,12 +19,13 @@ import anyio
 
 from utcp_ws_mcp import bridge as bridge_module
 from utcp_ws_mcp.bridge import Bridge
-from utcp_ws_mcp.client import caller, http_steps, oauth
+from utcp_ws_mcp.client import caller, connection, http_steps, oauth, turn
 from utcp_ws_mcp.client.discovery import DISCOVERY_TIMEOUT as DISCOVERY
 from utcp_ws_mcp.client.eager import EagerTask
 from utcp_ws_mcp.client.feeds import keeper
 from utcp_ws_mcp.client.http_client import HttpResponse
 from utcp_ws_mcp.client.pin_store import PinStore
+from utcp_ws_mcp.core.feeds import feed
 from utcp_ws_mcp.errors import CallTimeout
 from utcp_ws_mcp.observability import events
 
@@ -289,12 +290,25 @@ def controlled(loop: VirtualLoop, seed: int, endpoint: Endpoint | None = None) -
             patch.object(bridge_module, "os", SimpleNamespace(urandom=rng.randbytes)),
             patch.object(oauth, "send_request", answer_token),
             patch.object(http_steps, "send_request", send_request),
+            _short_turns(),
         ):
             yield
     finally:
         random.setstate(before)
         if collects:
             gc.enable()
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    """Let everything else have its turn after each message, and within short lists, until the block ends."""
+    with (
+        patch.object(turn, "TURN_SECONDS", 0.0),
+        patch.object(connection, "MESSAGES_BETWEEN_CHECKS", 1),
+        patch.object(feed, "ELEMENTS_AT_ONCE", 2),
+        patch.object(keeper, "EVENTS_IN_A_ROW", 3),
+    ):
+        yield
 
 
 def end(loop: VirtualLoop, ledger: Ledger) -> None:

@@ -240,8 +240,8 @@ class FeedKeeper:
                     self._publish(message.events, message.position)
                 else:
                     await self._publish_in_parts(message, subscription)
-                for error in message.errors:
-                    self._note_invalid(error)
+                for left_out in message.errors:
+                    self._note_invalid(left_out)
                 in_a_row += count
                 if in_a_row >= EVENTS_IN_A_ROW:
                     in_a_row = 0
