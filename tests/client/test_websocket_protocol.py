@@ -189,8 +189,14 @@ async def turns(number: int) -> None:
         await asyncio.sleep(0)
 
 
+@pytest.fixture(autouse=True)
+def long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no turn end because the machine is busy."""
+    monkeypatch.setattr(turn, "TURN_SECONDS", 1e9)
+
+
 @pytest.fixture
-def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_turns(monkeypatch: pytest.MonkeyPatch, long_turns: None) -> None:
     """Let others get their turn as often as the clock is read."""
     monkeypatch.setattr(turn, "TURN_SECONDS", 0.0)
 
