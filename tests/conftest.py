@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -16,6 +17,11 @@ from utcp_ws_mcp.observability.logging import StderrHandler
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.register_profile("local", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")  # in CI the same examples each time
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from visiting the collected tests, about a million objects, again and again."""
+    gc.freeze()
 
 
 @pytest.fixture
