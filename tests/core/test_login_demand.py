@@ -77,7 +77,13 @@ def test_the_codes_for_unauthorized_are_a_demand(code: int | None, is_demand: bo
         {"header_fields": ["key"]},
         {"protocol": ["bearer.{{ vars.TOKEN }}"]},
         {"feeds": [{"name": "f", "match": "true", "query": {"key": "${KEY}"}}]},
+        {"feeds": [{"name": "f", "match": "true", "open": [{"send": {"login": "${KEY}"}}]}]},
+        {"feeds": [{"name": "f", "match": "true", "open": [{"send": {"op": "login", "password": "x"}}]}]},
+        {"url": "wss://a.example/v2/${KEY}"},
+        {"tls": {"client_cert": "me.pem"}},
+        {"auto_reply": [{"match": "message.challenge", "send": {"answer": "{{ vars.KEY }}"}}]},
         {"message": {"token": "{{ vars.TOKEN }}"}},
+        {"message": {"login": [{"user": "{{ args.user }}", "password": "{{ args.password }}"}]}},
     ],
     ids=lambda fields: next(iter(fields)),
 )
@@ -87,6 +93,10 @@ def test_nothing_is_said_of_a_call_template_that_may_log_in(fields: Any) -> None
 
 def test_a_call_template_with_headers_that_carry_no_credential_has_no_login() -> None:
     assert login_hint(template(headers={"Origin": "https://a.example"}), ["login required"]) != ""
+
+
+def test_a_variable_for_the_host_of_a_url_is_no_credential() -> None:
+    assert login_hint(template(url="wss://${HOST}:${PORT}/api"), ["login required"]) != ""
 
 
 SIGNS = {

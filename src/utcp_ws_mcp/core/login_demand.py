@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..manifest.models.call_template import CallTemplate
 from ..manifest.presets import preset_signs
+from ..manifest.secret_names import is_secret_name
 from ..manifest.variables import find_variables
 from .codecs.message import Message
 from .expressions.expression import compile_expression
@@ -78,10 +79,22 @@ def _demands_login(said: Message | str) -> bool:
 def _may_log_in(template: CallTemplate) -> bool:
     """Return whether something in a call template may be a login or a credential."""
     steps = (*template.before_connect, *template.on_connect, *template.before_message)
-    if template.auth or steps or template.query or "?" in template.url:
+    if template.auth or steps or template.query or "?" in template.url or template.tls.client_cert:
         return True
     if any(name.lower() not in _CARRYING_NO_CREDENTIAL for name in (*template.headers, *template.header_fields)):
         return True
     request = {"let": template.let, "message": template.message, "then": list(template.then)}
-    handshake = {"protocol": [*template.protocol], "query": [feed.query for feed in template.feeds]}
-    return any(find_variables({**handshake, **request}))
+    url_path = template.url.partition("://")[2].partition("/")[2]
+    handshake = {"protocol": [*template.protocol], "url": url_path, "query": [feed.query for feed in template.feeds]}
+    answers = [rule.send for rule in template.auto_reply]
+    opening = [step.send for feed in template.feeds for step in feed.open]
+    sent = {**handshake, **request, "auto_reply": answers, "open": opening}
+    return any(find_variables(sent)) or _names_secret([request, answers, opening])
+
+
+def _names_secret(document: Any) -> bool:
+    """Return whether a message has a member for a credential: then it may be the login itself."""
+    if isinstance(document, dict):
+        named = any(is_secret_name(name) for name in document)
+        return named or any(map(_names_secret, document.values()))
+    return isinstance(document, list) and any(map(_names_secret, document))
