@@ -115,6 +115,10 @@ FEED_CASES: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
         feeds(feed(open=[{"expect": "message.hi"}]), reply={"error": "not message.ok"}),
         [("reply.error", "feed-error-too-broad")],
     ),
+    "an error that each event is on a connection of its own": (
+        feeds(feed(query={"a": "1"}), reply={"error": "not message.ok"}),
+        [("reply.error", "feed-error-too-broad")],
+    ),
     "an error that each event is by what it compares": (
         feeds(feed(match="message.e == 'md'", open=[{"expect": "message.hi"}]), reply={"error": "message.e != 'ok'"}),
         [("reply.error", "feed-error-too-broad")],

@@ -158,7 +158,7 @@ def _check_error(entry: ManifestEntry, place: _FeedPlace) -> Iterator[Problem]:
     """Yield a problem where `reply.error` is true for an event because this has not the field that replies have."""
     assert entry.template is not None
     source = entry.template.reply.error
-    if source is None or place.match is None or not place.feed.open:
+    if source is None or place.match is None or not (place.feed.open or place.feed.query):
         return
     error = compile_expression(source, CALL_REPLY_NAMES)
     known = {"message": _least_event(place.match), "tool": place.feed.name}

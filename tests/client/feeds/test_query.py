@@ -294,3 +294,24 @@ async def test_what_the_endpoint_sends_at_once_is_read_also_behind_steps(tmp_pat
         async with bridge_to(tmp_path, manifest(seen, open=[{"expect": "message.hello is defined"}])) as bridge:
             result = await read(bridge, wait_seconds=5)
             assert [each["data"] for each in result["events"]] == ["at 1"]
+
+
+async def test_an_error_message_refuses_a_position_also_of_a_feed_without_steps(tmp_path: Path) -> None:
+    log = Log()
+    async with peer(jsonrpc, greet=log.greet, process_request=log.process_request) as seen:
+        document = manifest(seen, match="message.time is defined or message.error is defined")
+        document["reply"] = {"error": "message.error is defined", "error_message": "message.error"}
+        async with bridge_to(tmp_path, document) as bridge:
+            cursor = (await read(bridge))["cursor"]
+            await log.write(seen, 1)
+            await read_until(bridge, cursor, "at 1")
+            log.events = []
+            await seen.open[0].close(1012, "restart")
+            await seen.until(lambda: len(seen.upgrades) == 2)
+            await seen.open[0].send(json.dumps({"error": "no such cursor"}))
+            await seen.until(lambda: len(seen.upgrades) == 3)
+            await log.write(seen, 9)
+            events, gaps = await read_until(bridge, cursor, "at 9")
+    assert events == ["at 1", "at 9"]
+    assert ["the endpoint does not replay" in each and "no such cursor" in each for each in gaps] == [True]
+    assert log.queries == ["", "cursor=1", ""]

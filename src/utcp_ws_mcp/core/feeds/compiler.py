@@ -128,12 +128,15 @@ class _FeedBuilder:
         )
         self._manual = entry.name
         self._inherited = inherited
+        self._errors_only = ReplyRules(error=inherited.error, error_message=inherited.error_message)
         self._diagnostics = diagnostics
 
     def build(self, feed: Feed, handshake: HandshakeTemplate) -> CompiledFeed:
         """Return the compiled feed; what cannot be compiled is missing from it, and reported."""
         requests = self._requests(feed.open, "open")
-        *opening, last = requests or [FeedRequest((), ReplyRules(), self._default_timeout)]
+        # What a connection of its own brings is about the feed, also if no message was sent.
+        rules = self._errors_only if feed.query else ReplyRules()
+        *opening, last = requests or [FeedRequest((), rules, self._default_timeout)]
         stream = self._stream(feed)
         rules = replace(
             last.rules,
@@ -180,8 +183,7 @@ class _FeedBuilder:
                 requests.append(FeedRequest(tuple(messages), self._reply_rules(step, path, names), step.timeout))
                 messages = []
         if messages:
-            inherited = self._inherited
-            rules = ReplyRules(no_reply=True, error=inherited.error, error_message=inherited.error_message)
+            rules = replace(self._errors_only, no_reply=True)
             requests.append(FeedRequest(tuple(messages), rules, self._default_timeout))
         return requests
 
