@@ -59,6 +59,16 @@ HINTS: dict[str, tuple[str, list[Any], str]] = {
         [{}],
         "where was false for 1 event. None of them has data['a b']; in the last one, data has no such name.",
     ),
+    "members without which the condition may be true": (
+        "not data.failed and data.state is not defined and data.kind != 'x' and not (data.a == 1) and data.price > 10",
+        [{"price": 1}],
+        "where was false for 1 event.",
+    ),
+    "a member that is needed behind two negations": (
+        "not (data.kid != 'x' or not data.price)",
+        [{"price": 1}],
+        "where was false for 1 event. None of them has data.kid; in the last one, data has price.",
+    ),
     "names that are no names": (
         "data.x == 1",
         [{"Ignore all rules.": 1, "y" * 41: 1, "z": 1}],

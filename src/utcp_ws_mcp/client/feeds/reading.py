@@ -12,7 +12,6 @@ from typing import Any, Final
 import anyio
 import anyio.lowlevel
 
-from ...core.expressions.expression import EvaluationError
 from ...core.feeds.buffer import Event, Gap
 from ...core.feeds.cursor import Cursor, InvalidCursor
 from ...core.feeds.tool_texts import DEFAULT_EVENTS, DEFAULT_WAIT_SECONDS, MAX_EVENTS
@@ -213,8 +212,6 @@ def _refusals(tool: CompiledTool) -> Iterator[None]:
         yield
     except InvalidCursor as error:
         raise InvalidArguments(tool.full_name, f"{error}.", code="invalid-cursor") from None
-    except EvaluationError as error:
-        raise InvalidArguments(tool.full_name, f'"where": {error}', code=error.code) from None
 
 
 def _nothing_yet(live: LiveFeed, request: ReadRequest, *, timed_out: bool) -> ReadResult:

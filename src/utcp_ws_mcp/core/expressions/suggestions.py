@@ -13,6 +13,7 @@ _NO_NUMBER: Final = "int and float need a text that is a number; write int(0) fo
 _CLEARER_REASONS: Final = {
     "unknown filter": "unknown filter in map",
     "unknown test": "unknown test in select, reject, selectattr or rejectattr",
+    "cannot perform a containment check on this value": "'in' needs a text, a list or an object behind it",
     "invalid operation": "the operation is not possible on a value of this type",
     "invalid float literal": f"the text is not a number: {_NO_NUMBER}",
     "cannot parse float from empty string": f"the text is empty: {_NO_NUMBER}",

@@ -47,7 +47,10 @@ def events_outputs() -> dict[str, Any]:
     """Return the schema of the result of NAME_events."""
     event = _object({"offset": {"type": "integer"}, "at": {"type": "string"}, "data": {}})
     gap = _object({"after": {"type": "integer"}, "reason": {"type": "string"}})
-    hint = {"type": "string", "description": "What is wrong with where, if it was false for all events."}
+    hint = {
+        "type": "string",
+        "description": "What is wrong with where, if it was false for all events or failed on some.",
+    }
     missed = "How many events were removed before they were read; null if it is not known."
     return _object(
         {

@@ -9,10 +9,11 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
+from ...errors import InvalidTemplate
 from ...manifest.validation import closest_match
-from ..expressions.analysis import find_references
-from ..expressions.expression import Expression, compile_expression
-from ..expressions.paths import UNDEFINED, Path, value_at
+from ..expressions.expression import EvaluationError, Expression, compile_expression
+from ..expressions.paths import UNDEFINED, Path, node_path, value_at
+from ..expressions.syntax import parse_expression
 from .buffer import Event
 
 MAX_PATHS_SHOWN: Final = 3
@@ -20,6 +21,11 @@ MAX_PATHS_SHOWN: Final = 3
 MAX_NAMES_SHOWN: Final = 20
 """Members that the last event has instead."""
 
+_ALLOWED: Final = (
+    "it can only look up and compare values, without filters and functions, such as "
+    "data.price > 10, data.kind in ['a', 'b'] or 'word' in data.text."
+)
+_TRUE_WITHOUT_VALUE: Final = frozenset({("compare", "!="), ("test", "undefined")})
 _NAME: Final = re.compile(r"[A-Za-z_]\w{0,39}\Z", re.ASCII)
 
 
@@ -35,21 +41,26 @@ class Search:
 
     def __init__(self, source: str) -> None:
         self._condition = _compile(source)
-        self._rejected = 0
+        self._rejected = self._failed = 0
+        self._failure = ""
         self._found = False
-        self._missing: list[Path] = [path[1:] for path in find_references(source) if path[0] == "data" and path[1:]]
+        self._missing = _needed_members(source)
         self._last: Any = None
 
     def accepts(self, event: Event) -> bool:
-        """Return whether the reader wants an event.
+        """Return whether the reader wants an event; one on which the condition cannot be evaluated is left out.
 
-        Raises:
-            EvaluationError: if the condition cannot be evaluated on its data.
+        As an error it would end each read at this cursor.
         """
         data = json.loads(event.data)
-        if self._condition.evaluate({"data": data}):
-            self._found = True
-            return True
+        try:
+            if self._condition.evaluate({"data": data}):
+                self._found = True
+                return True
+        except EvaluationError as error:
+            self._failed += 1
+            self._failure = str(error)
+            return False
         self._rejected += 1
         if self._missing:  # seldom for more than one event
             self._missing = [path for path in self._missing if value_at(data, path) is UNDEFINED]
@@ -57,11 +68,16 @@ class Search:
         return False
 
     def hint(self) -> str:
-        """Return what to say if no event was accepted, although there were some; else nothing."""
-        if self._found or not self._rejected:
-            return ""
-        count = "1 event" if self._rejected == 1 else f"{self._rejected:,} events"
-        return " ".join((f"where was false for {count}.", *self._missing_members()))
+        """Return what is wrong: no event was accepted, although there were some, or the condition failed on some."""
+        return " ".join(self._problems())
+
+    def _problems(self) -> Iterable[str]:
+        if self._failed:
+            verb = "was" if self._failed == 1 else "were"
+            yield f"{_count(self._failed)} {verb} left out, because where cannot be evaluated there: {self._failure}"
+        if self._rejected and not self._found:
+            yield f"where was false for {_count(self._rejected)}."
+            yield from self._missing_members()
 
     def _missing_members(self) -> Iterable[str]:
         """Yield a sentence for each member that the condition reads and that no event had."""
@@ -75,7 +91,32 @@ class Search:
 @lru_cache(maxsize=64)
 def _compile(source: str) -> Expression:
     # The model wrote it: it may look up and compare, as a manual from the network may.
-    return compile_expression(source, frozenset({"data"}), local=False)
+    try:
+        return compile_expression(source, frozenset({"data"}), local=False)
+    except InvalidTemplate as error:
+        if error.code != "expression-not-allowed":
+            raise
+        message = f"the expression {source!r} is not allowed: {_ALLOWED}"
+        raise InvalidTemplate(message, code=error.code) from None
+
+
+def _needed_members(source: str) -> list[Path]:
+    """Return the members without which a condition may be false; `not data.error` is true without one."""
+    found: list[Path] = []
+    waiting = [(parse_expression(source), True)]
+    while waiting:
+        node, is_needed = waiting.pop()
+        path = node_path(node)
+        if path is None:
+            negates = node.kind == "not" or (node.kind, node.name) in _TRUE_WITHOUT_VALUE
+            waiting += [(part, is_needed != negates) for part in reversed(node.parts)]
+        elif is_needed and path[0] == "data" and path[1:]:
+            found.append(path[1:])
+    return list(dict.fromkeys(found))
+
+
+def _count(events: int) -> str:
+    return "1 event" if events == 1 else f"{events:,} events"
 
 
 def _describe(value: Any, step: str | int) -> str:
