@@ -92,6 +92,13 @@ def test_each_event_is_a_tool_with_its_arguments(lines: tuple[str, ...], tools: 
     assert {tool.original_name for tool in loaded.tools["example"]} == tools.keys()
 
 
+def test_an_event_behind_an_event_is_no_answer_to_it_but_a_feed() -> None:
+    document = drafted('> 42["say","hi"]', '< 42["said","hi"]')
+    (tool,) = document["tools"]
+    assert tool["tool_call_template"]["reply"] == "none"
+    assert [feed["name"] for feed in document["feeds"]] == ["said"]
+
+
 def test_an_acknowledged_object_is_the_message_of_the_preset() -> None:
     (tool,) = drafted('> 420["add",{"a":1}]', "< 430[2]")["tools"]
     assert "tool_call_template" not in tool

@@ -190,10 +190,23 @@ def _preset_conversation(form: PresetForm, decoded: Sequence[RecordedMessage]) -
     start = next((index for index, each in enumerate(decoded) if each.sent), len(decoded))
     conversation = analyze(decoded[start:], ids)
     own = [each for each in conversation.exchanges if form.is_own(each.request.value)]
-    # An event behind a pong counts as its answer, where its kind comes nowhere else.
-    events = [reply for each in own for reply in each.replies if form.event(reply.value) is not None]
+    events = [event for each in conversation.exchanges for event in _take_events(form, each)]
     rest = without(conversation, [*own, *_ignored(conversation)])
     return replace(rest, unsolicited=[*rest.unsolicited, *events])
+
+
+def _take_events(form: PresetForm, exchange: RecordedExchange) -> list[RecordedMessage]:
+    """Take the events out of the replies: they answer nothing, unless a person says so.
+
+    An event behind a message without an ID counts as its answer where its kind comes nowhere else.
+    """
+    events = [
+        reply
+        for reply in exchange.replies
+        if form.event(reply.value) is not None and reply.mark not in (Mark.REPLY, Mark.ERROR)
+    ]
+    exchange.replies = [reply for reply in exchange.replies if reply not in events]
+    return events
 
 
 def _ignored(conversation: Conversation) -> list[RecordedExchange]:
