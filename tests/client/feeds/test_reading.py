@@ -217,6 +217,8 @@ async def test_a_reader_who_has_seen_more_at_another_replica_gets_nothing_yet_an
     ("where", "code", "message"),
     [
         ("data ==", "invalid-expression", "\"where\": invalid expression 'data =='"),
+        ("data contains 'a'", "invalid-expression", "end of the expression. where can only look up"),
+        ("data === 1", "invalid-expression", "Write == or !=. where can only look up"),
         ("message == 1", "unknown-name", "\"where\": unknown name 'message'"),
         ("data + 1 == 2", "expression-not-allowed", "\"where\": the expression 'data + 1 == 2' is not allowed"),
         ("data | lower == 'a'", "expression-not-allowed", "without filters and functions, such as data.price > 10"),

@@ -91,7 +91,7 @@ class Expression:
         """
         self.source = source.strip()
         self.path = parse_path(self.source)
-        tree = self.tree = self._parse() if self.path is None or self.path[0] in FUNCTIONS else None
+        tree = self.tree = self._parse(local=local) if self.path is None or self.path[0] in FUNCTIONS else None
         if tree is not None:
             if not local:
                 check_foreign(self.source, tree)
@@ -264,8 +264,8 @@ class Expression:
         paths = (path for path in find_references(self.source) if path[0] == owner and len(path) > 1)
         return tuple(dict.fromkeys(path[1] for path in paths if isinstance(path[1], str)))
 
-    def _parse(self) -> Node:
-        """Return the tree of the expression.
+    def _parse(self, *, local: bool) -> Node:
+        """Return the tree of the expression. What it may not do unless it is local is not suggested.
 
         Raises:
             InvalidTemplate: where it cannot be read.
@@ -283,7 +283,7 @@ class Expression:
         except TemplateError as error:
             from .suggestions import suggest_syntax
 
-            cause = f"{end_sentence(_error_reason(error))}{suggest_syntax(self.source)}"
+            cause = f"{end_sentence(_error_reason(error))}{suggest_syntax(self.source, filters=local)}"
             raise InvalidTemplate(f"invalid expression {self.source!r}: {cause}", code="invalid-expression") from None
         except ValueError:
             raise InvalidTemplate(

@@ -84,9 +84,15 @@ _EARLY_END: Final = re.compile(r"''[\w(\[{]|^(?:[^']|'')*'(?!')|\"")
 """What is left where a quote has ended a text early, once all texts are empty."""
 
 
-def suggest_syntax(source: str) -> str:
-    """Return what to write for the syntax of another language, or nothing where none is recognized."""
+def suggest_syntax(source: str, *, filters: bool) -> str:
+    """Return what to write for the syntax of another language, or nothing where none is recognized.
+
+    Args:
+        source: The expression.
+        filters: Whether it may have filters.
+    """
     bare = STRING_LITERAL.sub("''", source)
     if _EARLY_END.search(bare):
         return " The next quote of its kind ends a text: write \\x27 for ' and \\x22 for \" inside of it."
-    return next((f" {advice}" for pattern, advice in _FOREIGN_SYNTAX if pattern.search(bare)), "")
+    advice = next((advice for pattern, advice in _FOREIGN_SYNTAX if pattern.search(bare)), "")
+    return f" {advice}" if advice and (filters or " | " not in advice) else ""

@@ -22,7 +22,7 @@ MAX_NAMES_SHOWN: Final = 20
 """Members that the last event has instead."""
 
 _ALLOWED: Final = (
-    "it can only look up and compare values, without filters and functions, such as "
+    "where can only look up and compare values, without filters and functions, such as "
     "data.price > 10, data.kind in ['a', 'b'] or 'word' in data.text."
 )
 _TRUE_WITHOUT_VALUE: Final = frozenset({("compare", "!="), ("test", "undefined")})
@@ -94,9 +94,12 @@ def _compile(source: str) -> Expression:
     try:
         return compile_expression(source, frozenset({"data"}), local=False)
     except InvalidTemplate as error:
-        if error.code != "expression-not-allowed":
+        if error.code == "expression-not-allowed":
+            message = f"the expression {source!r} is not allowed: {_ALLOWED}"
+        elif error.code == "invalid-expression":
+            message = f"{error.message} {_ALLOWED}"
+        else:
             raise
-        message = f"the expression {source!r} is not allowed: {_ALLOWED}"
         raise InvalidTemplate(message, code=error.code) from None
 
 
