@@ -53,16 +53,18 @@ class MutantResult:
 async def measure(size: Size) -> Sequence[Figure]:
     """Simulate the seeds of calls and of feeds, then search each defect."""
     rng = size.random()
-    count, feeds = size.of(20_000, 1_000_000, light=4_000), size.of(500, 25_000, light=200)
+    count, feeds = size.of(20_000, 1_000_000, light=3_000), size.of(500, 25_000, light=200)
     first = rng.randrange(1 << 40)
     # In the small size some of the defects, others with each seed.
-    of_calls = sorted(rng.sample(range(len(MUTANTS)), size.of(len(MUTANTS), len(MUTANTS), light=8)))
+    of_calls = sorted(rng.sample(range(len(MUTANTS)), size.of(len(MUTANTS), len(MUTANTS), light=6)))
     of_feeds = sorted(rng.sample(range(len(FEED_MUTANTS)), size.of(len(FEED_MUTANTS), len(FEED_MUTANTS), light=4)))
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as processes:
+        # All are submitted at once, the longest ones first.
+        found_of_calls = processes.map(_find_mutant, of_calls, [first] * len(of_calls))
+        found_of_feeds = processes.map(_find_feed_mutant, of_feeds, [first] * len(of_feeds))
         batches = list(processes.map(_run_batch, range(first, first + count, BATCH_SIZE)))
         feed_batches = list(processes.map(_run_feed_batch, range(first, first + feeds, FEED_BATCH_SIZE)))
-        found = list(processes.map(_find_mutant, of_calls, [first] * len(of_calls)))
-        found += processes.map(_find_feed_mutant, of_feeds, [first] * len(of_feeds))
+        found = [*found_of_calls, *found_of_feeds]
     return [
         _violations_figure(batches, count, "calls"),
         _violations_figure(feed_batches, feeds, "reads of feeds"),
