@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from ..core.exchange.reply_rules import Concurrency
 from ..core.expressions.analysis import ALL_MEMBERS, find_arguments, find_expressions, uses_name
@@ -13,7 +13,6 @@ from ..core.templates.nodes import Argument, Placeholder
 from ..core.tools.tool import CompiledTool
 from ..errors import Problem
 from ..manifest.entries import ManifestEntry, ResolvedTool
-from ..manifest.models.call_template import CallTemplate
 from ..manifest.validation import join_path
 from ..manifest.variables import MESSAGE_KEYS
 from .input_schemas import arguments_outside_properties, check_inputs
@@ -23,6 +22,9 @@ from .values import owner_path, suggestion
 _ORDERINGS: Final = frozenset({"<", "<=", ">", ">="})
 _NUMBERS: Final = ("request_id", "next_id", "counter")
 """Names whose values differ between the requests on a connection, and grow."""
+
+_REQUEST_FIELDS: Final = ("let", "before_message", "message", "then", "url", "query", "headers")
+"""Fields whose arguments a call needs."""
 
 _NON_REQUEST_FIELDS: Final = {"reply", "stream", "ignore", "request_id", "on_connect", "heartbeat"}
 """Fields that are no message of a call: an ID in them is another one."""
@@ -119,11 +121,12 @@ def _check_undeclared_arguments(
     entry: ManifestEntry, tool: CompiledTool, source: ResolvedTool, known: set[str]
 ) -> Iterator[Problem]:
     declared = _declared_arguments(tool)
-    for key in ("let", "before_message", "message", "then", "url", "query", "headers"):
+    written = tool.template.model_dump(mode="json", by_alias=True, include={*_REQUEST_FIELDS}, exclude_defaults=True)
+    for key in (each for each in _REQUEST_FIELDS if each in written):
         path, is_own = owner_path(entry, source, key)
         is_own = is_own or key in ("url", "headers")  # all tools share them
         others = known if not is_own and (key == "query" or "inputs" in source.tool.model_fields_set) else set()
-        required = _required_arguments(tool.template, key, declared, is_own, others)
+        required = _required_arguments({key: written[key]}, declared, is_own, others)
         for name in sorted(required - declared - {ALL_MEMBERS}):
             fix = suggestion(name, declared) or 'Declare it in the "inputs" of the tool.'
             if not is_own and name in known:
@@ -178,19 +181,18 @@ def _declared_arguments(tool: CompiledTool) -> set[str]:
 
 
 def _required_arguments(
-    template: CallTemplate, key: str, declared: set[str], is_own: bool, others: set[str]
+    written: Mapping[str, Any], declared: set[str], is_own: bool, others: set[str]
 ) -> frozenset[str]:
-    """Return the arguments that a field uses.
+    """Return the arguments that a field with its value uses.
 
     An inherited message offers more arguments than each tool declares: one of them is enough, and none is needed
     where the tool says that it has none and other tools declare them, which are `others`. An inherited parameter of
     `query` is left out of the calls of a tool that does not declare its argument.
     """
-    written = template.model_dump(mode="json", by_alias=True, include={key}, exclude_defaults=True)
     arguments = find_arguments(written, MESSAGE_KEYS)
-    if key == "query":
+    if "query" in written:
         return arguments - others
-    if key != "message" or is_own:
+    if "message" not in written or is_own:
         return arguments
     return frozenset() if arguments & declared else arguments - others
 
@@ -201,7 +203,7 @@ def _check_request_id(tool: CompiledTool, source: ResolvedTool) -> Iterator[Prob
         return
     if rules.listen_only and rules.stream is not None and rules.stream.match is not None:
         return  # `reply.match` is not used then
-    request = tool.template.model_dump(mode="json", by_alias=True, exclude=_NON_REQUEST_FIELDS)
+    request = tool.template.model_dump(mode="json", by_alias=True, exclude=_NON_REQUEST_FIELDS, exclude_defaults=True)
     if any(uses_name(each, "request_id", "next_id") for each in find_expressions(request, MESSAGE_KEYS)):
         return
     path = join_path(source.path, "name")
