@@ -26,9 +26,9 @@ def measure(size: Size) -> Sequence[Comparison]:
         more_callers = [
             each
             for name, kind in KINDS.items()
-            for each in _compare(environment, name, kind, size.of(7, 1), size.of(2048, 1024))
+            for each in _compare(environment, name, kind, size.of(5, 1), size.of(2048, 1024))
         ]
-        return [*more_callers, _slow_endpoint(environment, size.of(7, 1), size.of(1024, 128))]
+        return [*more_callers, _slow_endpoint(environment, size.of(5, 1), size.of(1024, 128))]
 
 
 def _slow_endpoint(environment: BenchmarkEnvironment, rounds: int, calls: int) -> Comparison:

@@ -18,7 +18,7 @@ LARGE_COUNT = 1000
 
 def measure(size: Size) -> Sequence[Comparison]:
     """Return a table for each of the three. Every endpoint is connected before the calls are timed."""
-    many, rounds, calls = size.of(LARGE_COUNT, 20), size.of(7, 2), size.of(200, 10)
+    many, rounds, calls = size.of(LARGE_COUNT, 20), size.of(5, 2), size.of(200, 10)
     with _on_one_processor(), benchmark_environment() as environment:
         return [
             _compare_growth(

@@ -53,7 +53,7 @@ _BODY: Final = json.dumps(
 
 def measure(size: Size) -> Sequence[Comparison]:
     """Compare with the SDK's server for each number of connections."""
-    rounds = size.of(7, 0)
+    rounds = size.of(5, 0)
     rate: dict[int, defaultdict[str, list[float]]] = {connections: defaultdict(list) for connections in MINIMUM}
     cpu: dict[int, defaultdict[str, list[float]]] = {connections: defaultdict(list) for connections in MINIMUM}
     with benchmark_environment() as environment, servers(environment, *COMMANDS) as ports:

@@ -35,7 +35,7 @@ def measure(size: Size) -> Sequence[Comparison]:
     """Compare the start with one endpoint, and the start with an unreachable, a slow and a good one."""
     with benchmark_environment() as environment:
         return [
-            *_ordinary(environment, size.of(15, 1)),
+            *_ordinary(environment, size.of(11, 1)),
             _with_dead_and_slow(environment, size.of(5, 1)),
             _after_installing(environment, size.of(3, 1), size.of(5, 1)),
         ]
