@@ -231,10 +231,10 @@ class FeedKeeper:
                     self._note_invalid(error)
                     continue
                 self._awaits_replay = False
-                if self._feed.position is not None and not self._is_new(message):
-                    continue
                 if message.events and self._left_out:
                     self._report_left_out()
+                if self._feed.position is not None and not self._note_position(message):
+                    continue
                 count = len(message.events)
                 if count <= EVENTS_IN_A_ROW:
                     self._publish(message.events, message.position)
@@ -286,10 +286,8 @@ class FeedKeeper:
         if anyio.current_time() - self._opened_at >= REPLAY_SECONDS:
             self.positions.end_replay()
 
-    def _is_new(self, message: FeedMessage) -> bool:
-        """Note the position of a message; return whether its events are added."""
-        if message.events:
-            self._report_left_out()
+    def _note_position(self, message: FeedMessage) -> bool:
+        """Note the position of a message; return whether its events are new."""
         self._end_replay()
         # The last event stands for the message: replicas that follow a shared feed learn the position with it.
         verdict = self.positions.note(message.position, message.events[-1].data if message.events else "")
