@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from ..core.exchange.reply_rules import Concurrency
@@ -126,7 +126,7 @@ def _check_undeclared_arguments(
         path, is_own = owner_path(entry, source, key)
         is_own = is_own or key in ("url", "headers")  # all tools share them
         others = known if not is_own and (key == "query" or "inputs" in source.tool.model_fields_set) else set()
-        required = _required_arguments({key: written[key]}, declared, is_own, others)
+        required = _required_arguments(key, written[key], declared, is_own, others)
         for name in sorted(required - declared - {ALL_MEMBERS}):
             fix = suggestion(name, declared) or 'Declare it in the "inputs" of the tool.'
             if not is_own and name in known:
@@ -180,19 +180,17 @@ def _declared_arguments(tool: CompiledTool) -> set[str]:
     return {*names, *tool.defaults, *tool.hidden}
 
 
-def _required_arguments(
-    written: Mapping[str, Any], declared: set[str], is_own: bool, others: set[str]
-) -> frozenset[str]:
-    """Return the arguments that a field with its value uses.
+def _required_arguments(key: str, value: Any, declared: set[str], is_own: bool, others: set[str]) -> frozenset[str]:
+    """Return the arguments that a field uses.
 
     An inherited message offers more arguments than each tool declares: one of them is enough, and none is needed
     where the tool says that it has none and other tools declare them, which are `others`. An inherited parameter of
     `query` is left out of the calls of a tool that does not declare its argument.
     """
-    arguments = find_arguments(written, MESSAGE_KEYS)
-    if "query" in written:
+    arguments = find_arguments({key: value}, MESSAGE_KEYS)
+    if key == "query":
         return arguments - others
-    if "message" not in written or is_own:
+    if key != "message" or is_own:
         return arguments
     return frozenset() if arguments & declared else arguments - others
 
