@@ -36,10 +36,13 @@ def draft_tools(conversation: Conversation, variables: Collection[str], form: Pr
         value = exchange.request.value
         call = form.call(value) if form is not None and exchange.replies else None
         invoked = form.invocation(value) if form is not None and call is None else None
-        named = invoked.name if invoked is not None else "" if call else _tool_name(value, ids, verbs)
-        name = call[0] if call else re.sub(r"[^A-Za-z0-9_.-]", "_", named)[:_MAX_NAME_LENGTH]
-        kind = "call" if call else "text" if isinstance(value, str) else type(value).__name__
-        kind = kind if invoked is None else invoked.kind
+        if call:
+            name, kind = call[0], "call"
+        elif invoked is not None:
+            name, kind = _valid_name(invoked.name), invoked.kind
+        else:
+            name = _valid_name(_tool_name(value, ids, verbs))
+            kind = "text" if isinstance(value, str) else type(value).__name__
         groups.setdefault((name or "send", kind), []).append(exchange)
     tools: dict[str, Tool] = {}
     for (tool_name, kind), group in groups.items():
@@ -101,6 +104,10 @@ def _draft_tool(
         message = json_template(values, schema, ids.sent if ids else None, variables, arguments)
     rules = _preset_rules(group, form) if form is not None else tool_rules(group, conversation, arguments)
     return _tool(name, schema, {"message": message, **rules})
+
+
+def _valid_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:_MAX_NAME_LENGTH]
 
 
 def _invocation_template(invoked: Sequence[Invocation], schema: Tool, variables: Collection[str]) -> Tool:

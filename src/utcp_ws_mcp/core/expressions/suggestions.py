@@ -48,6 +48,9 @@ _FOREIGN_SYNTAX: Final = (
 )
 """Patterns of other languages, and what to write instead."""
 
+_FILTER: Final = " | "
+"""What stands before each filter in an advice; expressions of strangers may have none."""
+
 
 _ABSENT: Final = {
     "tool": "A connection is shared by tools, so that only the message of a call can name its tool; write the name.",
@@ -95,4 +98,5 @@ def suggest_syntax(source: str, *, filters: bool) -> str:
     if _EARLY_END.search(bare):
         return " The next quote of its kind ends a text: write \\x27 for ' and \\x22 for \" inside of it."
     advice = next((advice for pattern, advice in _FOREIGN_SYNTAX if pattern.search(bare)), "")
-    return f" {advice}" if advice and (filters or " | " not in advice) else ""
+    has_filter = _FILTER in advice
+    return f" {advice}" if advice and (filters or not has_filter) else ""
